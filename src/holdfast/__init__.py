@@ -1,0 +1,3 @@
+"""Holdfast: durable functions for Python, wire-compatible with Inngest."""
+
+__version__ = "0.1.0"

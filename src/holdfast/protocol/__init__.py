@@ -1,0 +1,1 @@
+"""The wire, shared by SDK and server: typed structs and codecs, no I/O."""

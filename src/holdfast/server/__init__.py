@@ -1,0 +1,1 @@
+"""The Holdfast server: engine, store, runtime and APIs."""

@@ -1,0 +1,1 @@
+"""How a step request reaches user code."""

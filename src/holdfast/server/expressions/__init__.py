@@ -1,0 +1,1 @@
+"""CEL behind one small interface, and the equality index for waits."""

@@ -1,0 +1,1 @@
+"""Domain values: plain structs that engine, store and APIs share."""
