@@ -1,0 +1,1 @@
+"""Conformance suites: the official SDKs against a running Holdfast server process."""

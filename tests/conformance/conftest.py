@@ -1,0 +1,168 @@
+"""Fixtures: one server and at most one process of each app for the whole session, started when first asked for."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from harness import App, Platform
+from processes import HERE, Process, js_app_process, python_app_process, server_process
+from raw import Answer, Endpoint, Listener, Request, sdk, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+JS_APP = HERE / "js_app"
+PATHS = {"js": "/api/inngest", "js-plain": "/api/plain", "fastapi": "/api/inngest", "flask": "/api/inngest"}
+PYTHON = [pytest.param(kind, marks=pytest.mark.sdk_python) for kind in ("fastapi", "flask")]
+JS = [pytest.param(kind, marks=pytest.mark.sdk_js) for kind in ("js", "js-plain")]
+ANSWER = {"choices": [{"message": {"role": "assistant", "content": "hello"}}], "id": "chatcmpl-1", "model": "gpt-test"}
+
+
+def upstream_answer(request: Request) -> Answer:
+    """A fake model provider and an echo service."""
+    if request.path == "/v1/chat/completions":
+        return Answer(200, ANSWER, {"content-type": "application/json"})
+    if request.path == "/echo":
+        echo = {"method": request.method, "path": request.path, "query": request.query, "body": request.body.decode()}
+        return Answer(200, echo, {"content-type": "application/json"})
+    if request.path.startswith("/broken"):
+        return Answer(529, {"error": "overloaded"}, {"content-type": "application/json"})
+    return Answer(404, b"nothing here", {"content-type": "text/plain"})
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[Endpoint]:
+    with serving(upstream_answer) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """`holdfast dev`, ephemeral, alone."""
+    process = server_process("dev", tmp_path_factory.mktemp("server") / "server.log", "--no-discovery", "--no-poll")
+    process.start("/health")
+    yield process
+    process.stop()
+
+
+@pytest.fixture(scope="session")
+def platform(server: Process) -> Iterator[Platform]:
+    client = Platform(server.url)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def listener(platform: Platform) -> Iterator[Listener]:
+    with serving(lambda _: sdk(200, None)) as endpoint:
+        yield Listener(platform, endpoint)
+
+
+@pytest.fixture(scope="session")
+def node_app() -> Path:
+    """The JavaScript app with its packages, installed from the lock file when they are missing."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("the JavaScript suites need Node 20 and npm on the PATH")
+    if not (JS_APP / "node_modules" / "inngest").is_dir():
+        install = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(JS_APP)]
+        subprocess.run(install, check=True, capture_output=True, timeout=300)
+    return JS_APP
+
+
+class Fleet:
+    """The running app processes of one server, by what they run."""
+
+    def __init__(self, platform: Platform, upstream: str, logs: Path, keys: dict[str, str] | None = None) -> None:
+        self.platform = platform
+        self.logs = logs
+        self.env = {"SERVER_URL": platform.url, "UPSTREAM_URL": upstream, **(keys or {})}
+        self.processes: dict[str, Process] = {}
+        self.apps: dict[str, App] = {}
+
+    def process(self, kind: str) -> Process:
+        name = "node" if kind.startswith("js") else kind
+        if name not in self.processes:
+            log = self.logs / f"{name}.log"
+            node = name == "node"
+            make = (
+                js_app_process(log, self.env) if node else python_app_process(kind, log, {"APP_ID": kind, **self.env})
+            )
+            make.start("/calls")
+            self.processes[name] = make
+        return self.processes[name]
+
+    def app(self, kind: str, app_id: str | None = None, path: str | None = None) -> App:
+        """An app of this kind, synced; `path` serves another app of the same process."""
+        key = app_id or kind
+        if key not in self.apps:
+            process = self.process(kind)
+            app = App(key, kind, process.url, path or PATHS[kind], self.platform)
+            app.sync()
+            self.apps[key] = app
+        return self.apps[key]
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            process.stop()
+
+
+@pytest.fixture(scope="session")
+def fleet(platform: Platform, upstream: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    fleet = Fleet(platform, upstream.url, tmp_path_factory.mktemp("apps"))
+    yield fleet
+    fleet.stop()
+
+
+def chosen(request: pytest.FixtureRequest, kind: str) -> App:
+    if kind.startswith("js"):
+        request.getfixturevalue("node_app")
+    fleet: Fleet = request.getfixturevalue("fleet")
+    return fleet.app(kind)
+
+
+@pytest.fixture(params=[*PYTHON, *JS])
+def app(request: pytest.FixtureRequest) -> App:
+    """Each app in turn: the scenario exists in both languages."""
+    return chosen(request, request.param)
+
+
+@pytest.fixture(params=PYTHON)
+def python_app(request: pytest.FixtureRequest) -> App:
+    return chosen(request, request.param)
+
+
+@pytest.fixture(params=JS)
+def js_app(request: pytest.FixtureRequest) -> App:
+    return chosen(request, request.param)
+
+
+@pytest.fixture
+def any_app(request: pytest.FixtureRequest) -> App:
+    """One app, where the server alone is under test."""
+    return chosen(request, "fastapi")
+
+
+@pytest.fixture
+def extra_app(request: pytest.FixtureRequest) -> Callable[[str, str, str], App]:
+    """Another app of a kind's process: (kind, app id, path)."""
+
+    def make(kind: str, app_id: str, path: str) -> App:
+        chosen(request, kind)
+        fleet: Fleet = request.getfixturevalue("fleet")
+        return fleet.app(kind, app_id, path)
+
+    return make
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the end of the server's log with a failure."""
+    report = yield
+    server = getattr(item, "funcargs", {}).get("server")
+    if report.failed and isinstance(server, Process) and server.log.exists():
+        report.sections.append(("server log", server.tail(40)))
+    return report
