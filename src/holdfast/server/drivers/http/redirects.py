@@ -1,0 +1,71 @@
+"""Following redirects: which answers are one, where they lead and what is sent there.
+
+Body, original headers and original query go along on every hop; 307 and 308 keep the method, 301 to 303 make a GET of
+everything but GET and HEAD. Source: ``protocol/execution.md §2.8``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
+
+from holdfast.server.drivers.http.target import Target
+
+if TYPE_CHECKING:
+    from holdfast.server.drivers.http.answer import Answer
+    from holdfast.server.drivers.http.call import Call
+
+MAX_HOPS: Final = 60
+
+_KEEP_METHOD: Final = frozenset({307, 308})
+_REDIRECTS: Final = frozenset({301, 302, 303}) | _KEEP_METHOD
+
+
+def location(answer: Answer) -> str | None:
+    """Where ``answer`` redirects to (absolute or relative), or None if it is no redirect."""
+    return answer.headers.get("location") or None if answer.status in _REDIRECTS else None
+
+
+def advance(call: Call, status: int, where: str) -> None:
+    """Point ``call`` at its next hop.
+
+    Raises:
+        CallFailure: ``where`` is no http(s) URL.
+
+    """
+    before = call.target
+    call.target = follow(before, where)
+    call.method = method_after(status, call.method)
+    if call.target.secure or not before.secure:
+        call.headers = _without_referer(call.headers) + b"Referer: " + before.url.encode("ascii") + b"\r\n"
+
+
+def method_after(status: int, method: bytes) -> bytes:
+    """Choose the method of the next hop."""
+    return method if status in _KEEP_METHOD or method in (b"GET", b"HEAD") else b"GET"
+
+
+def follow(target: Target, where: str) -> Target:
+    """Resolve the next hop's target.
+
+    Raises:
+        CallFailure: ``where`` is no http(s) URL.
+
+    """
+    after = Target.parse(urljoin(target.url, where))
+    query = _merged(urlsplit(target.url).query, urlsplit(after.url).query)
+    return Target.parse(urlsplit(after.url)._replace(query=query).geturl())
+
+
+def _without_referer(lines: bytes) -> bytes:
+    return b"".join(line for line in lines.splitlines(keepends=True) if not line.lower().startswith(b"referer:"))
+
+
+def _merged(original: str, own: str) -> str:
+    """Set the original query's parameters over those that the Location has itself."""
+    if not original or original == own:
+        return own
+    kept = parse_qsl(original, keep_blank_values=True)
+    names = {name for name, _ in kept}
+    added = [(name, value) for name, value in parse_qsl(own, keep_blank_values=True) if name not in names]
+    return f"{original}&{urlencode(added)}" if added else original
