@@ -1,7 +1,8 @@
 """Date texts that SDKs send: `Retry-After`, sleeps until a date, CEL's `date()`.
 
-Every layout that Go names is tried in the reference's order (`protocol/execution.md` §3.3, `flow-control.md` §3.4). As in Go, a weekday's name is not checked against the date, an unknown zone abbreviation means UTC, and a text
-without a year means year 0.
+Every layout that Go names is tried in the reference's order (`protocol/execution.md` §3.3, `flow-control.md` §3.4).
+As in Go, a weekday's name is not checked against the date, an unknown zone abbreviation means UTC, and a text without
+a year means year 0.
 """
 
 from __future__ import annotations
@@ -145,8 +146,7 @@ def _year(text: str | None) -> int:
 def _seconds_after(text: str, now_ms: int) -> int | None:
     if len(text) > _SECONDS_LENGTH or re.fullmatch(r"[+-]?[0-9]+", text) is None:
         return None
-    seconds = int(text)
-    return now_ms + seconds * SECOND_MS if seconds else None
+    return now_ms + int(text) * SECOND_MS
 
 
 def _round_to_second(ms: int) -> int:

@@ -75,7 +75,7 @@ class UlidSource:
         self._entropy = 0
 
     def next(self, ms: int) -> str:
-        """The next ULID at a time in milliseconds."""
+        """Answer the next ULID at a time in milliseconds."""
         if ms > self._last_ms:
             self._last_ms = ms
             self._entropy = self._random_bits(ENTROPY_BITS)
@@ -107,32 +107,32 @@ def seeded_ulids(seed_header: str) -> Callable[[int], str] | None:
 
 
 def step_hash(step_id: str, index: int = 0) -> str:
-    """The hashed id of a step: SHA-1 of its user id, from the first repetition on with `:<index>` behind it."""
+    """Hash a step's user id with SHA-1, from the first repetition on with `:<index>` behind it."""
     return hashlib.sha1(f"{step_id}:{index}".encode() if index else step_id.encode()).hexdigest()
 
 
 def oid_uuid(name: str) -> str:
-    """The version 5 UUID of a name in the OID namespace: every deterministic UUID of the protocol."""
+    """Answer the version 5 UUID of a name in the OID namespace: every deterministic UUID of the protocol."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, name))
 
 
 def app_id(name: str) -> str:
-    """The UUID of a new app; `name` is the URL for a nameless placeholder."""
+    """Answer the UUID of a new app; `name` is the URL for a nameless placeholder."""
     return oid_uuid(name)
 
 
 def function_id(name: str, url: str) -> str:
-    """The UUID of a function whose slug is not stored yet, from its display name and its step's full URL."""
+    """Answer the UUID of a function whose slug is not stored yet, from its display name and its step's full URL."""
     return oid_uuid(name + url)
 
 
 def pause_id(run_id: str, step_id: str) -> str:
-    """The UUID of a pause, from the run's ULID and the step's hashed id."""
+    """Answer the UUID of a pause, from the run's ULID and the step's hashed id."""
     return oid_uuid(run_id + step_id)
 
 
 def xxh36(text: str) -> str:
-    """The 64-bit xxHash of a text in base 36: job ids and group keys (`protocol/flow-control.md` §0.3)."""
+    """Write the 64-bit xxHash of a text in base 36: job ids and group keys (`protocol/flow-control.md` §0.3)."""
     value = xxhash.xxh64_intdigest(text.encode("utf-8", "surrogatepass"))
     digits: list[str] = []
     while True:
