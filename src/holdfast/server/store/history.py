@@ -1,0 +1,219 @@
+"""What the reading side asks of a store: runs, events, traces, apps and functions, as last committed.
+
+Readers never wait for the engine and never see half a commit: each method answers from one snapshot. Nothing here knows
+how a run is shown; `holdfast.server.api` builds trees and answers from these rows.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from holdfast.server.model.app import AppRecord, FunctionRecord
+    from holdfast.server.model.job import Job, Pause
+    from holdfast.server.model.run import Defer, RunDetail
+    from holdfast.server.model.span import Span
+    from holdfast.server.model.status import RunStatus
+    from holdfast.server.store.search import Expression
+
+
+class StoredRun(msgspec.Struct, frozen=True):
+    """A run's row. Times are ms since the epoch; the id is a ULID whose time is the moment of scheduling."""
+
+    id: str
+    function_id: str
+    app_id: str
+    status: RunStatus
+    scheduled_at: int
+    started_at: int | None
+    ended_at: int | None
+    event_ids: list[str]  # internal ids of the triggering events
+    event_name: str  # of the first one
+    cron: str
+    batch_id: str
+    original_run_id: str
+    output: bytes | None  # the bare return value, or the error body
+    detail: RunDetail
+    defers: dict[str, Defer]  # by hashed id
+
+
+class StoredEvent(msgspec.Struct, frozen=True):
+    """An event's row. `json` is the form that functions see; times are ms since the epoch."""
+
+    id: str  # internal ULID
+    name: str
+    external_id: str
+    ts: int
+    received_at: int
+    json: bytes
+
+
+class RunTime(StrEnum):
+    """Which time of a run a filter or an order means. The value is the column's name."""
+
+    QUEUED = "scheduled_at"
+    STARTED = "started_at"
+    ENDED = "ended_at"
+
+
+class RunFilter(msgspec.Struct, frozen=True):
+    """Which runs a list holds; times in ms since the epoch, both ends included. Skipped and debug runs never do.
+
+    An empty `statuses`, `functions` or `apps` means any.
+    """
+
+    since: int = 0
+    until: int | None = None
+    time: RunTime = RunTime.QUEUED
+    statuses: tuple[RunStatus, ...] = ()
+    functions: tuple[str, ...] = ()
+    apps: tuple[str, ...] = ()
+    deferred: bool | None = None
+    search: tuple[Expression, ...] = ()  # all must hold
+
+
+class RunOrder(msgspec.Struct, frozen=True):
+    """One level of the order of a list of runs; the run id is always the last one."""
+
+    time: RunTime
+    descending: bool
+
+
+class RunPosition(msgspec.Struct, frozen=True):
+    """A run's place in an ordered list: where the next page goes on."""
+
+    id: str
+    times: dict[RunTime, int]
+
+    @classmethod
+    def of(cls, run: StoredRun) -> RunPosition:
+        """Where a run stands: a time that hasn't come yet counts as 0."""
+        started, ended = run.started_at or 0, run.ended_at or 0
+        return cls(run.id, {RunTime.QUEUED: run.scheduled_at, RunTime.STARTED: started, RunTime.ENDED: ended})
+
+
+class EventFilter(msgspec.Struct, frozen=True):
+    """Which events a list holds, by the time of reception in ms since the epoch, both ends included."""
+
+    since: int = 0
+    until: int | None = None
+    names: tuple[str, ...] = ()
+    internal: bool = False  # whether the server's own events are listed too
+    search: tuple[Expression, ...] = ()
+
+
+class StreamFilter(msgspec.Struct, frozen=True):
+    """Events of the legacy stream: those that started a run, and the internal or the other ones."""
+
+    internal: bool = False
+    after: str = ""  # internal ids, both exclusive; "" is open
+    before: str = ""
+
+
+class TraceRow(msgspec.Struct, frozen=True):
+    """One row of a run's record. `memoised` tells rows of `steps` from those of `spans`."""
+
+    seq: int
+    memoised: bool
+    output: bytes | None
+    span: Span
+
+
+class RunTrace(msgspec.Struct):
+    """All that is stored of one run: finished work by `seq`, and what is still open."""
+
+    run: StoredRun
+    rows: Sequence[TraceRow] = ()
+    jobs: Sequence[Job] = ()
+    pauses: Sequence[Pause] = ()
+
+
+class History(Protocol):
+    """The store's readers. Results of methods that take many ids are keyed by id and leave out what is not there."""
+
+    async def run(self, run_id: str) -> StoredRun | None:
+        """One run."""
+        ...
+
+    async def runs(
+        self, where: RunFilter, order: Sequence[RunOrder], limit: int, after: RunPosition | None = None
+    ) -> list[StoredRun]:
+        """A page of runs, `after` a place in the same order."""
+        ...
+
+    async def count_runs(self, where: RunFilter) -> int:
+        """How many runs a filter lets through."""
+        ...
+
+    async def runs_by_id(self, run_ids: Collection[str]) -> dict[str, StoredRun]:
+        """Many runs."""
+        ...
+
+    async def runs_of_events(self, event_ids: Collection[str]) -> dict[str, list[StoredRun]]:
+        """The runs that each event started, skipped ones included, oldest first."""
+        ...
+
+    async def deferred_runs(self, parent_ids: Collection[str]) -> dict[str, list[StoredRun]]:
+        """The runs that each run deferred and that have been scheduled, oldest first."""
+        ...
+
+    async def debug_runs(self, function_id: str, debug_run_id: str, debug_session_id: str) -> list[StoredRun]:
+        """The debug runs of a function with a debug run id or session id (either may be empty), newest first."""
+        ...
+
+    async def traces(self, run_ids: Collection[str]) -> dict[str, RunTrace]:
+        """Everything stored of many runs."""
+        ...
+
+    async def trace_row(self, run_id: str, seq: int) -> TraceRow | None:
+        """One row of a run's record."""
+        ...
+
+    async def jobs(self, run_ids: Collection[str]) -> dict[str, list[Job]]:
+        """The open jobs of many runs."""
+        ...
+
+    async def events(self, where: EventFilter, limit: int, before: str = "") -> list[StoredEvent]:
+        """A page of events, newest internal id first, strictly below `before`."""
+        ...
+
+    async def count_events(self, where: EventFilter) -> int:
+        """How many events a filter lets through."""
+        ...
+
+    async def events_by_id(self, event_ids: Collection[str]) -> dict[str, StoredEvent]:
+        """Many events."""
+        ...
+
+    async def stream(self, where: StreamFilter, limit: int) -> list[StoredEvent]:
+        """The newest events of the legacy stream."""
+        ...
+
+    async def apps(self) -> list[AppRecord]:
+        """Apps that are not archived, by id."""
+        ...
+
+    async def apps_by_id(self, app_ids: Collection[str]) -> dict[str, AppRecord]:
+        """Many apps, archived ones included."""
+        ...
+
+    async def functions(self) -> list[FunctionRecord]:
+        """Functions that are not archived, of apps that are not archived, by slug."""
+        ...
+
+    async def functions_by_id(self, function_ids: Collection[str]) -> dict[str, FunctionRecord]:
+        """Many functions, archived ones included."""
+        ...
+
+    async def functions_by_slug(self, slugs: Collection[str]) -> dict[str, FunctionRecord]:
+        """Many functions by their slugs; archived ones are left out."""
+        ...
+
+    async def functions_of_apps(self, app_ids: Collection[str]) -> Mapping[str, list[FunctionRecord]]:
+        """The functions of each app that are not archived, by slug."""
+        ...

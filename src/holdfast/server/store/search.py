@@ -1,0 +1,230 @@
+"""The search language of run and event lists: comparisons of paths with constants (`protocol/graphql.md` §8).
+
+A query is one expression per line. An expression compares `event.…`, `output.…` or `error.…` with a literal and joins
+comparisons by `&&`, `||`, `!` and parentheses. Stores turn the tree that is read here into their own terms.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, Literal, NoReturn
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Operator = Literal["==", "!=", "<", "<=", ">", ">="]
+Constant = str | int | float | bool | None
+Source = Literal["event", "output", "error", ""]
+"""What a path starts from; `""` is anything that a run doesn't have: such a comparison is ignored."""
+
+
+class SearchError(ValueError):
+    """A query that can't be read; the text is what the user sees."""
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """A value of a run or an event, compared with a constant. `path` holds names and list indexes below `source`."""
+
+    source: Source
+    path: tuple[str | int, ...]
+    operator: Operator
+    constant: Constant
+
+
+class Negation(msgspec.Struct, frozen=True):
+    """`!operand`."""
+
+    operand: Expression
+
+
+class Junction(msgspec.Struct, frozen=True):
+    """All (`&&`) or any (`||`) of its operands."""
+
+    any: bool
+    operands: tuple[Expression, ...]
+
+
+Expression = Comparison | Negation | Junction
+
+
+def parse_search(query: str) -> tuple[Expression, ...]:
+    """Read a query; all of its expressions must hold. An empty query has none.
+
+    Raises SearchError with the text that the reference shows (§8), where it is known.
+    """
+    return tuple(_Parser(line).parse() for line in query.split("\n") if line.strip())
+
+
+_TOKEN: Final = re.compile(
+    r"""\s*(?:
+        (?P<float>[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)
+      | (?P<int>0x[0-9a-fA-F]+|[0-9]+)
+      | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
+      | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
+      | (?P<op>==|!=|<=|>=|&&|\|\||[<>!()\[\].,+\-*/%?:{}])
+    )""",
+    re.VERBOSE,
+)
+_OPERATORS: Final[dict[str, Operator]] = {"==": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_MIRRORED: Final[dict[Operator, Operator]] = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+_SOURCES: Final[dict[str, Source]] = {"event": "event", "output": "output", "error": "error"}
+_KEYWORDS: Final[dict[str, Constant]] = {"true": True, "false": False, "null": None}
+_ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
+_EXPECTED: Final = (
+    "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
+)
+_UNSUPPORTED: Final = "invalid syntax detected"
+_MACROS: Final = "macros are currently not supported"
+_ARITHMETIC: Final = frozenset("+-*/%?")
+
+
+class _Path(msgspec.Struct, frozen=True):
+    steps: tuple[str | int, ...]
+
+
+class _Literal(msgspec.Struct, frozen=True):
+    value: Constant
+
+
+class _Parser:
+    """Recursive descent over one line."""
+
+    def __init__(self, line: str) -> None:
+        self._line = line.strip()
+        self._tokens = _tokens(self._line)
+        self._at = 0
+
+    def parse(self) -> Expression:
+        found = self._any()
+        if self._kind:
+            self._syntax_error()
+        return found
+
+    @property
+    def _kind(self) -> str:
+        return self._tokens[self._at][0] if self._at < len(self._tokens) else ""
+
+    @property
+    def _text(self) -> str:
+        return self._tokens[self._at][1] if self._at < len(self._tokens) else "<EOF>"
+
+    def _take(self, *texts: str) -> bool:
+        if self._kind == "op" and self._text in texts:
+            self._at += 1
+            return True
+        return False
+
+    def _any(self) -> Expression:
+        return self._junction("||", self._all)
+
+    def _all(self) -> Expression:
+        return self._junction("&&", self._unary)
+
+    def _junction(self, operator: str, operand: _Rule) -> Expression:
+        operands = [operand()]
+        while self._take(operator):
+            operands.append(operand())
+        return operands[0] if len(operands) == 1 else Junction(operator == "||", tuple(operands))
+
+    def _unary(self) -> Expression:
+        if self._take("!"):
+            return Negation(self._unary())
+        if self._take("("):
+            inner = self._any()
+            if not self._take(")"):
+                self._syntax_error()
+            return inner
+        return self._comparison()
+
+    def _comparison(self) -> Expression:
+        left = self._operand()
+        operator = _OPERATORS.get(self._text) if self._kind == "op" else None
+        if operator is None:
+            # A value that is compared with nothing; what follows it may be no expression at all.
+            raise SearchError(_UNSUPPORTED if self._text in _ARITHMETIC else _MACROS)
+        self._at += 1
+        right = self._operand()
+        if self._kind == "op" and self._text in _ARITHMETIC:
+            raise SearchError(_UNSUPPORTED)
+        return _compare(left, operator, right)
+
+    def _operand(self) -> _Path | _Literal:
+        if self._kind in {"int", "float", "string"} or self._text == "-":
+            return _Literal(self._number() if self._kind != "string" else _unquote(self._next()))
+        if self._kind != "name":
+            self._syntax_error()
+        name = self._next()
+        if name in _KEYWORDS:
+            return _Literal(_KEYWORDS[name])
+        if self._text == "(":
+            raise SearchError(_MACROS)
+        return _Path((name, *self._path()))
+
+    def _path(self) -> list[str | int]:
+        steps: list[str | int] = []
+        while self._text in {".", "["} and self._kind == "op":
+            if self._next() == "[":
+                steps.append(self._index())
+            elif self._kind == "name":
+                steps.append(self._next())
+            else:
+                self._syntax_error()
+            if self._text == "(" and self._kind == "op":
+                raise SearchError(_UNSUPPORTED)
+        return steps
+
+    def _index(self) -> int:
+        if self._kind != "int":
+            raise SearchError(_UNSUPPORTED)
+        index = int(self._next(), 0)
+        if not self._take("]"):
+            self._syntax_error()
+        return index
+
+    def _number(self) -> int | float:
+        sign = -1 if self._take("-") else 1
+        if self._kind not in {"int", "float"}:
+            self._syntax_error()
+        number = float(self._next()) if self._kind == "float" else int(self._next(), 0)
+        return sign * number
+
+    def _next(self) -> str:
+        text = self._text
+        self._at += 1
+        return text
+
+    def _syntax_error(self) -> NoReturn:
+        raise SearchError(f"Syntax error: mismatched input '{self._text}' expecting {_EXPECTED}\n | {self._line}")
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    _Rule = Callable[[], Expression]
+
+
+def _compare(left: _Path | _Literal, operator: Operator, right: _Path | _Literal) -> Expression:
+    if isinstance(left, _Literal) and isinstance(right, _Path):
+        left, operator, right = right, _MIRRORED[operator], left
+    if not isinstance(left, _Path) or not isinstance(right, _Literal):
+        return Comparison("", (), operator, None)
+    source = _SOURCES.get(str(left.steps[0]), "")
+    return Comparison(source, left.steps[1:] if source else (), operator, right.value)
+
+
+def _tokens(line: str) -> Sequence[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    at = 0
+    while at < len(line):
+        match = _TOKEN.match(line, at)
+        if match is None:
+            raise SearchError(f"Syntax error: token recognition error at: '{line[at:].lstrip()[:1]}'\n | {line}")
+        found.append((match.lastgroup or "", match[match.lastgroup or 0]))
+        at = match.end()
+    return found
+
+
+def _unquote(text: str) -> str:
+    return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[1]), text[1:-1])

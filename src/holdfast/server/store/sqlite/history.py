@@ -1,0 +1,226 @@
+"""The readers of an SQLite file: their own read-only connections in a few threads, beside the one writer.
+
+In WAL mode a reader never waits for the writer and sees the last commit as a whole. SQLite works without the
+interpreter's lock, so a long query costs the event loop nothing but its rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from holdfast.server.store.history import RunTrace
+from holdfast.server.store.sqlite import rows
+from holdfast.server.store.sqlite.lists import EventList, RunList
+from holdfast.server.store.sqlite.queries import load_queries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+    from holdfast.server.model.app import AppRecord, FunctionRecord
+    from holdfast.server.model.job import Job
+    from holdfast.server.store.history import (
+        EventFilter,
+        RunFilter,
+        RunOrder,
+        RunPosition,
+        StoredEvent,
+        StoredRun,
+        StreamFilter,
+        TraceRow,
+    )
+
+T = TypeVar("T")
+
+_QUERIES: Final = load_queries("history")
+_READERS: Final = 2
+_BUSY_S: Final = 5.0
+
+
+class SqliteHistory:
+    """History read from an SQLite file (`holdfast.server.store.history.History`).
+
+    The file has to exist when the first query comes. Close it to give its connections back.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._uri = f"{Path(path).absolute().as_uri()}?mode=ro"
+        self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="history")
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+
+    def close(self) -> None:
+        """End the readers; a query under way is waited for."""
+        self._threads.shutdown()
+        for connection in self._open:
+            connection.close()
+        self._open.clear()
+
+    async def run(self, run_id: str) -> StoredRun | None:
+        """One run."""
+        return (await self.runs_by_id([run_id])).get(run_id)
+
+    async def runs(
+        self, where: RunFilter, order: Sequence[RunOrder], limit: int, after: RunPosition | None = None
+    ) -> list[StoredRun]:
+        """A page of runs, `after` a place in the same order."""
+        wanted = RunList(where, order, after)
+        query = _QUERIES["run_page"].replace("{condition}", wanted.condition).replace("{order}", wanted.order)
+        return await self._all(query, (*wanted.parameters, limit), rows.read_run)
+
+    async def count_runs(self, where: RunFilter) -> int:
+        """How many runs a filter lets through."""
+        wanted = RunList(where)
+        return await self._count(_QUERIES["run_count"].replace("{condition}", wanted.condition), wanted.parameters)
+
+    async def runs_by_id(self, run_ids: Collection[str]) -> dict[str, StoredRun]:
+        """Many runs."""
+        found = await self._by_ids("runs_by_id", run_ids, rows.read_run)
+        return {run.id: run for run in found}
+
+    async def runs_of_events(self, event_ids: Collection[str]) -> dict[str, list[StoredRun]]:
+        """The runs that each event started, skipped ones included, oldest first."""
+        return _grouped(await self._by_ids("runs_of_events", event_ids, rows.keyed(rows.read_run)))
+
+    async def deferred_runs(self, parent_ids: Collection[str]) -> dict[str, list[StoredRun]]:
+        """The runs that each run deferred and that have been scheduled, oldest first."""
+        if not parent_ids:
+            return {}
+        parameters = (min(parent_ids), _list(parent_ids))
+        return _grouped(await self._all(_QUERIES["deferred_runs"], parameters, rows.keyed(rows.read_run)))
+
+    async def debug_runs(self, function_id: str, debug_run_id: str, debug_session_id: str) -> list[StoredRun]:
+        """The debug runs of a function with a debug run id or session id (either may be empty), newest first."""
+        parameters = {"function": function_id, "debug_run": debug_run_id, "debug_session": debug_session_id}
+        return await self._all(_QUERIES["debug_runs"], parameters, rows.read_run)
+
+    async def traces(self, run_ids: Collection[str]) -> dict[str, RunTrace]:
+        """Everything stored of many runs."""
+        return await self._call(lambda connection: _traces(connection, run_ids)) if run_ids else {}
+
+    async def trace_row(self, run_id: str, seq: int) -> TraceRow | None:
+        """One row of a run's record."""
+        found = await self._all(_QUERIES["trace_row"], {"run": run_id, "seq": seq}, rows.read_trace_row)
+        return found[0][1] if found else None
+
+    async def jobs(self, run_ids: Collection[str]) -> dict[str, list[Job]]:
+        """The open jobs of many runs."""
+        return _grouped(await self._by_ids("jobs", run_ids, rows.read_job))
+
+    async def events(self, where: EventFilter, limit: int, before: str = "") -> list[StoredEvent]:
+        """A page of events, newest internal id first, strictly below `before`."""
+        wanted = EventList(where, before)
+        query = _QUERIES["event_page"].replace("{condition}", wanted.condition)
+        return await self._all(query, (*wanted.parameters, limit), rows.read_event)
+
+    async def count_events(self, where: EventFilter) -> int:
+        """How many events a filter lets through."""
+        wanted = EventList(where)
+        return await self._count(_QUERIES["event_count"].replace("{condition}", wanted.condition), wanted.parameters)
+
+    async def events_by_id(self, event_ids: Collection[str]) -> dict[str, StoredEvent]:
+        """Many events."""
+        found = await self._by_ids("events_by_id", event_ids, rows.read_event)
+        return {event.id: event for event in found}
+
+    async def stream(self, where: StreamFilter, limit: int) -> list[StoredEvent]:
+        """The newest events of the legacy stream."""
+        parameters: dict[str, str | int | float] = {
+            "after": where.after,
+            "before": where.before,
+            "internal": where.internal,
+            "limit": limit,
+        }
+        return await self._all(_QUERIES["stream"], parameters, rows.read_event)
+
+    async def apps(self) -> list[AppRecord]:
+        """Apps that are not archived, by id."""
+        return await self._all(_QUERIES["apps"], (), rows.read_app)
+
+    async def apps_by_id(self, app_ids: Collection[str]) -> dict[str, AppRecord]:
+        """Many apps, archived ones included."""
+        found = await self._by_ids("apps_by_id", app_ids, rows.read_app)
+        return {app.id: app for app in found}
+
+    async def functions(self) -> list[FunctionRecord]:
+        """Functions that are not archived, of apps that are not archived, by slug."""
+        return await self._all(_QUERIES["functions"], (), rows.read_function)
+
+    async def functions_by_id(self, function_ids: Collection[str]) -> dict[str, FunctionRecord]:
+        """Many functions, archived ones included."""
+        found = await self._by_ids("functions_by_id", function_ids, rows.read_function)
+        return {function.id: function for function in found}
+
+    async def functions_by_slug(self, slugs: Collection[str]) -> dict[str, FunctionRecord]:
+        """Many functions by their slugs; archived ones are left out."""
+        found = await self._by_ids("functions_by_slug", slugs, rows.read_function)
+        return {function.slug: function for function in found}
+
+    async def functions_of_apps(self, app_ids: Collection[str]) -> dict[str, list[FunctionRecord]]:
+        """The functions of each app that are not archived, by slug."""
+        found = await self._by_ids("functions_of_apps", app_ids, rows.read_function)
+        return _grouped((function.app_id, function) for function in found)
+
+    async def _by_ids(self, query: str, ids: Collection[str], read: Callable[[rows.Row], T]) -> list[T]:
+        return await self._all(_QUERIES[query], (_list(ids),), read) if ids else []
+
+    async def _all(self, query: str, parameters: rows.Parameters, read: Callable[[rows.Row], T]) -> list[T]:
+        return await self._call(lambda connection: [read(row) for row in connection.execute(query, parameters)])
+
+    async def _count(self, query: str, parameters: rows.Parameters) -> int:
+        def count(connection: sqlite3.Connection) -> int:
+            row: tuple[int] = connection.execute(query, parameters).fetchone()
+            return row[0]
+
+        return await self._call(count)
+
+    async def _call(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(self._connection()))
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            # Closed from another thread, when this one has ended.
+            connection = sqlite3.connect(
+                self._uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("PRAGMA query_only = 1")
+            self._local.connection = connection
+            self._open.append(connection)
+        return connection
+
+
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _traces(connection: sqlite3.Connection, run_ids: Collection[str]) -> dict[str, RunTrace]:
+    ids = _list(run_ids)
+    with _snapshot(connection):
+        runs = [rows.read_run(row) for row in connection.execute(_QUERIES["runs_by_id"], (ids,))]
+        done = _grouped(rows.read_trace_row(row) for row in connection.execute(_QUERIES["trace_rows"], {"ids": ids}))
+        jobs = _grouped(rows.read_job(row) for row in connection.execute(_QUERIES["jobs"], (ids,)))
+        pauses = _grouped(rows.read_pause(row) for row in connection.execute(_QUERIES["pauses"], (ids,)))
+    return {run.id: RunTrace(run, done.get(run.id, ()), jobs.get(run.id, ()), pauses.get(run.id, ())) for run in runs}
+
+
+def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, list[T]]:
+    groups: dict[str, list[T]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
+
+
+def _list(ids: Collection[str]) -> str:
+    return json.dumps(list(ids))

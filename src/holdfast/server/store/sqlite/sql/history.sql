@@ -1,0 +1,100 @@
+-- The named queries of `history.py`. A section is one query; `{…}` is filled with columns or with a condition built there.
+-- Lists of ids come as one JSON array, so that one statement serves any number of them.
+
+-- name: run_columns
+r.id, r.function_id, r.app_id, r.status, r.scheduled_at, r.started_at, r.ended_at, r.event_ids, r.event_name, r.cron, r.batch_id,
+r.original_run_id, r.output, r.detail, r.state
+
+-- name: runs_by_id
+SELECT {run_columns} FROM runs r WHERE r.id IN (SELECT value FROM json_each(?))
+
+-- name: run_page
+SELECT {run_columns} FROM runs r WHERE {condition} ORDER BY {order} LIMIT ?
+
+-- name: run_count
+SELECT count(*) FROM runs r WHERE {condition}
+
+-- name: runs_of_events
+SELECT er.event_id, {run_columns} FROM event_runs er JOIN runs r ON r.id = er.run_id
+WHERE er.event_id IN (SELECT value FROM json_each(?)) ORDER BY r.id
+
+-- name: deferred_runs
+-- A deferred run is scheduled after its parent, so its id is greater.
+SELECT json_extract(r.detail, '$.deferred_from'), {run_columns} FROM runs r
+WHERE r.id > ? AND json_extract(r.detail, '$.deferred_from') IN (SELECT value FROM json_each(?)) ORDER BY r.id
+
+-- name: debug_runs
+SELECT {run_columns} FROM runs r
+WHERE r.function_id = :function
+  AND (:debug_run = '' OR json_extract(r.detail, '$.debug_run_id') = :debug_run)
+  AND (:debug_session = '' OR json_extract(r.detail, '$.debug_session_id') = :debug_session)
+  AND (:debug_run <> '' OR :debug_session <> '')
+ORDER BY r.id DESC
+
+-- name: trace_rows
+SELECT run_id, seq, 1, output, span FROM steps WHERE run_id IN (SELECT value FROM json_each(:ids))
+UNION ALL
+SELECT run_id, seq, 0, output, span FROM spans WHERE run_id IN (SELECT value FROM json_each(:ids))
+ORDER BY 1, 2
+
+-- name: trace_row
+SELECT run_id, seq, 1, output, span FROM steps WHERE run_id = :run AND seq = :seq
+UNION ALL
+SELECT run_id, seq, 0, output, span FROM spans WHERE run_id = :run AND seq = :seq
+LIMIT 1
+
+-- name: jobs
+SELECT run_id, job FROM jobs WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id, no
+
+-- name: pauses
+SELECT run_id, pause FROM pauses WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id, no
+
+-- name: event_columns
+e.id, e.name, e.external_id, e.ts, e.received_at, e.json
+
+-- name: first_copy
+-- An id that was stored more than once is listed once: as first received.
+e.n = (SELECT min(c.n) FROM events c WHERE c.id = e.id)
+
+-- name: events_by_id
+SELECT {event_columns} FROM events e WHERE e.id IN (SELECT value FROM json_each(?)) AND {first_copy}
+
+-- name: event_page
+SELECT {event_columns} FROM events e WHERE {condition} AND {first_copy} ORDER BY e.id DESC LIMIT ?
+
+-- name: event_count
+SELECT count(*) FROM events e WHERE {condition} AND {first_copy}
+
+-- name: stream
+SELECT {event_columns} FROM events e
+WHERE (:after = '' OR e.id > :after) AND (:before = '' OR e.id < :before)
+  AND (EXISTS (SELECT 1 FROM event_runs er WHERE er.event_id = e.id) OR (substr(e.name, 1, 8) = 'inngest/') = :internal)
+  AND {first_copy}
+ORDER BY e.id DESC LIMIT :limit
+
+-- name: app_columns
+a.id, a.name, a.url, a.method, a.sdk_language, a.sdk_version, a.framework, a.app_version, a.checksum, a.error, a.created_at,
+a.archived_at, a.discovered
+
+-- name: apps
+SELECT {app_columns} FROM apps a WHERE a.archived_at IS NULL ORDER BY a.id
+
+-- name: apps_by_id
+SELECT {app_columns} FROM apps a WHERE a.id IN (SELECT value FROM json_each(?))
+
+-- name: function_columns
+f.id, f.app_id, f.slug, f.name, f.version, f.config, f.created_at, f.archived_at
+
+-- name: functions
+SELECT {function_columns} FROM functions f JOIN apps a ON a.id = f.app_id
+WHERE f.archived_at IS NULL AND a.archived_at IS NULL ORDER BY f.slug
+
+-- name: functions_by_id
+SELECT {function_columns} FROM functions f WHERE f.id IN (SELECT value FROM json_each(?))
+
+-- name: functions_by_slug
+SELECT {function_columns} FROM functions f WHERE f.archived_at IS NULL AND f.slug IN (SELECT value FROM json_each(?))
+
+-- name: functions_of_apps
+SELECT {function_columns} FROM functions f
+WHERE f.archived_at IS NULL AND f.app_id IN (SELECT value FROM json_each(?)) ORDER BY f.slug
