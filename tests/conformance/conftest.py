@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from harness import App, Platform
-from processes import HERE, Process, js_app_process, python_app_process, server_process
-from raw import Answer, Endpoint, Listener, Request, sdk, serving
+
+from .fleet import Fleet
+from .harness import Platform
+from .processes import HERE, Process, server_process
+from .raw import Endpoint, Listener, sdk, serving, upstream_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from pathlib import Path
+
+    from .harness import App
 
 JS_APP = HERE / "js_app"
-PATHS = {"js": "/api/inngest", "js-plain": "/api/plain", "fastapi": "/api/inngest", "flask": "/api/inngest"}
 PYTHON = [pytest.param(kind, marks=pytest.mark.sdk_python) for kind in ("fastapi", "flask")]
 JS = [pytest.param(kind, marks=pytest.mark.sdk_js) for kind in ("js", "js-plain")]
-ANSWER = {"choices": [{"message": {"role": "assistant", "content": "hello"}}], "id": "chatcmpl-1", "model": "gpt-test"}
-
-
-def upstream_answer(request: Request) -> Answer:
-    """A fake model provider and an echo service."""
-    if request.path == "/v1/chat/completions":
-        return Answer(200, ANSWER, {"content-type": "application/json"})
-    if request.path == "/echo":
-        echo = {"method": request.method, "path": request.path, "query": request.query, "body": request.body.decode()}
-        return Answer(200, echo, {"content-type": "application/json"})
-    if request.path.startswith("/broken"):
-        return Answer(529, {"error": "overloaded"}, {"content-type": "application/json"})
-    return Answer(404, b"nothing here", {"content-type": "text/plain"})
 
 
 @pytest.fixture(scope="session")
@@ -71,43 +61,6 @@ def node_app() -> Path:
         install = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(JS_APP)]
         subprocess.run(install, check=True, capture_output=True, timeout=300)
     return JS_APP
-
-
-class Fleet:
-    """The running app processes of one server, by what they run."""
-
-    def __init__(self, platform: Platform, upstream: str, logs: Path, keys: dict[str, str] | None = None) -> None:
-        self.platform = platform
-        self.logs = logs
-        self.env = {"SERVER_URL": platform.url, "UPSTREAM_URL": upstream, **(keys or {})}
-        self.processes: dict[str, Process] = {}
-        self.apps: dict[str, App] = {}
-
-    def process(self, kind: str) -> Process:
-        name = "node" if kind.startswith("js") else kind
-        if name not in self.processes:
-            log = self.logs / f"{name}.log"
-            node = name == "node"
-            make = (
-                js_app_process(log, self.env) if node else python_app_process(kind, log, {"APP_ID": kind, **self.env})
-            )
-            make.start("/calls")
-            self.processes[name] = make
-        return self.processes[name]
-
-    def app(self, kind: str, app_id: str | None = None, path: str | None = None) -> App:
-        """An app of this kind, synced; `path` serves another app of the same process."""
-        key = app_id or kind
-        if key not in self.apps:
-            process = self.process(kind)
-            app = App(key, kind, process.url, path or PATHS[kind], self.platform)
-            app.sync()
-            self.apps[key] = app
-        return self.apps[key]
-
-    def stop(self) -> None:
-        for process in self.processes.values():
-            process.stop()
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,15 @@ SPAN = """
         ... on RunStepInfo { type }
     }
 """
+RUN = """
+    query($runID: String!) { run(runID: $runID) {
+        id status output startedAt endedAt queuedAt eventName isBatch batchCreatedAt cronSchedule traceID triggerIDs
+        function { slug } app { externalID }
+    } }
+"""
+OUTPUT = """
+    query($id: String!) { runTraceSpanOutputByID(outputID: $id) { input data error { message name stack cause } } }
+"""
 TRACE = (
     """
     query($runID: String!, $preview: Boolean) {
@@ -132,9 +141,7 @@ class Platform:
         return ids
 
     def run(self, run_id: str) -> Run | None:
-        fields = "id status output startedAt endedAt queuedAt eventName isBatch batchCreatedAt cronSchedule traceID"
-        query = "query($runID: String!) { run(runID: $runID) { %s triggerIDs function { slug } app { externalID } } }"
-        data = self.try_gql(query % fields, runID=run_id)
+        data = self.try_gql(RUN, runID=run_id)
         if not data or not data["run"]:
             return None
         raw = data["run"]
@@ -158,15 +165,24 @@ class Platform:
         trace: Json = data["run"]["trace"]
         return trace
 
+    def spans(self, run_id: str) -> list[Json]:
+        """First level of the new tree, empty while there is none."""
+        data = self.try_gql(TRACE, runID=run_id, preview=True)
+        trace = data and data["run"] and data["run"]["trace"]
+        return (trace or {}).get("childrenSpans", [])
+
+    def wait_span(self, run_id: str, name: str, status: str = "WAITING") -> Json:
+        """Wait until a step stands in the trace with a status."""
+        match = lambda span: (span["name"], span["status"]) == (name, status)  # noqa: E731
+        return wait_until(lambda: next(filter(match, self.spans(run_id)), None), 10, f"{name} {status} in {run_id}")
+
     def span_output(self, output_id: str) -> Json:
-        fields = "input data error { message name stack cause }"
-        query = "query($id: String!) { runTraceSpanOutputByID(outputID: $id) { %s } }" % fields
-        output: Json = self.gql(query, id=output_id)["runTraceSpanOutputByID"]
+        output: Json = self.gql(OUTPUT, id=output_id)["runTraceSpanOutputByID"]
         return output
 
     def step_output(self, run_id: str, step: str, index: int = 0) -> Any:
         """A step's result by its span's name in the new tree: the value, or {"error": …}."""
-        spans = [span for span in self.trace(run_id, preview=True)["childrenSpans"] if span["name"] == step]
+        spans = [span for span in self.spans(run_id) if span["name"] == step]
         unique = list({span["stepID"]: span for span in spans}.values())
         output = self.span_output(unique[index]["outputID"])
         return {"error": output["error"]} if output["error"] else decode(output["data"])
@@ -203,6 +219,16 @@ class App:
     @property
     def checkpoints(self) -> bool:
         return self.kind == "js"
+
+    @property
+    def error_name(self) -> str:
+        """Name of an ordinary error: what functions of this language raise."""
+        return "ValueError" if self.is_python else "Error"
+
+    @property
+    def final_status(self) -> str:
+        """What the server calls an error that the SDK marks as final: JavaScript marks the last attempt's too."""
+        return "invalid status code: 500" if self.is_python else "NonRetriableError"
 
     def sync(self) -> Json:
         response = httpx.put(self.origin + self.path, timeout=30)

@@ -78,7 +78,7 @@ class Process:
 
 
 def server_process(mode: str, log: Path, *options: str) -> Process:
-    """`holdfast dev` or `holdfast start` on free ports, with a retry after one second and nothing it was not asked for."""
+    """`holdfast dev` or `holdfast start` on free ports, retrying after one second."""
     port = free_port()
     command = [sys.executable, "-m", "holdfast.server.cli", mode, "--port", str(port), "--retry-interval", "1"]
     command += ["--connect-gateway-port", str(free_port()), *options]

@@ -1,4 +1,4 @@
-"""Endpoints without an SDK, inside the test process: broken apps, upstreams of gateways, and a listener for internal events."""
+"""Endpoints without an SDK, inside the test process: broken apps, upstreams, a listener for internal events."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from harness import wait_until
+from .harness import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from harness import Platform
+    from .harness import Platform
 
 Json = dict[str, Any]
 SDK = {"x-inngest-sdk": "raw:v1", "x-inngest-req-version": "2", "content-type": "application/json"}
@@ -92,7 +92,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer.content)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:
         """Be quiet."""
 
 
@@ -152,6 +152,21 @@ def register(platform: Platform, app: str, url: str, functions: list[Json]) -> J
     assert response.status_code == 200, response.text
     answer: Json = response.json()
     return answer
+
+
+ANSWER = {"choices": [{"message": {"role": "assistant", "content": "hello"}}], "id": "chatcmpl-1", "model": "gpt-test"}
+
+
+def upstream_answer(request: Request) -> Answer:
+    """A fake model provider and an echo service."""
+    if request.path == "/v1/chat/completions":
+        return Answer(200, ANSWER, {"content-type": "application/json"})
+    if request.path == "/echo":
+        echo = {"method": request.method, "path": request.path, "query": request.query, "body": request.body.decode()}
+        return Answer(200, echo, {"content-type": "application/json"})
+    if request.path.startswith("/broken"):
+        return Answer(529, {"error": "overloaded"}, {"content-type": "application/json"})
+    return Answer(404, b"nothing here", {"content-type": "text/plain"})
 
 
 class Listener:

@@ -1,0 +1,54 @@
+"""Steps whose request the server itself makes: AI inference and fetch (execution.md §4.10)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .raw import ANSWER
+
+if TYPE_CHECKING:
+    from .harness import App
+    from .raw import Endpoint
+
+
+def test_inference(app: App, upstream: Endpoint) -> None:
+    seen = len(upstream.requests)
+    run = app.finish("ai-infer")
+    assert run.output == ANSWER
+    (request,) = upstream.requests[seen:]
+    assert (request.method, request.path) == ("POST", "/v1/chat/completions")
+    assert request.headers["authorization"] == "Bearer sk-test"
+    assert request.headers["content-type"] == "application/json"
+    assert request.json == {"model": "gpt-test", "messages": [{"role": "user", "content": "hi"}]}
+    assert app.platform.step_output(run.id, "ask") == ANSWER
+
+
+def test_inference_that_fails(app: App, upstream: Endpoint) -> None:
+    seen = len(upstream.requests)
+    run = app.finish("ai-infer-fails")
+    message = "Error making AI request: unsuccessful status code: 529"
+    assert run.output == {"name": "AIGatewayError", "message": message}
+    assert len(upstream.requests) - seen == 2
+
+
+def test_a_wrapped_call(js_app: App) -> None:
+    run = js_app.finish("ai-wrap")
+    assert run.output == {"twice": 8}
+    (span,) = {span["stepType"] for span in js_app.platform.spans(run.id) if span["name"] == "wrapped"}
+    assert span == "step.ai.wrap"
+
+
+def test_fetch(js_app: App, upstream: Endpoint) -> None:
+    seen = len(upstream.requests)
+    run = js_app.finish("fetch")
+    echo = {"method": "POST", "path": "/echo", "query": {"x": "1"}, "body": '{"a":1}'}
+    assert run.output == {"status": 200, "body": echo, "missing": 404}
+    posted, missing = upstream.requests[seen:]
+    assert posted.headers["x-mine"] == "1"
+    assert (missing.method, missing.path) == ("GET", "/missing")
+
+
+def test_fetch_of_nothing(js_app: App) -> None:
+    run = js_app.finish("fetch-fails")
+    assert run.output["name"] == "GatewayError"
+    assert run.output["message"].startswith("Error making gateway request: ")
