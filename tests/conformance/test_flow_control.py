@@ -11,6 +11,10 @@ from .harness import wait_until
 if TYPE_CHECKING:
     from .harness import App
 
+SKIPPED = """
+    query($id: ULID!) { eventV2(id: $id) { runs { status trace(preview: true) { skipReason skipExistingRunID } } } }
+"""
+
 
 def key() -> str:
     return str(uuid.uuid4())
@@ -93,8 +97,7 @@ def test_singleton_skip(app: App) -> None:
     first = app.start("singleton-skip", {"n": 0, "key": own})
     app.platform.wait_span(first, "nap")
     second = app.send("singleton-skip", {"n": 1, "key": own})
-    query = "query($id: ULID!) { eventV2(id: $id) { runs { status trace(preview: true) { skipReason skipExistingRunID } } } }"
-    skipped = wait_until(lambda: app.platform.gql(query, id=second)["eventV2"]["runs"])
+    skipped = wait_until(lambda: app.platform.gql(SKIPPED, id=second)["eventV2"]["runs"])
     trace = {"skipReason": "Singleton", "skipExistingRunID": first}
     assert skipped == [{"status": "SKIPPED", "trace": trace}]
     assert app.platform.wait_run(first).output == 0

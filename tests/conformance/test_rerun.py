@@ -1,4 +1,4 @@
-"""Runs started by other means than an event: reruns, invocations by GraphQL and HTTP (graphql.md §9, http-apis.md §3)."""
+"""Runs without an event of their own: reruns, invocations by GraphQL and HTTP (graphql.md §9, http-apis.md §3)."""
 
 from __future__ import annotations
 
