@@ -10,7 +10,7 @@ from holdfast.protocol.durations import MILLISECOND
 from holdfast.server.expressions.errors import ExpressionError
 from holdfast.server.expressions.values import MISSING, Missing, Timestamp, Value
 
-_DIGITS: Final = 300
+_DECODER: Final = json.JSONDecoder(parse_int=float)
 
 
 class Activation:
@@ -22,6 +22,7 @@ class Activation:
         event: the JSON text of the event that starts runs, `event` in the text; None if there is none.
         async_event: the JSON text of the event that just came in, `async`; None if there is none.
         now_ms: what `now()` answers, in milliseconds since the epoch; None asks the clock, once.
+
     """
 
     __slots__ = ("_async", "_async_raw", "_event", "_event_raw", "_now", "variables")
@@ -31,8 +32,8 @@ class Activation:
     ) -> None:
         self._event_raw = event
         self._async_raw = async_event
-        self._event: Value = None
-        self._async: Value = None
+        self._event: dict[object, Value] | Missing | None = None
+        self._async: dict[object, Value] | Missing | None = None
         self._now = None if now_ms is None else Timestamp(now_ms * MILLISECOND)
         self.variables: dict[str, Value] = {}
         """The variables that macros have bound, while their body is evaluated."""
@@ -43,7 +44,7 @@ class Activation:
         value = self._event
         if value is None:
             value = self._event = _decode(self._event_raw)
-        return value  # type: ignore[return-value]
+        return value
 
     @property
     def async_event(self) -> dict[object, Value] | Missing:
@@ -51,7 +52,7 @@ class Activation:
         value = self._async
         if value is None:
             value = self._async = _decode(self._async_raw)
-        return value  # type: ignore[return-value]
+        return value
 
     @property
     def now(self) -> Timestamp:
@@ -59,13 +60,6 @@ class Activation:
         if self._now is None:
             self._now = Timestamp(time.time_ns())
         return self._now
-
-
-def _double(digits: str) -> float:
-    return float(digits)
-
-
-_DECODER: Final = json.JSONDecoder(parse_int=float)
 
 
 def _decode(raw: bytes | None) -> dict[object, Value] | Missing:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final, TypeAlias, cast
+from typing import Final
 
 from holdfast.protocol.durations import format_go_duration
 from holdfast.server.expressions import dialect
 from holdfast.server.expressions.activation import Activation
 from holdfast.server.expressions.errors import ExpressionError, too_deep
+from holdfast.server.expressions.folds import Evaluate, comprehension, present
 from holdfast.server.expressions.functions import CLOCK, FUNCTIONS, Function, size, span
 from holdfast.server.expressions.parser import parse
 from holdfast.server.expressions.syntax import (
     Binary,
     Call,
     Comprehension,
-    Fold,
     Index,
     ListOf,
     Literal,
@@ -40,8 +40,6 @@ from holdfast.server.expressions.values import (
     format_value,
 )
 
-Evaluate: TypeAlias = Callable[[Activation], Value]
-
 _CACHE: Final = 1024
 _SPECIAL: Final = frozenset({Timestamp, Duration, Uint, Kind})
 _UNARY: Final = {"!": dialect.invert, "-": dialect.negate}
@@ -52,6 +50,7 @@ class Expression:
 
     Attributes:
         text: what it was compiled from.
+
     """
 
     __slots__ = ("_evaluate", "text")
@@ -75,7 +74,7 @@ class Expression:
         return _plain(value) if value.__class__ in _SPECIAL else value
 
     def is_true(self, activation: Activation) -> bool:
-        """Say if the value is `true`; anything else is a no: false, other types, missing, errors (`§3.3`, last rows)."""
+        """Say if the value is `true`; anything else is a no: false, other types, missing, errors (§3.3)."""
         try:
             return self._evaluate(activation) is True
         except (ExpressionError, RecursionError):
@@ -94,7 +93,7 @@ class Expression:
 
 
 @lru_cache(_CACHE)
-def compile(text: str) -> Expression:  # noqa: A001 - the noun of this package
+def compile(text: str) -> Expression:
     """Compile a text, or answer the one compiled before.
 
     Raises ExpressionError with the reference's text, `error compiling expression: ERROR: <input>:1:5: …`.
@@ -137,7 +136,7 @@ def closure(node: Node, bound: frozenset[str] = frozenset()) -> Evaluate:  # noq
         case MapOf():
             return _map([(part(key), part(value)) for key, value in node.pairs])
         case Comprehension():
-            return _comprehension(node, bound)
+            return comprehension(node, bound, closure)
         case _:
             raise AssertionError(node)
 
@@ -266,7 +265,7 @@ def _ternary(condition: Evaluate, then: Evaluate, otherwise: Evaluate) -> Evalua
 
 
 def _list(items: Sequence[Evaluate]) -> Evaluate:
-    return lambda scope: [_present(item(scope)) for item in items]
+    return lambda scope: [present(item(scope)) for item in items]
 
 
 def _map(pairs: Sequence[tuple[Evaluate, Evaluate]]) -> Evaluate:
@@ -276,14 +275,10 @@ def _map(pairs: Sequence[tuple[Evaluate, Evaluate]]) -> Evaluate:
             name = key(scope)
             if not isinstance(name, (str, int, float)):
                 raise ExpressionError("unsupported key type")
-            built[name] = _present(item(scope))
+            built[name] = present(item(scope))
         return built
 
     return run
-
-
-def _present(value: Value) -> Value:
-    return None if value is MISSING else value
 
 
 def _call(node: Call, arguments: Sequence[Evaluate]) -> Evaluate:
@@ -331,85 +326,6 @@ def _unknown(name: str) -> Evaluate:
         raise ExpressionError(f"no such overload: {name}")
 
     return call
-
-
-def _comprehension(node: Comprehension, bound: frozenset[str]) -> Evaluate:
-    target = closure(node.target, bound)
-    inner = bound | {node.variable}
-    body = closure(node.body, inner)
-    condition = None if node.condition is None else closure(node.condition, inner)
-    nothing: Value = MISSING if node.fold in {"map", "filter"} else False
-    fold = _FOLDS[node.fold]
-
-    def run(scope: Activation) -> Value:
-        items = target(scope)
-        if items is MISSING:
-            return nothing
-        if not isinstance(items, (list, dict)):
-            raise dialect.no_overload(node.fold, items)
-        outer = scope.variables
-        try:
-            return fold(_bind(scope, node.variable, items), scope, body, condition)
-        finally:
-            scope.variables = outer
-
-    return run
-
-
-def _bind(scope: Activation, variable: str, items: Iterable[object]) -> Iterator[Value]:
-    """Walk over the items, each being the variable's value while it is looked at."""
-    inner = scope.variables = dict(scope.variables)
-    for item in items:
-        value = cast("Value", item)
-        inner[variable] = value
-        yield value
-
-
-def _fold_all(items: Iterator[Value], scope: Activation, body: Evaluate, _: Evaluate | None) -> Value:
-    failure: ExpressionError | None = None
-    for _item in items:
-        try:
-            if not dialect.truthy(body(scope)):
-                return False
-        except ExpressionError as error:
-            failure = failure or error
-    if failure is not None:
-        raise failure
-    return True
-
-
-def _fold_exists(items: Iterator[Value], scope: Activation, body: Evaluate, _: Evaluate | None) -> Value:
-    failure: ExpressionError | None = None
-    for _item in items:
-        try:
-            if dialect.truthy(body(scope)):
-                return True
-        except ExpressionError as error:
-            failure = failure or error
-    if failure is not None:
-        raise failure
-    return False
-
-
-def _fold_exists_one(items: Iterator[Value], scope: Activation, body: Evaluate, _: Evaluate | None) -> Value:
-    return sum(dialect.truthy(body(scope)) for _item in items) == 1
-
-
-def _fold_map(items: Iterator[Value], scope: Activation, body: Evaluate, condition: Evaluate | None) -> Value:
-    return [_present(body(scope)) for _item in items if condition is None or dialect.truthy(condition(scope))]
-
-
-def _fold_filter(items: Iterator[Value], scope: Activation, body: Evaluate, _: Evaluate | None) -> Value:
-    return [item for item in items if dialect.truthy(body(scope))]
-
-
-_FOLDS: Final[dict[Fold, Callable[[Iterator[Value], Activation, Evaluate, Evaluate | None], Value]]] = {
-    "all": _fold_all,
-    "exists": _fold_exists,
-    "exists_one": _fold_exists_one,
-    "map": _fold_map,
-    "filter": _fold_filter,
-}
 
 
 def _plain(value: Value) -> Value:

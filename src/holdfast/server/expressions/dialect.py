@@ -71,9 +71,7 @@ def contained(item: Value, container: Value) -> bool:
         return any(equals(item, element) for element in container)
     if isinstance(container, dict):
         return (
-            any(equals(item, cast("Value", key)) for key in container)
-            if item.__class__ is not str
-            else (item in container)
+            item in container if isinstance(item, str) else any(equals(item, cast("Value", key)) for key in container)
         )
     raise no_overload("@in", item, container)
 
@@ -97,7 +95,7 @@ def subtract(left: Value, right: Value) -> Value:
     kinds = (left.__class__, right.__class__)
     if kinds == (Timestamp, Timestamp):
         return Duration(cast("int", left) - cast("int", right))
-    if kinds in _TIMES and kinds[0] is not Duration or kinds == (Duration, Duration):
+    if (kinds in _TIMES and kinds[0] is not Duration) or kinds == (Duration, Duration):
         return _time(left, right, -1)
     return _arithmetic("_-_", operator.sub, left, right)
 
@@ -109,8 +107,8 @@ def multiply(left: Value, right: Value) -> Value:
 
 def divide(left: Value, right: Value) -> Value:
     """`/` between numbers of one type; integers are cut towards zero."""
-    if left.__class__ is float and right.__class__ is float:
-        return _divide_doubles(cast("float", left), cast("float", right))
+    if isinstance(left, float) and isinstance(right, float):
+        return _divide_doubles(left, right)
     return _arithmetic("_/_", _quotient, left, right)
 
 
@@ -125,12 +123,12 @@ def negate(value: Value) -> Value:
     """`-x` of an int, a double or a duration; false if it is missing."""
     if value is MISSING:
         return False
-    if value.__class__ is int:
-        return as_int(-cast("int", value))
-    if value.__class__ is float:
-        return -cast("float", value)
-    if value.__class__ is Duration:
-        return Duration(-cast("int", value))
+    if isinstance(value, float):
+        return -value
+    if isinstance(value, Duration):
+        return Duration(-value)
+    if isinstance(value, int) and value.__class__ is int:
+        return as_int(-value)
     raise no_overload("-_", value)
 
 
@@ -160,21 +158,21 @@ def field(container: Value, name: str) -> Value:
     return container.get(name, MISSING) if isinstance(container, dict) else MISSING
 
 
-def _ordering(sign: str, compare: Callable[[object, object], object]) -> Callable[[Value, Value], bool]:
+def _ordering(sign: str, compare: Callable[[float, float], bool]) -> Callable[[Value, Value], bool]:
     missing_is_less = sign.startswith("<")
 
     def ordered(left: Value, right: Value) -> bool:
         kind, other = left.__class__, right.__class__
         if (kind is other and kind in _ORDERED) or (kind in NUMBERS and other in NUMBERS):
-            return bool(compare(left, right))
+            return compare(cast("float", left), cast("float", right))
         if left is MISSING:
             return missing_is_less
         if right is MISSING:
             return not missing_is_less
         if left is None and other in _ZEROS:
-            return bool(compare(_ZEROS[other], right))
+            return compare(cast("float", _ZEROS[other]), cast("float", right))
         if right is None and kind in _ZEROS:
-            return bool(compare(left, _ZEROS[kind]))
+            return compare(cast("float", left), cast("float", _ZEROS[kind]))
         raise no_overload(f"_{sign}_", left, right)
 
     return ordered
@@ -189,8 +187,12 @@ def _equal_maps(left: dict[object, Value], right: dict[object, Value]) -> bool:
 
 
 def _sum(left: Value, right: Value) -> Value:
-    if isinstance(left, (str, bytes, list)) and not isinstance(left, Timestamp):
-        return cast("Value", operator.add(left, right))
+    if isinstance(left, str) and isinstance(right, str):
+        return left + right
+    if isinstance(left, bytes) and isinstance(right, bytes):
+        return left + right
+    if isinstance(left, list) and isinstance(right, list):
+        return left + right
     if left.__class__ is Duration:
         return _time(left, right, 1)
     return _arithmetic("_+_", operator.add, left, right)
@@ -201,13 +203,13 @@ def _time(left: Value, right: Value, sign: int) -> Value:
     return Timestamp(total) if Timestamp in {left.__class__, right.__class__} else Duration(as_int(total))
 
 
-def _arithmetic(name: str, compute: Callable[[object, object], object], left: Value, right: Value) -> Value:
+def _arithmetic(name: str, compute: Callable[[float, float], float], left: Value, right: Value) -> Value:
     if left is MISSING or right is MISSING:
         return False
     kind = left.__class__
     if kind is not right.__class__ or kind not in NUMBERS:
         raise no_overload(name, left, right)
-    result = cast("float", compute(left, right))
+    result = compute(cast("float", left), cast("float", right))
     if kind is float:
         return result
     return as_int(result) if kind is int else as_uint(result)
@@ -221,15 +223,15 @@ def _divide_doubles(left: float, right: float) -> float:
     return float("inf") if (left > 0) is (str(right)[0] != "-") else float("-inf")
 
 
-def _quotient(left: object, right: object) -> int:
-    a, b = cast("int", left), cast("int", right)
+def _quotient(left: float, right: float) -> int:
+    a, b = int(left), int(right)
     if not b:
         raise ExpressionError("division by zero")
     return abs(a) // abs(b) * (1 if (a < 0) is (b < 0) else -1)
 
 
-def _remainder(left: object, right: object) -> int:
-    a, b = cast("int", left), cast("int", right)
+def _remainder(left: float, right: float) -> int:
+    a, b = int(left), int(right)
     if not b:
         raise ExpressionError("modulus by zero")
     return abs(a) % abs(b) * (-1 if a < 0 else 1)

@@ -34,7 +34,6 @@ from holdfast.server.expressions.dialect import no_overload
 from holdfast.server.expressions.errors import ExpressionError
 from holdfast.server.expressions.values import (
     INT_MAX,
-    INT_MIN,
     MISSING,
     UINT_MAX,
     Duration,
@@ -165,11 +164,12 @@ def _int(value: Value) -> Value:
         if not _INTEGER.fullmatch(value):
             raise ExpressionError("type conversion error from 'string' to 'int'")
         return as_int(int(value))
-    if value.__class__ is Timestamp:
-        return cast("int", value) // SECOND
-    if value.__class__ is Duration:
-        return cast("int", value)
-    return as_int(_number("int", value))
+    if isinstance(value, Timestamp):
+        return value // SECOND
+    if isinstance(value, Duration):
+        return int(value)
+    number = _number("int", value)
+    return as_int(math.trunc(number) if math.isfinite(number) else INT_MAX + 1)
 
 
 def _uint(value: Value) -> Value:
@@ -223,8 +223,8 @@ def _bytes(value: Value) -> Value:
 def _duration(value: Value) -> Value:
     if value.__class__ is Duration:
         return value
-    if value.__class__ is int:
-        return Duration(cast("int", value))
+    if isinstance(value, int) and value.__class__ is int:
+        return Duration(value)
     try:
         return Duration(parse_go_duration(_text("duration", value)))
     except DurationError as error:
@@ -234,8 +234,8 @@ def _duration(value: Value) -> Value:
 def _timestamp(value: Value) -> Value:
     if value.__class__ is Timestamp:
         return value
-    if value.__class__ is int:
-        return Timestamp(cast("int", value) * SECOND)
+    if isinstance(value, int) and value.__class__ is int:
+        return Timestamp(value * SECOND)
     try:
         return Timestamp(parse_rfc3339(_text("timestamp", value)) * MILLISECOND)
     except ValueError as error:
@@ -250,13 +250,13 @@ def _part(name: str, read: Callable[[datetime], int], unit: tuple[int, int] | No
     """Make a getter: of a timestamp in a time zone, or of a duration if `unit` tells how to cut it."""
 
     def get(target: Value, zone: Value = "UTC") -> Value:
-        if target.__class__ is Duration and unit is not None:
-            total = abs(cast("int", target)) // unit[0] % unit[1]
-            return total if cast("int", target) >= 0 else -total
-        if target.__class__ is not Timestamp:
+        if isinstance(target, Duration) and unit is not None:
+            total = abs(target) // unit[0] % unit[1]
+            return total if target >= 0 else -total
+        if not isinstance(target, Timestamp):
             raise no_overload(name, target)
         try:
-            return read(moment(cast("int", target)).astimezone(_zone(_text(name, zone))))
+            return read(moment(target).astimezone(_zone(_text(name, zone))))
         except OverflowError:
             raise ExpressionError("timestamp overflow") from None
 
@@ -276,14 +276,12 @@ def _zone(name: str) -> tzinfo:
 
 
 def _text(function: str, value: Value, *others: Value) -> str:
-    if value.__class__ is str:
-        return cast("str", value)
+    if isinstance(value, str) and value.__class__ is str:
+        return value
     raise no_overload(function, value, *others)
 
 
 def _number(function: str, value: Value) -> float:
-    if value.__class__ is float and not INT_MIN <= cast("float", value) <= INT_MAX and function == "int":
-        raise ExpressionError("integer overflow")
     if value.__class__ in {int, Uint, float}:
         return cast("float", value)
     raise no_overload(function, value)

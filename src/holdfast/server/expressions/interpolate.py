@@ -40,6 +40,7 @@ class Interpolated(msgspec.Struct, frozen=True):
     Attributes:
         text: an expression that looks at `async` only.
         never: it has folded to `false`, so that no event can make it true.
+
     """
 
     text: str

@@ -41,8 +41,9 @@ _TRIPLE: Final = ('"""', "'''")
 
 
 class Token(msgspec.Struct, frozen=True, gc=False):
-    """One word. `kind` is the word itself for signs and reserved words, else `text`, `bytes`, `float`, `int`, `uint`,
-    `name` or `end`; `source` is what the text says.
+    """One word, as the text has it in `source`.
+
+    `kind` is the word itself for signs and reserved words, else `text`, `bytes`, `float`, `int`, `uint`, `name`, `end`.
     """
 
     kind: str
@@ -127,7 +128,7 @@ def _bytes_of(part: str) -> bytes:
     if not part.startswith("\\"):
         return part.encode()
     if part[1] in "xX":
-        return bytes([int(part[2:], 16)])
+        return bytes.fromhex(part[2:])
     if part[1].isdigit():
         return bytes([int(part[1:], 8)])
     if part[1] in "uU":

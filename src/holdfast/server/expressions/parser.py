@@ -39,9 +39,24 @@ _POWER: Final = {
     **dict.fromkeys(("*", "/", "%"), 5),
 }
 _LOGIC: Final = frozenset({"&&", "||"})
+# The words that an operand may start with, in the order of the reference's errors.
 _STARTS: Final = (
-    "[", "{", "(", ")", "]", "}", ".", ",", "-", "!", "true", "false", "null", "float", "int", "uint", "text", "bytes", "name",
-)  # fmt: skip
+    "[",
+    "{",
+    "(",
+    ".",
+    "-",
+    "!",
+    "true",
+    "false",
+    "null",
+    "float",
+    "int",
+    "uint",
+    "text",
+    "bytes",
+    "name",
+)
 _CLASSES: Final = {
     "float": "NUM_FLOAT",
     "int": "NUM_INT",
@@ -54,7 +69,8 @@ _CLOSERS: Final = frozenset(")]},")
 _NUMBERS: Final = frozenset({"int", "float"})
 _CONSTANTS: Final = {"true": True, "false": False, "null": None}
 _RESERVED: Final = frozenset(
-    "as break const continue else for function if import let loop package namespace return var void while".split()
+    {"as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package"}
+    | {"namespace", "return", "var", "void", "while"}
 )
 _FOLDS: Final = {"all": (2,), "exists": (2,), "exists_one": (2,), "map": (2, 3), "filter": (2,)}
 
@@ -127,19 +143,23 @@ class _Parser:
         self._position += 1
         return True
 
-    def _expect(self, *kinds: str) -> Token:
+    def _expect(self, kind: str, *others: str) -> Token:
         """Take one of the words; the error names what the reference would have expected here."""
         token = self._token
-        if token.kind in kinds:
+        if token.kind == kind or token.kind in others:
             return self._next()
-        if len(kinds) > 1:
-            listed = ", ".join(f"'{kind}'" for kind in kinds)
-            raise _SyntaxError(token.at, f"Syntax error: mismatched input '{token.source}' expecting {{{listed}}}")
-        if token.kind != "end" and self._following.kind == kinds[0]:
-            raise _SyntaxError(token.at, f"Syntax error: extraneous input '{token.source}' expecting '{kinds[0]}'")
-        if kinds[0] in _CLOSERS:
-            raise _SyntaxError(token.at, f"Syntax error: missing '{kinds[0]}' at '{token.source}'")
-        raise _SyntaxError(token.at, f"Syntax error: mismatched input '{token.source}' expecting '{kinds[0]}'")
+        raise _SyntaxError(token.at, f"Syntax error: {self._unexpected(token, kind, others)}")
+
+    def _unexpected(self, token: Token, kind: str, others: tuple[str, ...]) -> str:
+        if others and kind != ")":
+            word = "extraneous" if self._following.kind in {kind, *others} else "mismatched"
+            listed = ", ".join(f"'{each}'" for each in (kind, *others))
+            return f"{word} input '{token.source}' expecting {{{listed}}}"
+        if token.kind != "end" and self._following.kind == kind:
+            return f"extraneous input '{token.source}' expecting '{kind}'"
+        if kind in _CLOSERS or token.kind in _STARTS:
+            return f"missing '{kind}' at '{token.source}'"
+        return f"mismatched input '{token.source}' expecting '{kind}'"
 
     def _deeper(self) -> None:
         self._depth += 1
@@ -204,7 +224,7 @@ class _Parser:
             if self._skip("."):
                 node = self._selected(node, token)
             elif self._skip("["):
-                node = Index(token.at, node, self._expression())
+                node = Index(token.at, node, self._expression("?"))
                 self._expect("]")
             elif self._token.kind == "{" and isinstance(node, (Name, Select)):
                 raise _SyntaxError(token.at, "Syntax error: messages are not supported")
@@ -237,7 +257,7 @@ class _Parser:
         condition = rest[0] if len(rest) > 1 else None
         return Comprehension(name.at, fold, target, variable.name, rest[-1], condition)
 
-    def _primary(self, closer: str) -> Node:  # noqa: C901 - one case per kind of word
+    def _primary(self, closer: str) -> Node:
         token = self._next()
         match token.kind:
             case "name":
@@ -264,12 +284,9 @@ class _Parser:
                 raise self._no_operand(token, closer)
 
     def _no_operand(self, token: Token, closer: str) -> _SyntaxError:
-        following = self._token.kind if token.kind != "end" else ""
-        fits = following in _STARTS and following not in _CLOSERS
-        expected = ", ".join(
-            _CLASSES.get(kind, f"'{kind}'") for kind in ("[", "{", "(", *closer, ".", "-", "!", *_STARTS[10:])
-        )
-        word = "extraneous" if fits else "mismatched"
+        word = "extraneous" if token.kind != "end" and self._token.kind in _STARTS else "mismatched"
+        place = 6 if closer == "?" else 3
+        expected = ", ".join(_CLASSES.get(kind, f"'{kind}'") for kind in (*_STARTS[:place], *closer, *_STARTS[place:]))
         return _SyntaxError(token.at, f"Syntax error: {word} input '{token.source}' expecting {{{expected}}}")
 
     def _named(self, token: Token) -> Node:
@@ -316,7 +333,7 @@ class _Parser:
             value = float(token.source)
             return Literal(at, -value if sign else value)
         source = token.source.rstrip("uU")
-        number = int(source, 16 if source.startswith("0x") else 10) if len(source) < 40 else INT_MAX * 4  # noqa: PLR2004
+        number = int(source, 16 if source.startswith("0x") else 10) if len(source) < 40 else INT_MAX * 4
         if token.kind == "uint":
             return self._bounded(token, at, Uint(number), 0, UINT_MAX)
         return self._bounded(token, at, -number if sign else number, INT_MIN, INT_MAX)

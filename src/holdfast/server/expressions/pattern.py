@@ -1,53 +1,41 @@
 r"""RE2's patterns for `matches`, searched in time linear in the text, whatever the pattern.
 
-A pattern becomes a nondeterministic automaton; the sets of its states are met while searching and kept, so a known
-text costs one look-up per character. Python's own `re` would do for most patterns, but one such as `(a+)+$` could then
-stop the server. As in RE2 there are no back-references and no look-around; scripts in `\p{…}` are not supported.
+Python's own `re` would do for most patterns, but one such as `(a+)+$` could then stop the server: here a pattern
+becomes an automaton. As in RE2 there are no back-references and no look-around; scripts in `\p{…}` are not supported.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, TypeAlias
 
+from holdfast.server.expressions.automaton import MATCH, Automaton, State
+from holdfast.server.expressions.characters import (
+    CATEGORIES,
+    PERL,
+    POSIX,
+    Matcher,
+    any_but_newline,
+    any_case,
+    any_char,
+    either,
+    in_category,
+    outside,
+    within,
+)
 from holdfast.server.expressions.errors import ExpressionError
 
-Matcher: TypeAlias = Callable[[str], bool]
-Ranges: TypeAlias = tuple[tuple[str, str], ...]
+Part: TypeAlias = Callable[[int], int]
+"""Adds a part of the pattern in front of a state; answers the state it starts with."""
 
-_CACHE: Final = 128
-_MAX_STATES: Final = 5_000
+_CACHE: Final = 32
+_MAX_STATES: Final = 2_000
 _MAX_REPEAT: Final = 1_000
 _MAX_NESTING: Final = 50
-_MAX_KNOWN_SETS: Final = 1_000
-_MATCH: Final = 0
-
-_DIGIT: Final[Ranges] = (("0", "9"),)
-_WORD: Final[Ranges] = (("0", "9"), ("A", "Z"), ("_", "_"), ("a", "z"))
-_SPACE: Final[Ranges] = (("\t", "\n"), ("\f", "\r"), (" ", " "))
-_PERL: Final = {"d": _DIGIT, "w": _WORD, "s": _SPACE}
-_POSIX: Final[dict[str, Ranges]] = {
-    "alnum": (("0", "9"), ("A", "Z"), ("a", "z")),
-    "alpha": (("A", "Z"), ("a", "z")),
-    "ascii": (("\0", "\x7f"),),
-    "blank": (("\t", "\t"), (" ", " ")),
-    "cntrl": (("\0", "\x1f"), ("\x7f", "\x7f")),
-    "digit": _DIGIT,
-    "graph": (("!", "~"),),
-    "lower": (("a", "z"),),
-    "print": ((" ", "~"),),
-    "punct": (("!", "/"), (":", "@"), ("[", "`"), ("{", "~")),
-    "space": (("\t", "\r"), (" ", " ")),
-    "upper": (("A", "Z"),),
-    "word": _WORD,
-    "xdigit": (("0", "9"), ("A", "F"), ("a", "f")),
-}
+_MAX_COPIES: Final = 10_000
 _CONTROL: Final = {"a": "\a", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
-_CATEGORIES: Final = frozenset(
-    "C L M N P S Z Cc Cf Co Cs Ll Lm Lo Lt Lu Mc Me Mn Nd Nl No Pc Pd Pe Pf Pi Po Ps Sc Sk Sm So Zl Zp Zs".split()
-)
+_OCTAL: Final = frozenset("01234567")
 
 
 def search(pattern: str, text: str) -> bool:
@@ -56,105 +44,26 @@ def search(pattern: str, text: str) -> bool:
 
 
 @lru_cache(_CACHE)
-def _automaton(pattern: str) -> _Automaton:
+def _automaton(pattern: str) -> Automaton:
     parser = _Parser(pattern)
-    return _Automaton(parser.program, parser.start)
-
-
-class _State:
-    """One state: eats a character, or forks without one, or holds only where an assertion does."""
-
-    __slots__ = ("assertion", "matcher", "targets")
-
-    def __init__(self, targets: list[int], matcher: Matcher | None = None, assertion: str = "") -> None:
-        self.targets = targets
-        self.matcher = matcher
-        self.assertion = assertion
-
-
-class _Automaton:
-    """Searches by sets of states; every set and its successors are computed once."""
-
-    __slots__ = ("_asserts", "_known", "_program", "_start")
-
-    def __init__(self, program: list[_State], start: int) -> None:
-        self._program = program
-        self._start = start
-        self._asserts = any(state.assertion for state in program)
-        self._known: dict[tuple[frozenset[int], str, str], frozenset[int] | None] = {}
-
-    def search(self, text: str) -> bool:
-        states: frozenset[int] = frozenset()
-        before = ""
-        known = self._known
-        for char in (*text, ""):
-            place = self._place(before, char) if self._asserts else ""
-            key = (states, char, place)
-            if key in known:
-                found = known[key]
-            else:
-                found = self._step(states, char, place)
-                if len(known) >= _MAX_KNOWN_SETS:
-                    known.clear()
-                known[key] = found
-            if found is None:
-                return True
-            states, before = found, char
-        return False
-
-    def _step(self, states: frozenset[int], char: str, place: str) -> frozenset[int] | None:
-        """Answer the states after a character, None if the match state is reached before it."""
-        reached = self._reach([*states, self._start], place)
-        if _MATCH in reached:
-            return None
-        following: set[int] = set()
-        for number in reached:
-            state = self._program[number]
-            if state.matcher is not None and char and state.matcher(char):
-                following.update(state.targets)
-        return frozenset(following)
-
-    def _reach(self, waiting: list[int], place: str) -> set[int]:
-        reached: set[int] = set()
-        while waiting:
-            number = waiting.pop()
-            if number in reached:
-                continue
-            reached.add(number)
-            state = self._program[number]
-            if state.matcher is None and (not state.assertion or state.assertion in place):
-                waiting.extend(state.targets)
-        return reached
-
-    @staticmethod
-    def _place(before: str, after: str) -> str:
-        """Name the assertions that hold between two characters: `A z ^ $ b B`."""
-        edge = _is_word(before) is not _is_word(after)
-        return "".join(
-            (
-                "" if before else "A",
-                "" if after else "z",
-                "^" if before in {"", "\n"} else "",
-                "$" if after in {"", "\n"} else "",
-                "b" if edge else "B",
-            )
-        )
+    return Automaton(parser.program, parser.start)
 
 
 class _Parser:
     """Reads a pattern from right to left of its grammar: each part is built in front of the state that follows it."""
 
-    __slots__ = ("_at", "_nesting", "_source", "program", "start")
+    __slots__ = ("_at", "_copies", "_nesting", "_source", "program", "start")
 
     def __init__(self, source: str) -> None:
         self._source = source
         self._at = 0
         self._nesting = 0
-        self.program = [_State([])]
+        self._copies = 0
+        self.program = [State([])]
         part = self._alternatives(frozenset())
         if self._at < len(source):
             raise self._wrong("unexpected )")
-        self.start = part(_MATCH)
+        self.start = part(MATCH)
 
     def _wrong(self, reason: str) -> ExpressionError:
         return ExpressionError(f"error parsing regexp: {reason}: `{self._source}`")
@@ -177,7 +86,7 @@ class _Parser:
     def _add(self, targets: list[int], matcher: Matcher | None = None, assertion: str = "") -> int:
         if len(self.program) >= _MAX_STATES:
             raise self._wrong("expression too large")
-        self.program.append(_State(targets, matcher, assertion))
+        self.program.append(State(targets, matcher, assertion))
         return len(self.program) - 1
 
     def _alternatives(self, flags: frozenset[str]) -> Part:
@@ -202,12 +111,7 @@ class _Parser:
             if part is not None:
                 parts.append(self._repeated(part))
 
-        def build(following: int) -> int:
-            for part in reversed(parts):
-                following = part(following)
-            return following
-
-        return build, flags
+        return _chain(parts), flags
 
     def _atom(self, flags: frozenset[str]) -> tuple[Part | None, frozenset[str]]:
         char = self._next()
@@ -220,15 +124,15 @@ class _Parser:
         if char == "[":
             return self._one(self._set(), flags), flags
         if char == ".":
-            return self._one(_any_char if "s" in flags else _any_but_newline, frozenset()), flags
+            return self._one(any_char if "s" in flags else any_but_newline, frozenset()), flags
         if char == "^":
             return self._assertion("^" if "m" in flags else "A"), flags
         if char == "$":
             return self._assertion("$" if "m" in flags else "z"), flags
-        return self._one(_within(((char, char),)), flags), flags
+        return self._one(within(((char, char),)), flags), flags
 
     def _one(self, matcher: Matcher, flags: frozenset[str]) -> Part:
-        fitting = _any_case(matcher) if "i" in flags else matcher
+        fitting = any_case(matcher) if "i" in flags else matcher
         return lambda following: self._add([following], fitting)
 
     def _assertion(self, name: str) -> Part:
@@ -288,12 +192,18 @@ class _Parser:
             else:
                 end = following
                 for _ in range(most - least):
-                    following = self._add([part(following), end])
+                    following = self._add([self._copy(part, following), end])
             for _ in range(least):
-                following = part(following)
+                following = self._copy(part, following)
             return following
 
         return build
+
+    def _copy(self, part: Part, following: int) -> int:
+        self._copies += 1
+        if self._copies > _MAX_COPIES:
+            raise self._wrong("expression too large")
+        return part(following)
 
     def _loop(self, part: Part, following: int) -> int:
         loop = self._add([following])
@@ -329,34 +239,26 @@ class _Parser:
             stop = self._source.find("\\E", self._at)
             quoted = self._source[self._at : stop if stop >= 0 else len(self._source)]
             self._at += len(quoted) + (2 if stop >= 0 else 0)
-            return self._word([self._one(_within(((each, each),)), flags) for each in quoted])
+            return _chain([self._one(within(((each, each),)), flags) for each in quoted])
         matcher = self._class_escape(char)
         if matcher is None:
             literal = self._literal_escape(char)
-            matcher = _within(((literal, literal),))
+            matcher = within(((literal, literal),))
         return self._one(matcher, flags)
 
-    def _word(self, parts: list[Part]) -> Part:
-        def build(following: int) -> int:
-            for part in reversed(parts):
-                following = part(following)
-            return following
-
-        return build
-
     def _class_escape(self, char: str) -> Matcher | None:
-        if char.lower() in _PERL:
-            inside = _within(_PERL[char.lower()])
-            return _outside(inside) if char.isupper() else inside
+        if char.lower() in PERL:
+            inside = within(PERL[char.lower()])
+            return outside(inside) if char.isupper() else inside
         if char not in "pP":
             return None
         name = self._until("}") if self._skip("{") else self._next()
         negated = name.startswith("^") is (char == "p")
         category = name.removeprefix("^")
-        if category not in _CATEGORIES and category != "Any":
+        if category not in CATEGORIES and category != "Any":
             raise self._wrong("invalid character class range")
-        inside = _any_char if category == "Any" else _in_category(category)
-        return _outside(inside) if negated else inside
+        inside = any_char if category == "Any" else in_category(category)
+        return outside(inside) if negated else inside
 
     def _literal_escape(self, char: str) -> str:
         if char in _CONTROL:
@@ -364,9 +266,9 @@ class _Parser:
         if char == "x":
             digits = self._until("}") if self._skip("{") else self._next() + self._next()
             return self._code(digits, 16)
-        if char == "0" or (char in "1234567" and self._source[self._at : self._at + 1] in set("01234567")):
+        if char == "0" or (char in "1234567" and self._source[self._at : self._at + 1] in _OCTAL):
             digits = char
-            while len(digits) < 3 and self._source[self._at : self._at + 1] in set("01234567"):  # noqa: PLR2004
+            while len(digits) < 3 and self._source[self._at : self._at + 1] in _OCTAL:
                 digits += self._next()
             return self._code(digits, 8)
         if char.isascii() and not char.isalnum() and char != "_":
@@ -400,8 +302,8 @@ class _Parser:
             if not isinstance(high, str) or high < low:
                 raise self._wrong("invalid character class range")
             ranges.append((low, high))
-        inside = _either([_within(tuple(ranges)), *matchers])
-        return _outside(inside) if negated else inside
+        inside = either([within(tuple(ranges)), *matchers])
+        return outside(inside) if negated else inside
 
     def _member(self) -> str | Matcher:
         char = self._next()
@@ -412,50 +314,19 @@ class _Parser:
 
     def _posix(self) -> Matcher:
         name = self._until(":]")
-        ranges = _POSIX.get(name.removeprefix("^"))
+        ranges = POSIX.get(name.removeprefix("^"))
         if ranges is None:
             raise self._wrong("invalid character class range")
-        return _outside(_within(ranges)) if name.startswith("^") else _within(ranges)
+        return outside(within(ranges)) if name.startswith("^") else within(ranges)
 
 
-Part: TypeAlias = Callable[[int], int]
-"""Adds a part of the pattern in front of a state; answers the state it starts with."""
+def _chain(parts: list[Part]) -> Part:
+    def build(following: int) -> int:
+        for part in reversed(parts):
+            following = part(following)
+        return following
 
-
-def _within(ranges: Ranges) -> Matcher:
-    if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
-        only = ranges[0][0]
-        return lambda char: char == only
-    return lambda char: any(low <= char <= high for low, high in ranges)
-
-
-def _outside(inside: Matcher) -> Matcher:
-    return lambda char: not inside(char)
-
-
-def _either(matchers: Iterable[Matcher]) -> Matcher:
-    several = tuple(matchers)
-    return lambda char: any(matcher(char) for matcher in several)
-
-
-def _any_case(matcher: Matcher) -> Matcher:
-    return lambda char: matcher(char) or matcher(char.lower()) or matcher(char.upper())
-
-
-def _in_category(category: str) -> Matcher:
-    return lambda char: unicodedata.category(char).startswith(category)
-
-
-def _any_char(_: str) -> bool:
-    return True
-
-
-def _any_but_newline(char: str) -> bool:
-    return char != "\n"
-
-
-def _is_word(char: str) -> bool:
-    return bool(char) and (char == "_" or (char.isascii() and char.isalnum()))
+    return build
 
 
 def _is_count(text: str) -> bool:

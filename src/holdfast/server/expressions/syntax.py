@@ -109,7 +109,7 @@ class Comprehension(Node, frozen=True):
     condition: Node | None = None
 
 
-def children(node: Node) -> Iterator[Node]:
+def children(node: Node) -> Iterator[Node]:  # noqa: C901 - one case per kind of node
     """Walk over the direct parts of a node, in the order of the text."""
     match node:
         case Select() | Unary():

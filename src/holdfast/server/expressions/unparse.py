@@ -95,7 +95,7 @@ def _listed(nodes: tuple[Node, ...]) -> str:
     return ", ".join(map(unparse, nodes))
 
 
-def _literal(value: Value, *, compared: bool) -> str:  # noqa: C901 - one case per kind of value
+def _literal(value: Value, *, compared: bool) -> str:
     match value:
         case None:
             return "null"

@@ -49,7 +49,7 @@ class Kind(str):
     __slots__ = ()
 
 
-Value: TypeAlias = "None | bool | int | float | str | bytes | Missing | list[Value] | dict[object, Value]"
+Value: TypeAlias = "bool | int | float | str | bytes | Missing | list[Value] | dict[object, Value] | None"
 
 MISSING: Final = Missing()
 
