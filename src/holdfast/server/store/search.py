@@ -164,16 +164,16 @@ class _Parser:
 
     def _path(self) -> list[str | int]:
         steps: list[str | int] = []
-        while self._text in {".", "["} and self._kind == "op":
-            if self._next() == "[":
-                steps.append(self._index())
-            elif self._kind == "name":
-                steps.append(self._next())
-            else:
-                self._syntax_error()
-            if self._text == "(" and self._kind == "op":
+        while self._text in {".", "["}:
+            steps.append(self._index() if self._next() == "[" else self._member())
+            if self._text == "(":
                 raise SearchError(_UNSUPPORTED)
         return steps
+
+    def _member(self) -> str:
+        if self._kind != "name":
+            self._syntax_error()
+        return self._next()
 
     def _index(self) -> int:
         if self._kind != "int":

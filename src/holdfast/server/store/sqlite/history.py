@@ -21,7 +21,7 @@ from holdfast.server.store.sqlite.lists import EventList, RunList
 from holdfast.server.store.sqlite.queries import load_queries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 
     from holdfast.server.model.app import AppRecord, FunctionRecord
     from holdfast.server.model.job import Job
@@ -197,7 +197,7 @@ class SqliteHistory:
 
 
 @contextmanager
-def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+def _snapshot(connection: sqlite3.Connection) -> Generator[None]:
     connection.execute("BEGIN")
     try:
         yield

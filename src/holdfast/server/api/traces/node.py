@@ -1,0 +1,149 @@
+"""A node of a trace tree, with the vocabulary that both trees share (`protocol/graphql.md` §12.1)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from holdfast.protocol.ids import oid_uuid
+from holdfast.server.model.status import RunStatus, SpanStatus
+
+if TYPE_CHECKING:
+    from holdfast.server.api.traces.metadata import Metadata
+    from holdfast.server.api.traces.stepinfo import StepInfo
+    from holdfast.server.store.history import StoredRun
+
+COMPLETED: Final = "COMPLETED"
+FAILED: Final = "FAILED"
+QUEUED: Final = "QUEUED"
+RUNNING: Final = "RUNNING"
+WAITING: Final = "WAITING"
+ENDED: Final = frozenset({COMPLETED, FAILED, "CANCELLED", "SKIPPED"})
+
+SPAN_STATUSES: Final = {
+    SpanStatus.RUNNING: RUNNING,
+    SpanStatus.INVOKING: RUNNING,
+    SpanStatus.WAITING: WAITING,
+    SpanStatus.SLEEPING: WAITING,
+    SpanStatus.COMPLETED: COMPLETED,
+    SpanStatus.TIMED_OUT: COMPLETED,
+    SpanStatus.FAILED: FAILED,
+    SpanStatus.ERRORED: FAILED,
+    SpanStatus.CANCELLED: "CANCELLED",
+}
+RUN_STATUSES: Final = {
+    RunStatus.SCHEDULED: QUEUED,
+    RunStatus.RUNNING: RUNNING,
+    RunStatus.COMPLETED: COMPLETED,
+    RunStatus.FAILED: FAILED,
+    RunStatus.CANCELLED: "CANCELLED",
+    RunStatus.SKIPPED: "SKIPPED",
+}
+STEP_OPS: Final = {
+    "Step": "RUN",
+    "StepRun": "RUN",
+    "StepError": "RUN",
+    "StepFailed": "RUN",
+    "StepPlanned": "RUN",
+    "AIGateway": "AI_GATEWAY",
+    "Gateway": "AI_GATEWAY",
+    "InvokeFunction": "INVOKE",
+    "Sleep": "SLEEP",
+    "WaitForEvent": "WAIT_FOR_EVENT",
+    "WaitForSignal": "WAIT_FOR_SIGNAL",
+}
+GATEWAYS: Final = frozenset({"AIGateway", "Gateway"})
+RUN_COMPLETE: Final = "RunComplete"
+NO_PARENT: Final = "0" * 16
+
+
+class ResponseInfo(msgspec.Struct, frozen=True):
+    """The HTTP answer behind a span; status 0 when none came."""
+
+    status_code: int
+    headers: dict[str, str]
+
+
+class TraceNode(msgspec.Struct):
+    """One span as shown. Times are ms since the epoch; attributes are named as the GraphQL fields, in snake case."""
+
+    app_id: str
+    function_id: str
+    run_id: str
+    trace_id: str
+    span_id: str
+    name: str
+    status: str
+    queued_at: int
+    group_id: str | None = None
+    attempts: int = 0
+    duration: int | None = None
+    output_id: str | None = None
+    scheduled_at: int | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
+    children_spans: list[TraceNode] = []
+    step_op: str | None = None
+    step_id: str | None = None
+    step_info: StepInfo | None = None
+    step_type: str = ""
+    is_root: bool = False
+    parent_span_id: str | None = None
+    parent_span: None = None
+    is_userland: bool = False
+    userland_span: None = None
+    debug_run_id: str | None = None
+    debug_session_id: str | None = None
+    debug_paused: bool = False
+    skip_reason: str | None = None
+    skip_existing_run_id: str | None = None
+    metadata: list[Metadata] = []
+    response: ResponseInfo | None = None
+
+    def adopt(self, children: list[TraceNode]) -> None:
+        """Take nodes as children."""
+        self.children_spans = children
+        for child in children:
+            child.parent_span_id = self.span_id
+
+    def close(self) -> None:
+        """Drop the end of a span that hasn't ended, set the duration of one that has."""
+        if self.status not in ENDED:
+            self.ended_at = None
+        elif self.ended_at is not None and self.started_at is not None:
+            self.duration = max(self.ended_at - self.started_at, 0)
+
+
+class NodeFactory:
+    """Makes the nodes of one run: ids are derived from the run's, so that they stay the same from query to query."""
+
+    def __init__(self, run: StoredRun, tree: str) -> None:
+        self._run = run
+        self._tree = tree
+        self.trace_id = _digest(run.id, 32)
+
+    def node(self, label: str, name: str, status: str, queued_at: int) -> TraceNode:
+        """A node whose span id is known by `label` within its tree."""
+        run = self._run
+        return TraceNode(
+            run.app_id,
+            run.function_id,
+            run.id,
+            self.trace_id,
+            _digest(f"{run.id}/{self._tree}/{label}", 16),
+            name,
+            status,
+            queued_at,
+            debug_run_id=run.detail.debug_run_id or None,
+            debug_session_id=run.detail.debug_session_id or None,
+        )
+
+    def group(self, job: str) -> str | None:
+        """The UUID by which clients tell what one queue item did; None for no job."""
+        return oid_uuid(f"{self._run.id}/{job}") if job else None
+
+
+def _digest(text: str, length: int) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:length]

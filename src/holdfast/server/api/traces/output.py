@@ -1,0 +1,155 @@
+"""Outputs of spans: the opaque ids by which they are asked for, and how a stored output is shown (`graphql.md` §14)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from holdfast.protocol.go_json import GoJsonError, first_value
+from holdfast.server.model.status import RunStatus, SpanStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from holdfast.server.store.history import StoredEvent, StoredRun, TraceRow
+
+ZERO_UUID: Final = "00000000-0000-0000-0000-000000000000"
+ROOT: Final = -1
+"""The row number of a run as a whole: its events as input, its result as output."""
+
+
+class OutputError(ValueError):
+    """An output id that can't be read; the text is what clients see."""
+
+
+class OutputRef(msgspec.Struct, rename={"run_id": "rid", "span_id": "sid"}, frozen=True, omit_defaults=True):
+    """What an output id says: the row whose output is meant, and in which tree it was shown."""
+
+    run_id: str = ""
+    seq: int | None = None
+    span_id: str = ""
+    preview: bool = False
+
+    def encode(self) -> str:
+        """Write the id: base64 of JSON, as clients have always handed it back."""
+        return base64.b64encode(msgspec.json.encode(self)).decode()
+
+    @classmethod
+    def decode(cls, text: str) -> OutputRef:
+        """Read an id; OutputError if it is none."""
+        problem = "error parsing span identifier: "
+        try:
+            raw = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            raise OutputError(f"{problem}illegal base64 data at input byte {_bad_byte(text)}") from None
+        try:
+            return msgspec.json.decode(first_value(raw), type=cls)
+        except GoJsonError as error:
+            text = "unexpected end of JSON input" if "EOF" in str(error) else str(error)
+            raise OutputError(problem + text) from None
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise OutputError(f"{problem}{error}") from None
+
+
+class StepError(msgspec.Struct, frozen=True):
+    """An error as the user's code raised it; `cause` is any JSON."""
+
+    message: str = ""
+    name: str | None = None
+    stack: str | None = None
+    cause: object = None
+
+
+class SpanOutput(msgspec.Struct, frozen=True):
+    """An output as shown: JSON texts of the input and the data, or an error."""
+
+    input: str | None = None
+    data: str | None = None
+    error: StepError | None = None
+
+
+class _ErrorBody(msgspec.Struct, omit_defaults=True):
+    message: object = ""
+    name: object = None
+    stack: object = None
+    cause: object = None
+
+
+def read_output(row: TraceRow, wrapped: bool) -> SpanOutput:
+    """What a row came to. `wrapped` keeps the `{"data":…}` around what is stored of a step."""
+    stored = row.output
+    span = row.span
+    given = _text(bytes(span.input)) if span.input else None
+    if stored is None:
+        return SpanOutput(given)
+    if span.kind == "function" and span.status is SpanStatus.COMPLETED:
+        return SpanOutput(given, _text(stored))
+    members = _members(stored)
+    if span.kind == "function":
+        return SpanOutput(given, error=_error(stored, members))
+    if "error" in members and "data" not in members:
+        return SpanOutput(given, error=step_error(bytes(members["error"])))
+    if set(members) == {"data"} and not wrapped:
+        return SpanOutput(given, _text(bytes(members["data"])))
+    return SpanOutput(given, _text(stored))
+
+
+def read_result(run: StoredRun, events: Sequence[StoredEvent]) -> SpanOutput:
+    """A run as a whole: its events, and its value or its error once it has ended."""
+    given = f"[{','.join(_text(event.json) for event in events)}]"
+    if run.output is None:
+        return SpanOutput(given)
+    if run.status is RunStatus.FAILED:
+        return SpanOutput(given, error=_error(run.output, _members(run.output)))
+    return SpanOutput(given, _text(run.output))
+
+
+def step_error(raw: bytes) -> StepError:
+    """Read an error object; a text without one becomes the stack (§14)."""
+    try:
+        body = msgspec.json.decode(raw, type=_ErrorBody)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return StepError(stack=_plain(raw))
+    message, name, stack = (_string(value) for value in (body.message, body.name, body.stack))
+    if message is None and name is None and stack is None:
+        return StepError(stack=_plain(raw))
+    return StepError(message or "", name, stack, body.cause)
+
+
+def is_value(stored: bytes | None) -> bool:
+    """Whether a wait or a sleep came to something: its output is not `null`."""
+    return stored is not None and stored != b"null"
+
+
+def _error(stored: bytes, members: dict[str, msgspec.Raw]) -> StepError:
+    return step_error(bytes(members["error"]) if set(members) == {"error"} else stored)
+
+
+def _members(raw: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+
+
+def _plain(raw: bytes) -> str:
+    try:
+        return msgspec.json.decode(raw, type=str)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _text(raw)
+
+
+def _string(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+def _bad_byte(text: str) -> int:
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    return next((at for at, char in enumerate(text) if char not in alphabet), len(text))
