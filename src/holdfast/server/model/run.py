@@ -1,30 +1,8 @@
-"""A run as rows know it."""
+"""The two JSON columns of a run's row: what its page shows, and what the engine must know while it lives."""
 
 from __future__ import annotations
 
 import msgspec
-
-from holdfast.server.model.status import RunStatus
-
-
-class RunRecord(msgspec.Struct, gc=False):
-    """The row of a run. Times are ms since the epoch; the id is a ULID whose time is the moment of scheduling."""
-
-    id: str
-    function_id: str
-    app_id: str
-    status: RunStatus
-    scheduled_at: int
-    event_ids: list[str]  # internal ids of the triggering events
-    event_name: str = ""  # of the first
-    started_at: int | None = None
-    ended_at: int | None = None
-    cron: str = ""
-    batch_id: str = ""
-    original_run_id: str = ""
-    output: bytes | None = None  # the bare return value, or the error body
-    detail: RunDetail = msgspec.field(default_factory=lambda: RunDetail())
-    state: RunState = msgspec.field(default_factory=lambda: RunState())
 
 
 class RunDetail(msgspec.Struct, omit_defaults=True, gc=False):
@@ -62,12 +40,11 @@ class RunState(msgspec.Struct, omit_defaults=True, gc=False):
 
     request_version: int = -1
     force_plan: bool = False
-    group: list[str] = []  # the current parallel group
-    coalesce: str = ""
-    priority: int = 0
-    keys: list[str] = []  # evaluated concurrency keys, in the order of the function's limits
-    inputs: dict[str, msgspec.Raw] = {}  # step inputs overridden by a rerun
-    defers: dict[str, Defer] = {}
+    group: list[str] | None = None  # the current parallel group
+    priority: int = 0  # seconds by which the run goes before its time
+    keys: list[str] | None = None  # evaluated concurrency keys
+    inputs: dict[str, msgspec.Raw] | None = None  # step inputs overridden by a rerun
+    defers: dict[str, Defer] | None = None
     sync_url: str = ""  # durable endpoint: where its own process answers
     sync_method: str = ""
 

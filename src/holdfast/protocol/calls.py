@@ -1,0 +1,114 @@
+"""The call: the request that a server makes to user code (`protocol/execution.md` §2). Bodies are spliced, never re-encoded."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from holdfast.protocol.limits import ACCOUNT_ID, MAX_INLINE_STATE, MAX_REQUEST
+
+
+class CallContext(msgspec.Struct, gc=False):
+    """What a call says of itself, besides the run's data."""
+
+    run_id: str
+    function_id: str
+    job_id: str
+    item: str  # qi_id: opaque, comes back with checkpoints
+    request_id: str
+    generation: int
+    attempt: int
+    max_attempts: int
+    step: str = ""  # hashed id of a targeted request
+    version: int = -1
+    force_plan: bool = False
+    position: int = 0  # 1 + the place of the outgoing step in the stack, 0 if there is none
+
+
+def queue_item(job_id: str) -> str:
+    """`ctx.qi_id` for a job."""
+    return base64.b64encode(f"{job_id}::default".encode()).decode()
+
+
+def render_body(
+    context: CallContext, events: Sequence[bytes], steps: Mapping[str, bytes], state_size: int,
+    inputs: Mapping[str, bytes] | None = None, defers: Mapping[str, bool] | None = None,
+) -> bytes:  # fmt: skip
+    """The JSON body, keys sorted. `steps` is in the order in which they were saved.
+
+    Above the size limits the state is left out and `use_api` tells the SDK to fetch it (§2.4).
+    """
+    use_api = state_size > MAX_INLINE_STATE
+    body = _render(context, events, b"" if use_api else _steps(steps, inputs), steps, defers, use_api=use_api)
+    if len(body) > MAX_REQUEST:
+        body = _render(context, events, b"", steps, defers, use_api=True, batch=False)
+    return body
+
+
+def render_headers(context: CallContext, app_id: str, signature: str = "") -> bytes:
+    """The raw header lines of a call, each ending in CRLF (§2.2)."""
+    trace, parent = trace_ids(context.run_id, context.request_id)
+    lines = (
+        f"Content-Type: application/json\r\n"
+        f"X-Run-ID: {context.run_id}\r\n"
+        f"X-Request-ID: {context.request_id}\r\n"
+        f"X-Inngest-Generation-ID: {context.generation}\r\n"
+        f"X-Inngest-Job-ID: {context.job_id}\r\n"
+        f"X-Inngest-Req-Version: {context.version}\r\n"
+        f"X-Inngest-Step-ID: {context.step or 'step'}\r\n"
+        f"account-id: {ACCOUNT_ID}\r\n"
+        f"traceparent: 00-{trace}-{parent}-01\r\n"
+        f"tracestate: inngest@app={app_id},inngest@fn={context.function_id},"
+        f"inngest@traceref=%7B%22tp%22%3A%2200-{trace}-{parent}-01%22%2C%22ts%22%3A%22%22%7D\r\n"
+    )
+    if signature:
+        lines += f"X-Inngest-Signature: {signature}\r\n"
+    return lines.encode()
+
+
+def trace_ids(run_id: str, request_id: str) -> tuple[str, str]:
+    """W3C trace and span ids of a call: the run's ULID is its trace, the request's randomness its span."""
+    return f"{_ulid_number(run_id):032x}", f"{_ulid_number(request_id) & 0xFFFFFFFFFFFFFFFF:016x}"
+
+
+_CROCKFORD = str.maketrans("0123456789ABCDEFGHJKMNPQRSTVWXYZ", "0123456789ABCDEFGHIJKLMNOPQRSTUV")
+
+
+def _ulid_number(text: str) -> int:
+    return int(text.translate(_CROCKFORD), 32)
+
+
+def _steps(steps: Mapping[str, bytes], inputs: Mapping[str, bytes] | None) -> bytes:
+    items: Iterable[tuple[str, bytes]] = steps.items()
+    if inputs:
+        overridden = {id: b'{"input":' + value + b"}" for id, value in inputs.items() if id not in steps}
+        items = [*items, *overridden.items()]
+    return b",".join([b'"%s":%s' % (id.encode(), value) for id, value in sorted(items)])
+
+
+def _render(
+    context: CallContext, events: Sequence[bytes], steps: bytes, stack: Iterable[str],
+    defers: Mapping[str, bool] | None, *, use_api: bool, batch: bool = True,
+) -> bytes:  # fmt: skip
+    flag = "true" if use_api else "false"
+    ids = ",".join([f'"{id}"' for id in stack])
+    head = (
+        f'{{"ctx":{{"attempt":{context.attempt},'
+        f'"disable_immediate_execution":{"true" if context.force_plan else "false"},"env":"",'
+        f'"fn_id":"{context.function_id}","generation_id":{context.generation},"job_id":"{context.job_id}",'
+        f'"max_attempts":{context.max_attempts},"qi_id":"{context.item}","request_id":"{context.request_id}",'
+        f'"run_id":"{context.run_id}","stack":{{"current":{context.position},'
+        f'"stack":[{ids}]}},"step_id":"step","use_api":{flag}}},'
+        f'"defers":{_defers(defers)},"event":'
+    )
+    tail = f'}},"use_api":{flag},"version":{context.version}}}'
+    all_events = b",".join(events) if batch else b""
+    return b"".join((head.encode(), events[0], b',"events":[', all_events, b'],"steps":{', steps, tail.encode()))
+
+
+def _defers(defers: Mapping[str, bool] | None) -> str:
+    if not defers:
+        return "{}"
+    return msgspec.json.encode({id: {"abortable": defers[id]} for id in sorted(defers)}).decode()

@@ -1,0 +1,153 @@
+"""Advancing a run by the answer of its app: the heart of the engine (`protocol/execution.md` §4)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from holdfast.protocol import limits
+from holdfast.protocol.errors import server_error
+from holdfast.protocol.opcodes import FIRST_WAVE, LAZY, PLAN_LIKE, Op, Opcode
+from holdfast.protocol.responses import Outcome
+from holdfast.server.engine import finish, ops
+from holdfast.server.engine.core import Core
+from holdfast.server.engine.run import Run
+from holdfast.server.engine.steps import Answer, FailEarly, OpError, discover, fail, overflow, retry_due
+from holdfast.server.model.job import Job, JobKind
+from holdfast.server.model.span import Call, Span
+from holdfast.server.model.status import RunStatus, SpanStatus
+
+#: An answer without any op is asked again, but not at full speed: the reference does it once a tick.
+REDRIVE_MS = 150
+
+
+def on_answer(core: Core, run: Run, job: Job, outcome: Outcome, call: Call) -> None:
+    """Handles the answer to a leased job. The job's row goes, or becomes the next job of the run."""
+    if outcome.ops is None:
+        _function_outcome(core, run, job, outcome, call)
+        return
+    answer = Answer(core, run, job, outcome, call)
+    try:
+        _report(answer, outcome.ops)
+    except FailEarly as failure:
+        fail(core, run, failure.output)
+    except OpError as error:
+        _attempt_failed(core, run, job, Outcome(outcome.status, error=str(error), output=_text_error(str(error))), call)
+    else:
+        if run.id in core.runs:
+            _next(answer)
+
+
+def _report(answer: Answer, reported: list[Op]) -> None:
+    core, run = answer.core, answer.run
+    version = answer.outcome.request_version
+    if run.state.request_version == -1 and version:
+        run.state.request_version = version
+        core.changes.touch(run)
+    steps = [op for op in reported if op.op not in LAZY]
+    if len(reported) > limits.MAX_OPS:
+        raise FailEarly(
+            overflow(
+                limits.MAX_OPS,
+                f"InngestErrFunctionOverflowed: The function run exceeded the step limit of {limits.MAX_OPS} steps.",
+            )
+        )
+    if len(steps) > 1:
+        _enter_group(core, run, steps)
+    answer.alone = len(reported) == 1
+    if not answer.alone or reported[0].op in PLAN_LIKE or reported[0].op in LAZY or reported[0].op is Opcode.NONE:
+        core.record(
+            run,
+            Span(
+                "plan",
+                SpanStatus.COMPLETED,
+                answer.call.queued_at,
+                answer.call.started_at,
+                answer.call.ended_at,
+                job=answer.job.id,
+                call=answer.call,
+            ),
+        )
+    for wave in (True, False):
+        for op in reported:
+            if (op.op in FIRST_WAVE) is wave and run.id in core.runs:
+                ops.apply(answer, op)
+    answer.idle = all(op.op is Opcode.NONE or op.op in LAZY for op in reported)
+
+
+def _enter_group(core: Core, run: Run, steps: list[Op]) -> None:
+    """Several steps at once: from now on the SDK only plans, and one discovery follows when all are done."""
+    state = run.state
+    if not state.force_plan:
+        state.force_plan = True
+        core.changes.touch(run)
+    if state.request_version >= 2 and any(op.op in PLAN_LIKE for op in steps):
+        assert run.body is not None
+        state.group = [op.id for op in steps]
+        run.pending = {id for id in state.group if id not in run.body.steps}
+        core.changes.touch(run)
+
+
+def _next(answer: Answer) -> None:
+    """What follows an answer whose ops are all applied: a retry, one discovery, or nothing but what they opened."""
+    core, run, job = answer.core, answer.run, answer.job
+    if answer.kept:
+        return  # the job goes on as a gateway's
+    if answer.retry is not None:
+        retry_job(core, run, job, answer.retry)
+    elif answer.completed is not None and discover(
+        core, run, answer.completed, race=answer.race, kind=answer.kind, after=job
+    ):
+        return
+    elif answer.idle:
+        _redrive(core, run, job)
+    else:
+        core.close(run, job)
+
+
+def _redrive(core: Core, run: Run, job: Job) -> None:
+    assert run.body is not None
+    outgoing = next(reversed(run.body.steps), "")
+    successor = core.new_job(
+        run, JobKind.EDGE, f"-{outgoing or 'redrive'}", no=job.no, due=core.now + REDRIVE_MS, outgoing=outgoing
+    )
+    core.follow(run, job, successor)
+
+
+def _function_outcome(core: Core, run: Run, job: Job, outcome: Outcome, call: Call) -> None:
+    if outcome.error:
+        _attempt_failed(core, run, job, outcome, call)
+        return
+    core.record(run, _function_span(job, call, SpanStatus.COMPLETED), outcome.output)
+    finish.finish(core, run, RunStatus.COMPLETED, outcome.output)
+
+
+def _attempt_failed(core: Core, run: Run, job: Job, outcome: Outcome, call: Call) -> None:
+    """A function-level error, on whatever request: retried as the job allows, else the run has failed."""
+    final = outcome.no_retry or job.attempt + 1 >= job.max_attempts
+    status = SpanStatus.FAILED if final else SpanStatus.ERRORED
+    core.record(run, _function_span(job, call, status, outcome.error), outcome.output)
+    if final:
+        finish.finish(core, run, RunStatus.FAILED, outcome.output, outcome.error)
+    else:
+        retry_job(core, run, job, outcome.retry_at or retry_due(core, job.attempt))
+
+
+def retry_job(core: Core, run: Run, job: Job, due: int) -> None:
+    """Puts the same queue item back with one attempt more."""
+    again = msgspec.structs.replace(
+        job, attempt=job.attempt + 1, due=due, queued_at=core.now, generation=job.generation + 1
+    )
+    core.open_job(run, again)
+    core.release(run, job)
+    core.push(run, again)
+
+
+def _function_span(job: Job, call: Call, status: SpanStatus, error: str = "") -> Span:
+    return Span(
+        "function", status, job.queued_at, call.started_at, call.ended_at, attempt=job.attempt,
+        max_attempts=job.max_attempts, job=job.id, call=call, error=error,
+    )  # fmt: skip
+
+
+def _text_error(text: str) -> bytes:
+    return server_error("Error", text, text)

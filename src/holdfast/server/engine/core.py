@@ -1,0 +1,210 @@
+"""The engine's state, and the few moves that every decision is made of: open and close an item, record what happened."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from holdfast.protocol import limits
+from holdfast.protocol.events import Event
+from holdfast.protocol.ids import xxh36
+from holdfast.server.engine.changes import Changes, Dispatch
+from holdfast.server.engine.dedupe import Seen
+from holdfast.server.engine.queue import Entry, Limit, Queue
+from holdfast.server.engine.registry import Function, Registry
+from holdfast.server.engine.run import Run
+from holdfast.server.engine.waits import Waits
+from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
+from holdfast.server.model.span import Span
+from holdfast.server.model.status import RunStatus
+
+#: What a missing or zero limit means (`protocol/flow-control.md` §4.1).
+DEFAULT_CONCURRENCY = 1_000
+
+
+class IdSource(Protocol):
+    """Mints ULIDs: time and randomness come into the engine with it."""
+
+    def next(self, ms: int) -> str:
+        """A new id of that moment, greater than all before it."""
+
+
+class Settings(msgspec.Struct):
+    """What the command line decides of the engine."""
+
+    workers: int = 100  # calls in flight at once
+    retry_interval_ms: int = 0  # 0: the back-off table
+    step_limits: dict[str, int] = {}  # overrides by function id (test hooks)
+    state_limits: dict[str, int] = {}
+
+
+class Cancellation(msgspec.Struct, frozen=True, gc=False):
+    """A run that an event cancels; the shell loads its body first."""
+
+    run_id: str
+    cause: str
+
+
+class Core:
+    """All live state of one partition. `now` is the time of the input that is being handled (ms)."""
+
+    __slots__ = (
+        "cancellations", "changes", "epoch", "inbox", "jitter", "new_id", "now", "queue", "registry", "runs", "seen",
+        "settings", "waits",
+    )  # fmt: skip
+
+    def __init__(self, ids: IdSource, jitter: Callable[[int], int], settings: Settings, epoch: int) -> None:
+        self.settings = settings
+        self.epoch = epoch
+        self.jitter = jitter
+        self.new_id = ids.next
+        self.now = 0
+        self.registry = Registry()
+        self.runs: dict[str, Run] = {}
+        self.queue = Queue(settings.workers, self.current, self._leased)
+        self.waits = Waits()
+        self.seen = Seen()
+        self.inbox: deque[Event] = deque()
+        self.cancellations: list[Cancellation] = []
+        self.changes = Changes()
+
+    # --- runs -------------------------------------------------------------------------------------------------------
+
+    def function(self, run: Run) -> Function | None:
+        """The run's function as configured now; None once it was removed."""
+        return self.registry.functions.get(run.function_id)
+
+    def current(self, job: Job) -> bool:
+        """Whether a job still stands."""
+        run = self.runs.get(job.run_id)
+        return run is not None and run.holds(job)
+
+    def max_attempts(self, run: Run) -> int:
+        """Attempts per job of the run's function."""
+        function = self.function(run)
+        return function.max_attempts if function else limits.DEFAULT_RETRIES + 1
+
+    def step_limit(self, run: Run) -> int:
+        """How many steps the run may save."""
+        return self.settings.step_limits.get(run.function_id, limits.MAX_STEPS)
+
+    def state_limit(self, run: Run) -> int:
+        """How many bytes of events and outputs the run may hold."""
+        return self.settings.state_limits.get(run.function_id, limits.MAX_STATE)
+
+    # --- jobs -------------------------------------------------------------------------------------------------------
+
+    def new_job(
+        self, run: Run, kind: JobKind, suffix: str, *, no: int = 0, due: int = 0, attempts: int = 0, attempt: int = 0,
+        step: str = "", outgoing: str = "", race: bool = False, name: str = "", step_queued_at: int = 0, op: str = "",
+    ) -> Job:  # fmt: skip
+        """A job of a run, opened. `suffix` makes its stable id within the run; `no` reuses the number of the job it follows."""
+        job = Job(
+            run.id, no or run.number(), kind, xxh36(f"{run.function_id}:{run.detail.key or run.id}{suffix}"),
+            due or self.now, self.now, attempts or self.max_attempts(run), attempt, step, outgoing, race, 1, self.epoch,
+            name, step_queued_at, op,
+        )  # fmt: skip
+        self.open_job(run, job)
+        return job
+
+    def open_job(self, run: Run, job: Job) -> None:
+        """Puts a job's row down, in place of one of the same number."""
+        run.open[job.no] = job
+        self.changes.jobs[run.id, job.no] = job
+
+    def close(self, run: Run, item: Job | Pause) -> None:
+        """Removes a job or pause; a lease that it holds is released."""
+        if run.open.get(item.no) is not item:
+            return
+        del run.open[item.no]
+        if isinstance(item, Job):
+            self.changes.jobs[run.id, item.no] = None
+            self.release(run, item)
+        else:
+            self.changes.pauses[run.id, item.no] = None
+            self.waits.remove(item)
+
+    def push(self, run: Run, job: Job) -> None:
+        """Sends a job to its timer, or to the queue if it is due."""
+        if job.due > self.now:
+            self.queue.timers.add(job.due, job)
+        else:
+            self.queue.push(self.entry(run, job))
+
+    def entry(self, run: Run, job: Job) -> Entry:
+        """A due job with its score and concurrency keys."""
+        score = run.scheduled_at - run.state.priority * 1_000
+        return Entry(job, run.function_id, score, self._limits(run))
+
+    def follow(self, run: Run, job: Job, successor: Job) -> None:
+        """`successor` takes the place of the leased `job`: at once where nobody else waits for the slot."""
+        if successor.due <= self.now and self.queue.chain(job, successor):
+            run.leased -= 1
+            return
+        self.release(run, job)
+        self.push(run, successor)
+
+    def release(self, run: Run, job: Job) -> None:
+        """Gives a job's lease back, if it has one."""
+        if (job.run_id, job.no) in self.queue.leases and self.queue.leases[job.run_id, job.no].job is job:
+            run.leased -= 1
+            self.queue.release(job)
+
+    def _limits(self, run: Run) -> tuple[Limit, ...]:
+        function = self.function(run)
+        if function is None or not function.config.concurrency.steps:
+            return ()
+        return tuple(
+            Limit(key, item.limit if item.limit > 0 else DEFAULT_CONCURRENCY)
+            for item in function.config.concurrency.steps
+            if (key := self._key(run, item.scope, item.key, item.hash)) is not None
+        )
+
+    @staticmethod
+    def _key(run: Run, scope: str, expression: str, digest: str) -> str | None:
+        if not expression:
+            return run.function_id
+        prefix = f"{scope}:{digest}:"
+        return next((key for key in run.state.keys or () if key.startswith(prefix)), None)
+
+    def _leased(self, entry: Entry) -> None:
+        run = self.runs[entry.job.run_id]
+        run.leased += 1
+        if run.status is RunStatus.SCHEDULED:
+            run.status = RunStatus.RUNNING
+            run.started_at = self.now
+            self.changes.touch(run)
+        self.changes.effects.append(Dispatch(run, entry.job))
+
+    # --- pauses -----------------------------------------------------------------------------------------------------
+
+    def open_pause(self, run: Run, pause: Pause) -> None:
+        """Puts a pause's row down, indexes it, and sets its timer (a cancel pause only lapses)."""
+        run.open[pause.no] = pause
+        self.changes.pauses[run.id, pause.no] = pause
+        self.waits.add(pause)
+        if pause.kind is not PauseKind.CANCEL:
+            self.queue.timers.add(pause.expires, pause)
+
+    # --- records ----------------------------------------------------------------------------------------------------
+
+    def record(self, run: Run, span: Span, output: bytes | None = None) -> None:
+        """Appends to the run's history what is not a memoised step."""
+        self.changes.spans.append((run.id, run.sequence(), output, span))
+
+    def memoise(self, run: Run, step_id: str, output: bytes, span: Span) -> bool:
+        """Saves a step's result, once: the first write wins. Tells whether this was the first."""
+        body = run.body
+        if body is not None:
+            if step_id in body.steps:
+                return False
+            body.steps[step_id] = output
+        self.changes.steps.append((run.id, run.sequence(), step_id, output, span))
+        run.step_count += 1
+        run.state_size += len(output)
+        if run.pending is not None:
+            run.pending.discard(step_id)
+        return True

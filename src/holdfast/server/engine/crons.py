@@ -1,0 +1,106 @@
+"""Cron schedules (`protocol/flow-control.md` §1.5).
+
+Ticks survive restarts: the last one of each schedule is stored. Of the ticks that were missed while no server ran, the latest
+is made up for at the start, once; older ones are skipped.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from holdfast.protocol.cron import Schedule
+from holdfast.protocol.dates import format_rfc3339
+from holdfast.protocol.events import Event, render_event
+from holdfast.protocol.ids import xxh36
+from holdfast.server.engine.core import Core
+from holdfast.server.engine.queue import Tick
+from holdfast.server.engine.registry import Function
+from holdfast.server.engine.schedule import Request, schedule
+
+TIMER_EVENT = "inngest/scheduled.timer"
+
+
+class Crons:
+    """The schedules of all functions: which are armed, and when each fired last."""
+
+    __slots__ = ("_armed", "_last")
+
+    def __init__(self) -> None:
+        self._armed: dict[tuple[str, str], Tick] = {}
+        self._last: dict[tuple[str, str], int] = {}
+
+    def remember(self, function_id: str, cron: str, tick: int) -> None:
+        """Takes the last tick of a schedule from the store."""
+        self._last[function_id, cron] = tick
+
+    def arm(self, core: Core) -> None:
+        """Sets the timers of schedules that are new, and drops those that are gone."""
+        wanted = {
+            (function.id, trigger.cron): function
+            for function in core.registry.functions.values()
+            for trigger in function.config.triggers
+            if trigger.cron
+        }
+        self._armed = {key: tick for key, tick in self._armed.items() if key in wanted}
+        for key, function in wanted.items():
+            if key not in self._armed:
+                self._arm(core, function, key[1], self._first_from(core, key))
+
+    def fire(self, core: Core, tick: Tick) -> None:
+        """Starts the run of a tick, and sets the next timer."""
+        key = (tick.function_id, tick.cron)
+        if self._armed.get(key) is not tick:
+            return
+        function = core.registry.functions[tick.function_id]
+        del self._armed[key]
+        self._last[key] = tick.at
+        core.changes.crons[key] = tick.at
+        _start(core, function, tick)
+        self._arm(core, function, tick.cron, max(tick.at, _latest_missed(tick, core.now)))
+
+    def _first_from(self, core: Core, key: tuple[str, str]) -> int:
+        last = self._last.get(key)
+        if last is None:
+            self._last[key] = core.now
+            core.changes.crons[key] = core.now
+            return core.now
+        return max(last, _latest_missed(Tick(key[0], key[1], last, 0), core.now))
+
+    def _arm(self, core: Core, function: Function, cron: str, after: int) -> None:
+        at = Schedule.parse(cron).next(after)
+        if at is not None:
+            tick = self._armed[function.id, cron] = Tick(function.id, cron, at, function.version)
+            core.queue.timers.add(at, tick)
+
+
+def _latest_missed(tick: Tick, now: int) -> int:
+    """The moment after which the latest missed tick is the next: `tick.at` if at most one was missed."""
+    schedule_ = Schedule.parse(tick.cron)
+    before, at = tick.at, schedule_.next(tick.at)
+    while at is not None and at <= now:
+        following = schedule_.next(at)
+        if following is None or following > now:
+            return before
+        before, at = at, following
+    return before
+
+
+def _start(core: Core, function: Function, tick: Tick) -> None:
+    fire_at = tick.at + _jitter(function, tick)
+    scheduled = format_rfc3339(tick.at, fraction=False)
+    data = msgspec.json.encode({
+        "cron": tick.cron, "fireAt": format_rfc3339(fire_at, fraction=False), "scheduledAt": scheduled,
+    })  # fmt: skip
+    json = render_event(TIMER_EVENT, scheduled, fire_at, data)
+    event = Event(core.new_id(core.now), TIMER_EVENT, scheduled, fire_at, core.now, json, deduplicated=True)
+    core.changes.events.append(event)
+    schedule(core, Request(function, [event], key=scheduled, cron=tick.cron, due=fire_at))
+
+
+def _jitter(function: Function, tick: Tick) -> int:
+    """The offset of a tick, ms: the same however often it is asked for."""
+    spread = next((t.jitter_ns or 0 for t in function.config.triggers if t.cron == tick.cron), 0)
+    if not spread:
+        return 0
+    digest = int(xxh36(f"{function.id}:{tick.cron}:{tick.at}"), 36)
+    return 1_000 + digest % max(1, spread // 1_000_000 - 1_000)

@@ -1,0 +1,212 @@
+"""The engine of one partition: a deterministic state machine. Each input is one synchronous call that changes memory and adds
+rows and effects to the turn's `Changes`; nothing outside happens before those are durable (DESIGN.md §3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from holdfast.protocol.events import Event, Invocation
+from holdfast.protocol.opcodes import Op
+from holdfast.protocol.responses import Outcome
+from holdfast.server.engine import advance, checkpoints, finish, gateway, lifecycle, resume, schedule
+from holdfast.server.engine.changes import Changes
+from holdfast.server.engine.core import Cancellation, Core, IdSource, Settings
+from holdfast.server.engine.crons import Crons
+from holdfast.server.engine.registry import Function
+from holdfast.server.engine.run import Run
+from holdfast.server.engine.steps import FailEarly, fail
+from holdfast.server.expressions import Activation
+from holdfast.server.model.job import Job, JobKind, Pause
+from holdfast.server.model.span import Call, Span
+from holdfast.server.model.status import SpanStatus
+
+
+class Engine:
+    """Decides. `now` is always ms since the epoch; ids and jitter come from the sources given at the start."""
+
+    def __init__(
+        self, ids: IdSource, jitter: Callable[[int], int], settings: Settings | None = None, epoch: int = 0
+    ) -> None:
+        self.core = Core(ids, jitter, settings or Settings(), epoch)
+        self.crons = Crons()
+
+    # --- turns ------------------------------------------------------------------------------------------------------
+
+    def take_changes(self) -> Changes:
+        """The rows and effects since the last call."""
+        changes, self.core.changes = self.core.changes, Changes()
+        return changes
+
+    def take_cancellations(self) -> list[Cancellation]:
+        """Runs that events of this turn cancel. The caller loads their bodies and calls `cancel`, within the same turn."""
+        taken, self.core.cancellations = self.core.cancellations, []
+        return taken
+
+    def next_due(self) -> int | None:
+        """When the next timer is due."""
+        return self.core.queue.timers.next_due()
+
+    # --- configuration ----------------------------------------------------------------------------------------------
+
+    def configure(self, functions: Iterable[Function], now: int) -> None:
+        """Takes the whole set of active functions."""
+        self.core.now = now
+        self.core.registry.replace(functions)
+        self.crons.arm(self.core)
+
+    # --- inputs -----------------------------------------------------------------------------------------------------
+
+    def on_event(self, event: Event, now: int) -> list[Run]:
+        """An event was accepted: stores it, starts functions, ends waits. Returns the runs that it started."""
+        self.core.now = now
+        started = self._event(event)
+        self._drain()
+        return started
+
+    def on_answer(self, job: Job, outcome: Outcome, call: Call, now: int) -> bool:
+        """User code answered a dispatched job. A late or repeated answer changes nothing (False)."""
+        run = self._start(job, now)
+        if run is None:
+            return False
+        advance.on_answer(self.core, run, job, outcome, call)
+        self._drain()
+        return True
+
+    def on_gateway(self, job: Job, op: Op, result: gateway.Result, now: int) -> bool:
+        """The HTTP exchange of a gateway step ended."""
+        run = self._start(job, now)
+        if run is None:
+            return False
+        try:
+            gateway.on_result(self.core, run, job, op, result)
+        except FailEarly as failure:
+            fail(self.core, run, failure.output)
+        self._drain()
+        return True
+
+    def on_timers(self, now: int, most: int = 1_000) -> bool:
+        """Handles up to `most` due timers. Tells whether more are due."""
+        self.core.now = now
+        timers = self.core.queue.timers
+        for _ in range(most):
+            item = timers.pop(now)
+            if item is None:
+                break
+            if isinstance(item, Job):
+                resume.wake(self.core, item)
+            elif isinstance(item, Pause):
+                resume.by_time(self.core, item)
+            else:
+                self.crons.fire(self.core, item)
+        for key in self.core.seen.forget(now):
+            self.core.changes.forgotten.append((key,))
+        self._drain()
+        due = timers.next_due()
+        return due is not None and due <= now
+
+    def on_signal(self, name: str, data: bytes, now: int) -> str | None:
+        """A signal arrived. Returns the id of the run that waited for it."""
+        self.core.now = now
+        run_id = resume.by_signal(self.core, name, data)
+        self._drain()
+        return run_id
+
+    def on_checkpoint(self, run: Run, ops: list[Op], item: str, now: int) -> None:
+        """An open call reports finished steps. Raises CheckpointError."""
+        self.core.now = now
+        checkpoints.save_steps(self.core, run, ops, item)
+        self._drain()
+
+    def on_report(self, run: Run, ops: list[Op], now: int) -> None:
+        """A process that drives its run itself reports. Raises CheckpointError; anything after the run was let go is ignored."""
+        self.core.now = now
+        job = next((i for i in run.open.values() if isinstance(i, Job) and i.kind is JobKind.SYNC), None)
+        if job is None:
+            return
+        try:
+            checkpoints.report(self.core, run, job, ops)
+        except FailEarly as failure:
+            fail(self.core, run, failure.output)
+        self._drain()
+
+    def cancel(self, run: Run, cause: str, now: int) -> None:
+        """Cancels a live run, whose body is loaded."""
+        self.core.now = now
+        finish.cancel(self.core, run, cause)
+        self._drain()
+
+    def rerun(self, request: schedule.Request, steps: dict[str, bytes], inputs: dict[str, bytes], now: int) -> Run:
+        """Starts a run again, with `steps` memoised and step `inputs` overridden."""
+        self.core.now = now
+        request.key = ""
+        run = schedule.schedule(self.core, request)
+        assert run is not None
+        for step_id, output in steps.items():
+            span = Span("step", SpanStatus.COMPLETED, now, now, now, step_id, step_id, "StepRun")
+            self.core.memoise(run, step_id, output, span)
+        if inputs:
+            run.state.inputs = {step_id: msgspec.Raw(value) for step_id, value in inputs.items()}
+        self._drain()
+        return run
+
+    # --- recovery ---------------------------------------------------------------------------------------------------
+
+    def adopt(self, run: Run, now: int) -> None:
+        """Takes a live run from the store: its open items are put back where they were."""
+        self.core.now = now
+        self.core.runs[run.id] = run
+        for item in list(run.open.values()):
+            if isinstance(item, Pause):
+                self.core.waits.add(item)
+                self.core.queue.timers.add(item.expires, item)
+            elif item.kind is JobKind.SLEEP and item.step:
+                self.core.queue.timers.add(item.due, item)
+            elif item.kind is not JobKind.SYNC:
+                self.core.queue.timers.add(max(item.due, 0), item)
+
+    # --- internals --------------------------------------------------------------------------------------------------
+
+    def _start(self, job: Job, now: int) -> Run | None:
+        self.core.now = now
+        run = self.core.runs.get(job.run_id)
+        return run if run is not None and run.holds(job) else None
+
+    def _drain(self) -> None:
+        """Handles the events that the engine itself sent."""
+        inbox = self.core.inbox
+        while inbox:
+            self._event(inbox.popleft())
+
+    def _event(self, event: Event) -> list[Run]:
+        core = self.core
+        core.changes.events.append(event)
+        listeners = core.registry.listeners(event.name)
+        waited_for = core.waits.listens(event.name)
+        started: list[Run] = []
+        if event.invocation is not None:
+            started += self._invoke(event, event.invocation)
+        if listeners or waited_for:
+            activation = Activation(event.json, event.json)
+            if waited_for:
+                resume.by_event(core, event, activation)
+            if listeners:
+                started += schedule.by_event(core, event, listeners, activation)
+        if event.correlation_id:
+            resume.by_finish(core, event)
+        return started
+
+    def _invoke(self, event: Event, invocation: Invocation) -> list[Run]:
+        """Starts the function that an invocation asks for, or tells the invoker that there is none."""
+        function = self.core.registry.find(invocation.fn_id)
+        if function is not None:
+            run = schedule.schedule(self.core, schedule.for_event(function, event))
+            return [run] if run is not None else []
+        if invocation.correlation_id:
+            message = f"could not find function with ID: {invocation.fn_id}"
+            data = lifecycle.unknown_function_data(invocation.correlation_id, message)
+            answer = finish.internal(self.core, lifecycle.FINISHED, data, correlation_id=invocation.correlation_id)
+            self.core.inbox.append(answer)
+        return []

@@ -1,0 +1,109 @@
+"""Ending a run: its last row, its open items, and the events that tell of it (`protocol/execution.md` §4.13)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from holdfast.protocol.errors import standard_error
+from holdfast.protocol.events import Event, render_event
+from holdfast.protocol.ids import ulid, ulid_time, xxh36
+from holdfast.server.engine import lifecycle
+from holdfast.server.engine.core import Core
+from holdfast.server.engine.run import Run
+from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
+from holdfast.server.model.span import Span
+from holdfast.server.model.status import RunStatus, SpanStatus
+
+_STATUS_NAMES = {RunStatus.COMPLETED: "Completed", RunStatus.FAILED: "Failed", RunStatus.CANCELLED: "Cancelled"}
+_OPS: dict[JobKind | PauseKind, str] = {
+    JobKind.SLEEP: "Sleep",
+    PauseKind.EVENT: "WaitForEvent",
+    PauseKind.INVOKE: "InvokeFunction",
+    PauseKind.SIGNAL: "WaitForSignal",
+}
+
+
+def finish(core: Core, run: Run, status: RunStatus, output: bytes | None, error: str = "") -> None:
+    """Ends a run. Its row, its open items and its lifecycle events are one transition. Needs the run's body."""
+    run.status, run.ended_at, run.output = status, core.now, output
+    if run.started_at is None and status is not RunStatus.CANCELLED:
+        run.started_at = core.now
+    run.detail.error = error
+    core.changes.touch(run)
+    del core.runs[run.id]
+    for item in list(run.open.values()):
+        core.close(run, item)
+    _announce(core, run, error)
+    _release_defers(core, run)
+
+
+def cancel(core: Core, run: Run, cause: str) -> None:
+    """Ends a run as cancelled; steps that were open are recorded so. A call in flight is not interrupted, its answer is dropped."""
+    run.detail.cancelled_by = cause
+    for item in run.open.values():
+        if item.step:
+            core.record(run, _cancelled(core, item))
+    finish(core, run, RunStatus.CANCELLED, None)
+
+
+def _cancelled(core: Core, item: Job | Pause) -> Span:
+    queued = item.step_queued_at or item.queued_at if isinstance(item, Job) else item.created_at
+    op = _OPS.get(item.kind, "StepPlanned")
+    return Span("step", SpanStatus.CANCELLED, queued, queued, core.now, item.name, item.step, op)
+
+
+def _announce(core: Core, run: Run, error: str) -> None:
+    """Emits function.finished, and .failed or .cancelled, for the events of the run that want to know."""
+    assert run.body is not None
+    failed, cancelled = run.status is RunStatus.FAILED, run.status is RunStatus.CANCELLED
+    function = core.function(run)
+    failure = standard_error(run.output, error) if failed else None
+    for index, event in enumerate(run.body.events):
+        correlation = lifecycle.correlation(event)
+        if (index and not correlation) or lifecycle.silent(event):
+            continue
+        data = lifecycle.finished_data(
+            run_id=run.id, slug=function.slug if function else "", status=_STATUS_NAMES[run.status], event=event,
+            events=run.body.events, correlation_id=correlation, error=failure, result=None if cancelled else run.output,
+        )  # fmt: skip
+        sessions = lifecycle.sessions(event)
+        core.inbox.append(internal(core, lifecycle.FINISHED, data, sessions=sessions, correlation_id=correlation))
+        if failed or cancelled:
+            name = lifecycle.FAILED if failed else lifecycle.CANCELLED
+            core.inbox.append(internal(core, name, data, external_id=run.id, sessions=sessions))
+
+
+def internal(
+    core: Core, name: str, data: bytes, *, external_id: str = "", sessions: bytes = b"", correlation_id: str = ""
+) -> Event:
+    """An event that the server itself sends. One with an id of its own starts a function once."""
+    id = core.new_id(core.now)
+    json = render_event(name, external_id or id, core.now, data, sessions=sessions)
+    return Event(
+        id, name, external_id or id, core.now, core.now, json, deduplicated=bool(external_id),
+        correlation_id=correlation_id, sessions=sessions,
+    )  # fmt: skip
+
+
+def _release_defers(core: Core, run: Run) -> None:
+    """Publishes one `inngest/deferred.schedule` per defer that is still pending (`protocol/execution.md` §5.5)."""
+    for hashed, defer in (run.state.defers or {}).items():
+        if defer.status == "after_run":
+            data = _deferred_data(core, run, defer.function_slug, bytes(defer.input or b"{}"))
+            entropy = int(xxh36(f"defer-event:{run.id}:{hashed}"), 36)
+            id = ulid(ulid_time(run.id), entropy)
+            core.inbox.append(internal(core, lifecycle.DEFERRED, data, external_id=id))
+
+
+def _deferred_data(core: Core, run: Run, target: str, given: bytes) -> bytes:
+    function = core.function(run)
+    link = msgspec.json.encode({
+        "fn_slug": target,
+        "parent_app_id": run.app_id,
+        "parent_fn_id": run.function_id,
+        "parent_fn_slug": function.slug if function else "",
+        "parent_run_id": run.id,
+        "parent_defer_span": {},
+    })  # fmt: skip
+    inner = given.strip()[1:-1].strip()
+    return b'{"_inngest":' + link + (b"," + inner if inner else b"") + b"}"

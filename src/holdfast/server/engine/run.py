@@ -1,0 +1,82 @@
+"""A live run in memory: a small head that is always there, and a body that is dropped while the run is parked."""
+
+from __future__ import annotations
+
+from holdfast.server.model.job import Job, Pause
+from holdfast.server.model.run import RunDetail, RunState
+from holdfast.server.model.status import RunStatus
+
+
+class Body:
+    """What a run's requests are made of: its events, and its memoised steps in the order in which they were saved."""
+
+    __slots__ = ("events", "steps")
+
+    def __init__(self, events: list[bytes], steps: dict[str, bytes] | None = None) -> None:
+        self.events = events
+        self.steps: dict[str, bytes] = steps if steps is not None else {}
+
+
+class Run:
+    """One live run. Times are ms since the epoch.
+
+    `open` holds its jobs and pauses by number. A run whose `open` is empty has ended. `body` is None while the run is
+    parked: the shell loads it before it asks the engine for anything that needs it.
+    """
+
+    __slots__ = (
+        "app_id", "batch_id", "body", "cron", "detail", "ended_at", "event_ids", "event_name",
+        "function_id", "id", "leased", "next_no", "open", "original_run_id", "output", "pending", "scheduled_at", "seq",
+        "started_at", "state", "state_size", "status", "step_count",
+    )  # fmt: skip
+
+    def __init__(self, id: str, function_id: str, app_id: str, scheduled_at: int) -> None:
+        self.id = id
+        self.function_id = function_id
+        self.app_id = app_id
+        self.scheduled_at = scheduled_at
+        self.status = RunStatus.SCHEDULED
+        self.started_at: int | None = None
+        self.ended_at: int | None = None
+        self.event_ids: tuple[str, ...] = ()
+        self.event_name = ""
+        self.cron = ""
+        self.batch_id = ""
+        self.original_run_id = ""
+        self.output: bytes | None = None
+        self.detail = RunDetail()
+        self.state = RunState()
+        self.open: dict[int, Job | Pause] = {}
+        self.pending: set[str] | None = None
+        self.seq = 0
+        self.next_no = 0
+        self.step_count = 0
+        self.state_size = 0
+        self.leased = 0
+        self.body: Body | None = None
+
+    @property
+    def parked(self) -> bool:
+        """Whether nothing of it is being executed or waits for a free slot."""
+        return self.leased == 0
+
+    def number(self) -> int:
+        """A new number for a job or pause."""
+        self.next_no += 1
+        return self.next_no
+
+    def sequence(self) -> int:
+        """The place of the next record in the run's history."""
+        self.seq += 1
+        return self.seq
+
+    def holds(self, item: Job | Pause) -> bool:
+        """Whether `item` is still current: not done, not replaced, not cancelled."""
+        return self.open.get(item.no) is item
+
+    def opened(self, step: str) -> Job | Pause | None:
+        """What is open for a step: its planned job, its sleep or its wait."""
+        for item in self.open.values():
+            if item.step == step:
+                return item
+        return None

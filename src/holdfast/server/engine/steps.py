@@ -1,0 +1,121 @@
+"""What the handlers of an answer share: the answer's state, the ways in which it fails, and the discovery that follows a step."""
+
+from __future__ import annotations
+
+from holdfast.protocol import limits
+from holdfast.protocol.errors import server_error
+from holdfast.protocol.opcodes import Op
+from holdfast.protocol.responses import Outcome
+from holdfast.server.engine import finish
+from holdfast.server.engine.core import Core
+from holdfast.server.engine.run import Run
+from holdfast.server.model.job import Job, JobKind
+from holdfast.server.model.span import Call, Span
+from holdfast.server.model.status import RunStatus, SpanStatus
+
+
+class FailEarly(Exception):
+    """The run fails at once, without a retry and uncaught by user code (`protocol/execution.md` §3.8)."""
+
+    def __init__(self, output: bytes) -> None:
+        super().__init__()
+        self.output = output
+
+
+class OpError(Exception):
+    """An op can't be handled: the whole answer is a failed attempt."""
+
+
+class Answer:
+    """An answer while its ops are applied, and what they ask for next."""
+
+    __slots__ = ("alone", "call", "completed", "core", "idle", "job", "kept", "kind", "outcome", "race", "retry", "run")
+
+    def __init__(self, core: Core, run: Run, job: Job, outcome: Outcome, call: Call) -> None:
+        self.core = core
+        self.run = run
+        self.job = job
+        self.outcome = outcome
+        self.call = call
+        self.alone = False  # one op: the call is shown with its step
+        self.completed: str | None = None  # the last step that this answer completed
+        self.kind = JobKind.EDGE
+        self.race = False
+        self.retry: int | None = None  # when the job is to be tried again
+        self.kept = False  # the job lives on
+        self.idle = False  # nothing was reported that leads on
+
+    def complete(self, op: Op, *, failed: bool = False) -> None:
+        """A step ended in this answer: one discovery follows all that did."""
+        self.completed = op.id
+        self.race = self.race or op.race or self.job.race
+        if failed:
+            self.kind = JobKind.EDGE_ERROR
+
+    def span(self, op: Op, status: SpanStatus) -> Span:
+        """The record of a step.run that this answer carried."""
+        job, call = self.job, self.call
+        return Span(
+            "attempt" if status is SpanStatus.ERRORED else "step", status,
+            job.step_queued_at or job.queued_at, op.started_at or call.started_at, op.ended_at or call.ended_at,
+            op.display, op.id, op.op.value, op.type, job.attempt, job.max_attempts, job.id,
+            call if self.alone else None, None,
+            {"id": op.userland_id, "index": op.userland_index} if op.userland_id and op.userland_id != op.display else None,
+        )  # fmt: skip
+
+
+def discover(
+    core: Core, run: Run, step: str, *, race: bool = False, kind: JobKind = JobKind.EDGE, after: Job | None = None,
+    suffix: str = "",
+) -> bool:  # fmt: skip
+    """Asks the app what comes after `step`, unless siblings of its group are still pending. Tells whether it does.
+
+    `after` is the job whose lease and row the discovery takes over.
+    """
+    if run.pending and not race:
+        return False
+    if run.step_count >= core.step_limit(run):
+        limit = core.step_limit(run)
+        fail(core, run, overflow(limit, "function has too many steps"))
+        return True
+    state = run.state
+    if state.force_plan and state.request_version >= 2:
+        state.force_plan = False
+        core.changes.touch(run)
+    no = after.no if after is not None else 0
+    job = core.new_job(
+        run, kind, f"-{step}{suffix}{'-failure' if kind is JobKind.EDGE_ERROR else ''}", no=no, outgoing=step
+    )
+    if after is not None:
+        core.follow(run, after, job)
+    else:
+        core.push(run, job)
+    return True
+
+
+def fail(core: Core, run: Run, output: bytes) -> None:
+    """Fails a run for a reason that the server found."""
+    core.record(run, Span("function", SpanStatus.FAILED, core.now, core.now, core.now), output)
+    finish.finish(core, run, RunStatus.FAILED, output)
+
+
+def overflow(limit: int, error: str) -> bytes:
+    """The output of a run that has too many steps."""
+    return server_error(
+        "InngestErrFunctionOverflowed", f"The function run exceeded the step limit of {limit} steps.", error
+    )
+
+
+def state_overflow(limit: int) -> bytes:
+    """The output of a run whose state is too large."""
+    name, message = "InngestErrStateOverflowed", f"The function run exceeded the state size limit of {limit} bytes."
+    return server_error(name, message, f"{name}: {message}")
+
+
+def retry_due(core: Core, attempt: int) -> int:
+    """When the retry after failed attempt `attempt` (0-based) is due, ms."""
+    fixed = core.settings.retry_interval_ms
+    if fixed:
+        return core.now + fixed
+    table = limits.BACKOFF_MS
+    return core.now + table[min(attempt, len(table) - 1)] + core.jitter(limits.BACKOFF_JITTER_MS)

@@ -1,0 +1,206 @@
+"""Apps: what registered, what is asked to register, and what was found on this machine (`protocol/execution.md` §1)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+
+import msgspec
+import structlog
+
+from holdfast.protocol import ids
+from holdfast.protocol.functions import (
+    FunctionConfig,
+    Registration,
+    check_function,
+    checksum,
+    decode_registration,
+    format_errors,
+    load_config,
+    stored_config,
+)
+from holdfast.protocol.urls import normalize_url
+from holdfast.server.engine.registry import Function
+from holdfast.server.expressions import check
+from holdfast.server.model.app import AppRecord, FunctionRecord
+from holdfast.server.runtime.partition import Partition, now_ms
+
+log = structlog.get_logger(__name__)
+
+UNREACHABLE = "unreachable"
+NO_FUNCTIONS = "No functions registered within your app"
+
+
+class Refused(Exception):
+    """A registration that is refused: the public message, and a code if there is one."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Registered(msgspec.Struct):
+    """The answer to an accepted registration."""
+
+    ok: bool
+    modified: bool
+    sync_id: str
+    app_id: str
+
+
+class Apps:
+    """All apps and functions, in memory and in the store."""
+
+    def __init__(self, partition: Partition) -> None:
+        self._partition = partition
+        self._store = partition.store
+        self.apps: dict[str, AppRecord] = {}
+        self.functions: dict[str, FunctionRecord] = {}
+        partition.configure = self.configure
+
+    def load(self) -> None:
+        """Reads apps and functions from the store."""
+        self.apps = {app.id: app for app in self._store.apps()}
+        self.functions = {function.id: function for function in self._store.functions()}
+
+    def configure(self) -> None:
+        """Gives the engine the functions that can run."""
+        engine = self._partition.engine
+        engine.configure([_runnable(f) for f in self.functions.values() if f.archived_at is None], now_ms())
+        self._partition.changed()
+
+    # --- registration -----------------------------------------------------------------------------------------------
+
+    def register(self, body: bytes, *, method: str = "serve") -> Registered:
+        """Takes a registration. Raises RegistrationError (undecodable) or Refused."""
+        return self.accept(decode_registration(body), checksum(body), method=method)
+
+    def accept(self, registration: Registration, digest: str, *, method: str = "serve") -> Registered:
+        """Takes a decoded registration: validation, reconciliation, one transaction (§1.6)."""
+        if not registration.app_name:
+            raise Refused("App ID required")
+        known = self._by_name(registration.app_name)
+        app = _updated(known, registration, digest, method)
+        self._refuse_denied_sdk(registration, app)
+        if known and known.checksum == digest and known.archived_at is None and known.method == method:
+            if not known.error:
+                return _answer(app, modified=False)
+        self._refuse_invalid(registration.functions, app)
+        placeholders = [a for a in self.apps.values() if not a.name and a.url == app.url]
+        functions = self._reconcile(app, registration.functions)
+        if not registration.functions:
+            app.error = NO_FUNCTIONS
+        self._save([app], functions, [p.id for p in placeholders])
+        self.configure()
+        log.info("app synced", app=app.name, url=app.url, functions=len(registration.functions), sdk=registration.sdk)
+        return _answer(app, modified=True)
+
+    def _refuse_denied_sdk(self, registration: Registration, app: AppRecord) -> None:
+        if registration.sdk_language == "js" and (3, 22, 0) <= _version(registration.sdk_version) <= (3, 53, 1):
+            self._save([msgspec.structs.replace(app, error="sdk_version_denied")], [])
+            raise Refused(
+                f"Version {registration.sdk_version} of the TypeScript SDK is denied; upgrade to 3.54.0 or later",
+                "sdk_version_denied",
+            )
+
+    def _refuse_invalid(self, functions: Iterable[FunctionConfig], app: AppRecord) -> None:
+        problems = [problem for function in functions for problem in check_function(function, check)]
+        if problems:
+            self._save([msgspec.structs.replace(app, error=format_errors(problems), checksum="")], [])
+            raise Refused("At least one function is invalid")
+
+    def _reconcile(self, app: AppRecord, configs: Iterable[FunctionConfig]) -> list[FunctionRecord]:
+        """The function rows after this sync: known slugs keep their ids, absent ones are archived."""
+        now = now_ms()
+        known = {f.slug: f for f in self.functions.values() if f.app_id == app.id}
+        found: dict[str, FunctionRecord] = {}
+        for config in configs:
+            old = known.get(config.slug)
+            id = old.id if old else ids.function_id(config.name, config.url)
+            if not old and id in self.functions:  # the same name and URL under another slug
+                id = str(uuid.uuid4())
+            version = old.version + 1 if old else 1
+            created = old.created_at if old else now
+            stored = stored_config(config, id, version)
+            found[config.slug] = FunctionRecord(id, app.id, config.slug, config.name, version, stored, created)
+        gone = [f for slug, f in known.items() if slug not in found and f.archived_at is None]
+        return [*found.values(), *(msgspec.structs.replace(f, archived_at=now) for f in gone)]
+
+    # --- apps -------------------------------------------------------------------------------------------------------
+
+    def expect(self, url: str, *, discovered: bool = False) -> AppRecord:
+        """An app that is to register: a nameless row until it does."""
+        url = normalize_url(url)
+        app = self.by_url(url)
+        if app is None:
+            app = AppRecord(ids.app_id(url), "", url, error=UNREACHABLE, created_at=now_ms(), discovered=discovered)
+            self._save([app], [])
+        return app
+
+    def by_url(self, url: str) -> AppRecord | None:
+        """The active app with a URL."""
+        url = normalize_url(url)
+        return next((a for a in self.active() if a.url == url), None)
+
+    def active(self) -> list[AppRecord]:
+        """Apps that are not archived."""
+        return [a for a in self.apps.values() if a.archived_at is None]
+
+    def set_error(self, app: AppRecord, error: str) -> None:
+        """Remembers why an app could not be reached or synced."""
+        if app.error != error:
+            self._save([msgspec.structs.replace(app, error=error)], [])
+
+    def set_url(self, app_id: str, url: str) -> bool:
+        """Moves an app to another URL."""
+        app = self.apps.get(app_id)
+        if app is None:
+            return False
+        self._save([msgspec.structs.replace(app, url=normalize_url(url))], [])
+        return True
+
+    def archive(self, app_id: str) -> bool:
+        """Archives an app and its functions: no new runs."""
+        app = self.apps.get(app_id)
+        if app is None or app.archived_at is not None:
+            return False
+        now = now_ms()
+        functions = [
+            msgspec.structs.replace(f, archived_at=now)
+            for f in self.functions.values()
+            if f.app_id == app_id and f.archived_at is None
+        ]
+        self._save([msgspec.structs.replace(app, archived_at=now, checksum="")], functions)
+        self.configure()
+        return True
+
+    def _by_name(self, name: str) -> AppRecord | None:
+        return next((a for a in self.apps.values() if a.name == name), None)
+
+    def _save(self, apps: list[AppRecord], functions: list[FunctionRecord], removed: list[str] | None = None) -> None:
+        self._store.save_apps(apps, functions, removed or [])
+        for id in removed or []:
+            self.apps.pop(id, None)
+        self.apps.update({a.id: a for a in apps})
+        self.functions.update({f.id: f for f in functions})
+
+
+def _updated(known: AppRecord | None, registration: Registration, digest: str, method: str) -> AppRecord:
+    return AppRecord(
+        known.id if known else ids.app_id(registration.app_name), registration.app_name, registration.url, method,
+        registration.sdk_language, registration.sdk_version, registration.framework, registration.app_version, digest,
+        created_at=known.created_at if known else now_ms(), discovered=known.discovered if known else False,
+    )  # fmt: skip
+
+
+def _runnable(record: FunctionRecord) -> Function:
+    return Function(record.id, record.app_id, record.slug, record.name, record.version, load_config(record.config))
+
+
+def _answer(app: AppRecord, *, modified: bool) -> Registered:
+    return Registered(ok=True, modified=modified, sync_id=str(uuid.uuid4()), app_id=app.id)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    numbers = text.removeprefix("v").partition("-")[0].split(".")
+    return tuple(int(n) for n in numbers) if all(n.isdigit() for n in numbers) else (0,)

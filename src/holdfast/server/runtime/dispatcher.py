@@ -1,0 +1,151 @@
+"""Calling user code: from a leased job to a request, and from its answer back into the engine."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+
+import structlog
+
+from holdfast.protocol.calls import CallContext, queue_item, render_body, render_headers
+from holdfast.protocol.canonical import canonical
+from holdfast.protocol.ids import UlidSource
+from holdfast.protocol.responses import Outcome, read_response, transport_failure
+from holdfast.protocol.signing import sign
+from holdfast.protocol.urls import set_step_id
+from holdfast.server.drivers.http import Answer, CallFailure, HttpClient, Target
+from holdfast.server.engine.changes import Dispatch, Effect, Perform
+from holdfast.server.engine.run import Body, Run
+from holdfast.server.model.job import Job
+from holdfast.server.model.span import Call
+from holdfast.server.runtime.gateways import Gateways
+from holdfast.server.runtime.partition import Partition, now_ms
+
+log = structlog.get_logger(__name__)
+
+#: An app that is gone from the registry is not called; its runs fail with this text.
+NO_FUNCTION = "Unable to reach SDK URL"
+
+
+class Dispatcher:
+    """Performs the engine's effects over HTTP."""
+
+    def __init__(self, partition: Partition, client: HttpClient, ids: UlidSource, signing_key: str = "") -> None:
+        self._partition = partition
+        self._client = client
+        self._ids = ids
+        self._key = signing_key
+        self._gateways = Gateways(partition, client)
+        self._targets: dict[str, Target] = {}
+        self._generation = 0
+        self.in_flight = 0
+
+    def perform(self, effect: Effect) -> None:
+        """Starts one effect."""
+        try:
+            if isinstance(effect, Dispatch):
+                self._call(effect.run, effect.job)
+            else:
+                self._perform(effect)
+        except Exception as error:  # noqa: BLE001 - one run's bad data must not stop the others
+            log.error("call could not be made", run=effect.run.id, job=effect.job.id, error=repr(error))
+            outcome = transport_failure(f"error performing request: {error}")
+            self._partition.soon(self._hand_in, effect.run, effect.job, outcome, 0, now_ms())
+
+    def forget(self) -> None:
+        """Answers to calls made so far are dropped: the engine was reloaded."""
+        self._generation += 1
+        self.in_flight = 0
+
+    # --- calls ------------------------------------------------------------------------------------------------------
+
+    def _call(self, run: Run, job: Job) -> None:
+        if self._partition.engine.core.runs.get(run.id) is not run or not run.holds(job):
+            return  # cancelled in the same turn
+        function = self._partition.engine.core.registry.functions.get(run.function_id)
+        if function is None:
+            outcome = transport_failure(NO_FUNCTION)
+            self._partition.soon(self._hand_in, run, job, outcome, 0, now_ms())
+            return
+        self._partition.load(run)
+        assert run.body is not None
+        step = "" if job.op else job.step
+        target = self._target(function.config.url, step)
+        context = self._context(run, job, run.body, step)
+        body, signature = self._body(context, run, run.body)
+        started = now_ms()
+        self.in_flight += 1
+        done = partial(self._answered, run, job, started, self._generation)
+        self._client.post(target, render_headers(context, run.app_id, signature), body, done)
+
+    def _context(self, run: Run, job: Job, body: Body, step: str) -> CallContext:
+        state = run.state
+        return CallContext(
+            run.id, run.function_id, job.id, queue_item(f"{job.run_id}.{job.no}"), self._ids.next(now_ms()),
+            job.generation + self._partition.store.epoch - job.epoch, job.attempt, job.max_attempts, step,
+            state.request_version, state.force_plan, _position(body, job.outgoing),
+        )  # fmt: skip
+
+    def _body(self, context: CallContext, run: Run, body: Body) -> tuple[bytes, str]:
+        state = run.state
+        inputs = {id: bytes(raw) for id, raw in state.inputs.items()} if state.inputs else None
+        defers = {id: d.status == "after_run" for id, d in state.defers.items()} if state.defers else None
+        rendered = render_body(context, body.events, body.steps, run.state_size, inputs, defers)
+        if not self._key:
+            return rendered, ""
+        rendered = canonical(rendered)
+        return rendered, sign(self._key, rendered, int(time.time()))
+
+    def _target(self, url: str, step: str) -> Target:
+        if step:
+            return Target.parse(set_step_id(url, step))
+        target = self._targets.get(url)
+        if target is None:
+            target = self._targets[url] = Target.parse(set_step_id(url, "step"))
+        return target
+
+    # --- answers ----------------------------------------------------------------------------------------------------
+
+    def _answered(self, run: Run, job: Job, started: int, generation: int, result: Answer | CallFailure) -> None:
+        if generation != self._generation:
+            return
+        self.in_flight -= 1
+        now = now_ms()
+        if isinstance(result, CallFailure):
+            self._hand_in(run, job, transport_failure(result.text, result.code or ""), started, now)
+        else:
+            outcome = read_response(result.status, result.headers, result.body, now)
+            self._hand_in(run, job, outcome, started, now)
+
+    def _hand_in(self, run: Run, job: Job, outcome: Outcome, started: int, now: int) -> None:
+        call = Call(
+            job.id, "" if job.op else job.step, job.queued_at, job.due, started or now, now, job.attempt, outcome.status,
+            outcome.headers, outcome.size,
+        )  # fmt: skip
+        partition = self._partition
+        if partition.engine.core.runs.get(run.id) is run:
+            partition.load(run)
+        try:
+            partition.engine.on_answer(job, outcome, call, now)
+        except Exception as error:  # pragma: no cover - a defect: contained to the run, and loud
+            log.exception("answer could not be handled", run=run.id, job=job.id)
+            self._contain(job, call, error, now)
+        partition.changed()
+
+    def _contain(self, job: Job, call: Call, error: Exception, now: int) -> None:
+        text = f"error handling generator response: {type(error).__name__}"
+        self._partition.engine.on_answer(job, transport_failure(text), call, now)
+
+    def _perform(self, effect: Perform) -> None:
+        self._gateways.perform(effect)
+
+
+def _position(body: Body, outgoing: str) -> int:
+    if not outgoing:
+        return 0
+    if next(reversed(body.steps), "") == outgoing:  # nearly always the step that was saved last
+        return len(body.steps)
+    for place, step in enumerate(body.steps, 1):
+        if step == outgoing:
+            return place
+    return 0

@@ -1,0 +1,155 @@
+"""The HTTP exchanges that the server makes for a run: `step.ai.infer` and `step.fetch` (`protocol/execution.md` §4.10)."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+import msgspec
+import structlog
+from msgspec import Raw
+
+from holdfast.protocol.opcodes import Op, Opcode
+from holdfast.protocol.rawjson import valid
+from holdfast.server.drivers.http import Answer, CallFailure, HttpClient
+from holdfast.server.engine.changes import Perform
+from holdfast.server.engine.gateway import Result
+from holdfast.server.model.job import Job
+from holdfast.server.model.span import Call
+from holdfast.server.runtime.partition import Partition, now_ms
+
+log = structlog.get_logger(__name__)
+_json = msgspec.json.encode
+
+
+class _Opts(msgspec.Struct):
+    url: str = ""
+    method: str | None = None
+    headers: dict[str, str | list[str]] | None = None
+    auth_key: str | None = None
+    format: str | None = None
+    body: Raw | None = None
+
+
+class Gateways:
+    """Performs gateway steps and hands their results to the engine."""
+
+    def __init__(self, partition: Partition, client: HttpClient) -> None:
+        self._partition = partition
+        self._client = client
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def perform(self, effect: Perform) -> None:
+        """Starts the exchange of a gateway step."""
+        task = asyncio.ensure_future(self._run(effect))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Drops the exchanges under way: they are made again after the next start."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _run(self, effect: Perform) -> None:
+        job, op, started = effect.job, effect.op, now_ms()
+        exchange = _infer if op.op is Opcode.AI_GATEWAY else _fetch
+        try:
+            output, failed, answer = await exchange(self._client, op)
+        except (CallFailure, msgspec.DecodeError, ValueError) as error:
+            output, failed, answer = _failure(op, str(error)), True, None
+        partition = self._partition
+        run = partition.engine.core.runs.get(job.run_id)
+        if run is not None:
+            partition.load(run)
+        partition.engine.on_gateway(job, op, Result(output, failed, _call(job, started, answer)), now_ms())
+        partition.changed()
+
+
+async def _infer(client: HttpClient, op: Op) -> tuple[bytes, bool, Answer]:
+    """Asks a model provider. Any status above 299 is a failure."""
+    opts = msgspec.json.decode(op.opts or b"{}", type=_Opts)
+    url, headers = _authorised(opts)
+    answer = await client.fetch("POST", url, headers, bytes(opts.body or b""))
+    body = valid(answer.body)
+    if answer.status > 299:
+        message = f"Error making AI request: unsuccessful status code: {answer.status}"
+        return _error("AIGatewayError", message, answer.body, body), True, answer
+    if not answer.body:
+        return _error("AIGatewayError", "Error making AI request"), True, answer
+    return b'{"data":' + (body or _text(answer.body)) + b"}", False, answer
+
+
+async def _fetch(client: HttpClient, op: Op) -> tuple[bytes, bool, Answer]:
+    """Makes any request: every status is a success."""
+    opts = msgspec.json.decode(op.opts or b"{}", type=_Opts)
+    answer = await client.fetch(opts.method or "POST", opts.url, _pairs(opts.headers), _sent(opts.body))
+    data = {
+        "body": answer.body.decode("utf-8", "replace"),
+        "headers": {_canonical(name): value for name, value in sorted(answer.headers.items())},
+        "status_code": answer.status,
+        "url": opts.url,
+    }
+    return b'{"data":' + _json(data) + b"}", False, answer
+
+
+def _authorised(opts: _Opts) -> tuple[str, list[tuple[str, str]]]:
+    """The provider's URL and headers, with the key where its API wants it."""
+    key, url = opts.auth_key or "", opts.url
+    headers = [("content-type", "application/json"), *_pairs(opts.headers)]
+    if not key:
+        return url, headers
+    if opts.format == "gemini":
+        parts = urlsplit(url)
+        query = "&".join(filter(None, (parts.query, urlencode({"key": key}))))
+        url = urlunsplit(parts._replace(query=query))
+    elif opts.format == "anthropic":
+        headers.append(("x-api-key", key))
+    elif opts.format == "bedrock":
+        headers.append(("authorization", key))
+    else:
+        headers.append(("authorization", f"Bearer {key}"))
+    return url, headers
+
+
+def _pairs(headers: dict[str, str | list[str]] | None) -> list[tuple[str, str]]:
+    return [
+        (name, value)
+        for name, values in (headers or {}).items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
+
+
+def _sent(body: Raw | None) -> bytes:
+    """`opts.body` is a string: what it holds is sent as it is."""
+    raw = bytes(body or b"")
+    if raw[:1] != b'"':
+        return b"" if raw == b"null" else raw
+    return msgspec.json.decode(raw, type=str).encode()
+
+
+def _failure(op: Op, cause: str) -> bytes:
+    if op.op is Opcode.AI_GATEWAY:
+        return _error("AIGatewayError", f"Error making AI request: {cause}")
+    return _error("GatewayError", f"Error making gateway request: {cause}")
+
+
+def _error(name: str, message: str, stack: bytes = b"", data: bytes | None = None) -> bytes:
+    error: dict[str, object] = {"name": name, "message": message}
+    if stack:
+        error["stack"] = stack.decode("utf-8", "replace")
+        error["data"] = Raw(data or _text(stack))
+    return _json({"error": error})
+
+
+def _text(body: bytes) -> bytes:
+    return _json(body.decode("utf-8", "replace"))
+
+
+def _canonical(name: str) -> str:
+    return "-".join(part.capitalize() for part in name.split("-"))
+
+
+def _call(job: Job, started: int, answer: Answer | None) -> Call:
+    status, headers, size = (answer.status, answer.headers, len(answer.body)) if answer else (0, {}, 0)
+    return Call(job.id, "", job.queued_at, job.due, started, now_ms(), job.attempt, status, headers, size)

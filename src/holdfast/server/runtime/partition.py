@@ -1,0 +1,228 @@
+"""The loop around one engine: inputs in, one commit per turn of the event loop, then effects (DESIGN.md §3).
+
+All inputs of a turn share a transaction. Nothing leaves the process before it is durable: callers learn of their input's
+commit through `committed` or `on_commit`, calls to apps are made by the dispatcher after it. If a commit fails, memory is
+ahead of the store: the partition reloads itself from the store, which is the same code as a start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from holdfast.server.engine.changes import Changes, Effect
+from holdfast.server.engine.engine import Engine
+from holdfast.server.engine.run import Run
+from holdfast.server.runtime.syncing import Durable
+from holdfast.server.store.store import Store, StoreError
+
+log = structlog.get_logger(__name__)
+
+Callback = Callable[[StoreError | None], None]
+
+#: A run that is parked for at least this long (ms), or larger than this (bytes), drops its body.
+SOON_MS = 2_000
+SMALL_BODY = 16_384
+
+
+def now_ms() -> int:
+    """The wall clock, ms since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+class Performer(Protocol):
+    """Does what is outside: called with the effects of a turn, once that is durable."""
+
+    def perform(self, effect: Effect) -> None:
+        """Starts one effect; must not block and must not raise."""
+        ...
+
+    def forget(self) -> None:
+        """The engine was reloaded: answers to earlier calls no longer count."""
+        ...
+
+
+class Partition:
+    """Owns an engine and its store. Everything here runs on the event loop's thread."""
+
+    def __init__(self, make_engine: Callable[[int], Engine], store: Store) -> None:
+        self._make_engine = make_engine
+        self.store = store
+        self.engine = make_engine(store.epoch)
+        self.performer: Performer | None = None
+        self.configure: Callable[[], None] = lambda: None
+        self.durable = Durable(store)
+        self._callbacks: list[Callback] = []
+        self._scheduled = False
+        self._busy = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due: int | None = None
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+
+    # --- turns ------------------------------------------------------------------------------------------------------
+
+    def changed(self) -> None:
+        """An input was given to the engine: its rows are committed at the end of this turn of the loop."""
+        if not self._scheduled and not self._closed:
+            self._scheduled = True
+            self._loop.call_soon(self._turn)
+
+    def on_commit(self, callback: Callback) -> None:
+        """Calls back after the commit of all inputs so far; with the error if they were not written."""
+        self._callbacks.append(callback)
+        self.changed()
+
+    async def committed(self) -> None:
+        """Waits until all inputs so far are durable. Raises StoreError if they were not written."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self.on_commit(lambda error: _settle(future, error))
+        await future
+
+    def soon(self, callback: Callable[..., object], *args: object) -> None:
+        """Calls back in the next turn."""
+        self._loop.call_soon(callback, *args)
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        if self._busy:  # the previous turn's sync is under way: this one waits and grows
+            return
+        for cancellation in self.engine.take_cancellations():
+            run = self.engine.core.runs.get(cancellation.run_id)
+            if run is not None:
+                self.load(run)
+                self.engine.cancel(run, cancellation.cause, now_ms())
+        if self.engine.core.cancellations:
+            self.changed()
+        changes = self.engine.take_changes()
+        callbacks, self._callbacks = self._callbacks, []
+        if changes.empty:
+            self._after(changes, callbacks)
+            return
+        try:
+            self.durable.commit(changes)
+        except StoreError as error:
+            self._fail(error, callbacks)
+            return
+        if self.durable.deferred:
+            self._busy = True
+            self._loop.run_in_executor(None, self.store.sync).add_done_callback(
+                lambda done: self._synced(done, changes, callbacks)
+            )
+        else:
+            self._after(changes, callbacks)
+
+    def _synced(self, done: asyncio.Future[None], changes: Changes, callbacks: list[Callback]) -> None:
+        self._busy = False
+        error = done.exception()
+        if error is not None:
+            self._fail(StoreError(str(error)), callbacks)
+            return
+        self._after(changes, callbacks)
+        self.changed()
+
+    def _after(self, changes: Changes, callbacks: list[Callback]) -> None:
+        """The turn is durable: answer, act, park."""
+        for callback in callbacks:
+            callback(None)
+        if self.performer is not None:
+            for effect in changes.effects:
+                self.performer.perform(effect)
+        self._park(changes)
+        self._set_timer()
+
+    def _fail(self, error: StoreError, callbacks: list[Callback]) -> None:
+        """Fail-stop: memory is ahead of the store, so it is thrown away."""
+        log.error("commit failed, reloading from the store", error=str(error))
+        for callback in callbacks:
+            callback(error)
+        self.engine = self._make_engine(self.store.epoch)
+        if self.performer is not None:
+            self.performer.forget()
+        self._loop.call_later(0.2, self._reload)
+
+    def _reload(self) -> None:
+        try:
+            self.recover()
+        except Exception as error:  # noqa: BLE001 - the store is still away: try again
+            log.error("the store can't be read, trying again", error=str(error))
+            self._loop.call_later(1.0, self._reload)
+
+    # --- bodies -----------------------------------------------------------------------------------------------------
+
+    def load(self, run: Run) -> None:
+        """Brings a parked run's body back."""
+        if run.body is None:
+            run.body = self.store.load_body(run.id)
+
+    def _park(self, changes: Changes) -> None:
+        """Drops the bodies of runs that only wait. A run's rows are committed by now, so they can be read back."""
+        runs = self.engine.core.runs
+        horizon = now_ms() + SOON_MS
+        for key in (*changes.jobs, *changes.pauses):
+            run = runs.get(key[0])
+            if run is None or run.body is None or not run.parked:
+                continue
+            if run.state_size > SMALL_BODY or not any(getattr(i, "due", horizon) < horizon for i in run.open.values()):
+                run.body = None
+
+    # --- timers -----------------------------------------------------------------------------------------------------
+
+    def _set_timer(self) -> None:
+        due = self.engine.next_due()
+        if due == self._timer_due and self._timer is not None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._timer_due = due
+        if due is not None and not self._closed:
+            # Never longer than a minute: the wall clock may be set meanwhile.
+            self._timer = self._loop.call_later(min(60.0, max(0.0, (due - now_ms()) / 1_000)), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._timer_due = None
+        more = self.engine.on_timers(now_ms())
+        self.changed()
+        if more:
+            self._loop.call_soon(self._tick)
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    def recover(self) -> None:
+        """Loads all live state from the store and lets it go on."""
+        recovered = self.store.recover()
+        engine, now = self.engine, now_ms()
+        for key, expires in recovered.idempotency:
+            engine.core.seen.add(key, expires)
+        for function_id, cron, tick in recovered.crons:
+            engine.crons.remember(function_id, cron, tick)
+        self.configure()
+        for run in recovered.runs:
+            engine.adopt(run, now)
+        if recovered.runs:
+            log.info("runs recovered", runs=len(recovered.runs))
+        self._set_timer()
+        self.changed()
+
+    async def close(self) -> None:
+        """Commits what is pending and stops. Calls in flight are made again after the next start."""
+        if self._timer is not None:
+            self._timer.cancel()
+        await self.committed()
+        self._closed = True
+        self.durable.close()
+
+
+def _settle(future: asyncio.Future[None], error: StoreError | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)

@@ -1,0 +1,170 @@
+"""Asking apps to register: pings, polling, autodiscovery (`protocol/execution.md` §1.2, §1.8)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+
+import msgspec
+import structlog
+
+from holdfast.protocol.canonical import canonical
+from holdfast.protocol.limits import PING_TIMEOUT_S
+from holdfast.protocol.signing import sign
+from holdfast.protocol.urls import with_scheme
+from holdfast.server.drivers.http import Answer, CallFailure, HttpClient
+from holdfast.server.model.app import AppRecord
+from holdfast.server.runtime.apps import UNREACHABLE, Apps
+
+log = structlog.get_logger(__name__)
+
+PORTS = (80, 443, *range(3000, 3011), 4321, 5000, 5173, 8000, 8080, 8081, 8888, *range(8910, 8916), 8787)
+PATHS = ("/api/inngest", "/x/inngest", "/.netlify/functions/inngest", "/.redwood/functions/inngest")
+SCAN_TIMEOUT_S = 2.0
+
+_BY_STATUS = {401: "unauthorized", 403: "forbidden", 404: "url_not_found", 500: "internal_server_error"}
+_BY_MESSAGE = (
+    ("No functions registered", "no_functions"),
+    ("function is invalid", "invalid_function"),
+    ("You didn't specify your workspace's signing key", "missing_signing_key"),
+    ("No INNGEST_ENV branch name found", "missing_branch_env_name"),
+)
+
+
+class _Message(msgspec.Struct):
+    message: str = ""
+
+
+class Syncer:
+    """Pings apps. `server_kind` is `dev` or `cloud`."""
+
+    def __init__(
+        self, apps: Apps, client: HttpClient, *, server_kind: str, signing_key: str = "", interval: float = 5.0
+    ) -> None:
+        self._apps = apps
+        self._client = client
+        self._kind = server_kind
+        self._key = signing_key
+        self._interval = interval
+        self._tasks: list[asyncio.Task[None]] = []
+        self.found: set[str] = set()
+
+    def start(self, urls: Sequence[str], *, poll: bool, discover: bool) -> None:
+        """Expects apps at `urls`, then keeps pinging: all apps, or without `poll` those in error. `discover` scans ports."""
+        for url in urls:
+            self._apps.expect(with_scheme(url))
+        self._tasks.append(asyncio.create_task(self._poll(healthy=poll)))
+        if discover:
+            self._tasks.append(asyncio.create_task(self._discover()))
+
+    async def close(self) -> None:
+        """Stops pinging."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def ping(self, url: str) -> str:
+        """Asks the app at a URL to register. Returns the error's code, or nothing."""
+        error, _ = await self._ping(url)
+        return error
+
+    async def _ping(self, url: str) -> tuple[str, bool]:
+        body = canonical(msgspec.json.encode({"url": url}))
+        headers = [("Content-Type", "application/json"), ("X-Inngest-Server-Kind", self._kind)]
+        if self._key:
+            headers.append(("X-Inngest-Signature", sign(self._key, body, int(time.time()))))
+        elif self._kind == "cloud":
+            return "missing_server_signing_key", False
+        try:
+            answer = await self._client.fetch("PUT", url, headers, body, timeout=PING_TIMEOUT_S)
+        except CallFailure as failure:
+            return ("unsupported_protocol" if failure.code == "unsupported_protocol" else UNREACHABLE), False
+        except ValueError as error:
+            return str(error), False
+        in_band = answer.headers.get("x-inngest-sync-kind", "").replace("-", "_") == "in_band"
+        if answer.status == 200 and in_band:
+            return self._accept_in_band(answer), True
+        return _error_of(answer), bool(answer.headers.get("x-inngest-sdk"))
+
+    def _accept_in_band(self, answer: Answer) -> str:
+        """The app sent its functions with its answer (§1.7)."""
+        from holdfast.server.runtime.inband import registration_of
+
+        try:
+            self._apps.register(registration_of(answer.body))
+        except (ValueError, msgspec.MsgspecError) as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001 - what the app sent was refused
+            return str(error)
+        return ""
+
+    async def sync(self, app: AppRecord) -> str:
+        """Pings a known app and remembers an error. Success leaves an old one: only a registration clears it."""
+        error = await self.ping(app.url)
+        current = self._apps.apps.get(app.id)
+        if error and current is not None:
+            self._apps.set_error(current, error)
+        return error
+
+    async def _poll(self, *, healthy: bool) -> None:
+        while True:
+            apps = [a for a in self._apps.active() if a.method == "serve" and a.url and (healthy or a.error)]
+            for result in await asyncio.gather(*map(self.sync, apps), return_exceptions=True):
+                if isinstance(result, Exception):
+                    log.warning("sync failed", error=repr(result))
+            await asyncio.sleep(self._interval)
+
+    # --- discovery --------------------------------------------------------------------------------------------------
+
+    async def _discover(self) -> None:
+        """Looks for apps on this machine until there is one."""
+        while not self._apps.active():
+            urls = await self.scan()
+            for url in urls:
+                self.found.add(url)
+                log.info("found an app on this machine", url=url)
+                error, from_sdk = await self._ping(url)
+                if error and from_sdk:
+                    self._apps.set_error(self._apps.expect(url, discovered=True), error)
+            await asyncio.sleep(self._interval)
+        log.info("autodiscovery is off: there is an app (switch it off with --no-discovery)")
+
+    async def scan(self) -> list[str]:
+        """URLs on this machine's usual ports where an SDK answers."""
+        own = os.environ.get("PORT", "")
+        ports = [*PORTS, *([int(own)] if own.isdigit() and int(own) not in PORTS else [])]
+        found = await asyncio.gather(*map(self._scan_port, ports))
+        return [url for urls in found for url in urls]
+
+    async def _scan_port(self, port: int) -> list[str]:
+        try:
+            async with asyncio.timeout(SCAN_TIMEOUT_S):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except (OSError, TimeoutError):
+            return []
+        writer.close()
+        urls = [f"http://localhost:{port}{path}" for path in PATHS]
+        hits = await asyncio.gather(*map(self._is_app, urls))
+        return [url for url, hit in zip(urls, hits, strict=True) if hit]
+
+    async def _is_app(self, url: str) -> bool:
+        try:
+            answer = await self._client.fetch("GET", url, timeout=SCAN_TIMEOUT_S)
+        except CallFailure:
+            return False
+        return bool(answer.headers.get("x-inngest-sdk"))
+
+
+def _error_of(answer: Answer) -> str:
+    """What an answer to a ping says of the app; nothing if it is well."""
+    if answer.status == 400:
+        try:
+            message = msgspec.json.decode(answer.body, type=_Message).message
+        except msgspec.DecodeError:
+            return ""
+        if message == "Your signing key is invalid":
+            return "invalid_signing_key"
+        return next((code for part, code in _BY_MESSAGE if part in message), message)
+    return _BY_STATUS.get(answer.status, "")

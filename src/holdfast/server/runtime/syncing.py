@@ -1,0 +1,65 @@
+"""How commits become durable without making the loop wait: slow syncs leave the thread, checkpoints leave the commit."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+
+import structlog
+
+from holdfast.server.engine.changes import Changes
+from holdfast.server.store.sqlite.store import SqliteStore
+from holdfast.server.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+#: A disk whose median commit takes longer than this (seconds) syncs on another thread.
+SLOW_COMMIT_S = 0.002
+SAMPLE = 50
+
+
+class Durable:
+    """Commits to a store, watches how long that takes, and moves the write-ahead log on in the background."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._sqlite = store if isinstance(store, SqliteStore) else None
+        self._times: deque[float] = deque(maxlen=SAMPLE)
+        self._checkpointing: threading.Thread | None = None
+        self._commits = 0
+
+    @property
+    def deferred(self) -> bool:
+        """Whether the caller must call `store.sync` off the loop before it acts."""
+        return self._sqlite is not None and self._sqlite.durability == "deferred"
+
+    def commit(self, changes: Changes) -> None:
+        """Commits a turn's rows."""
+        started = time.perf_counter()
+        self._store.commit(changes)
+        self._commits += 1
+        if self._sqlite is not None:
+            self._observe(self._sqlite, time.perf_counter() - started)
+
+    def close(self) -> None:
+        """Waits for a checkpoint under way."""
+        if self._checkpointing is not None:
+            self._checkpointing.join(timeout=5)
+
+    def _observe(self, store: SqliteStore, seconds: float) -> None:
+        if store.durability == "full":
+            self._times.append(seconds)
+            if self._commits % SAMPLE == 0 and sorted(self._times)[SAMPLE // 2] > SLOW_COMMIT_S:
+                log.info(
+                    "syncs are slow here, moving them off the loop",
+                    median_ms=round(sorted(self._times)[SAMPLE // 2] * 1e3, 2),
+                )
+                store.set_durability("deferred")
+        if self._commits % 64 == 0 and store.wal_pages() > store.CHECKPOINT_PAGES:
+            self._checkpoint(store)
+
+    def _checkpoint(self, store: SqliteStore) -> None:
+        if self._checkpointing is None or not self._checkpointing.is_alive():
+            self._checkpointing = threading.Thread(target=store.checkpoint, name="checkpoint", daemon=True)
+            self._checkpointing.start()

@@ -1,0 +1,275 @@
+"""The SQLite store: WAL, one writer on the engine's thread, one transaction per turn (HOTPATH.md §6)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from holdfast.server.engine.changes import Changes
+from holdfast.server.engine.run import Body, Run
+from holdfast.server.model.app import AppRecord, FunctionRecord
+from holdfast.server.model.job import Job, Pause, decode_job, decode_pause, encode_row
+from holdfast.server.model.run import decode_detail, decode_state
+from holdfast.server.model.status import RunStatus
+from holdfast.server.store.sqlite import writes
+from holdfast.server.store.sqlite.migrate import migrate
+from holdfast.server.store.store import EndedRun, Recovered, StoreError
+
+Durability = Literal["full", "deferred", "none"]
+"""`full`: a commit is durable when it returns. `deferred`: after the next `sync`. `none`: never (ephemeral)."""
+
+_SYNCHRONOUS = {"full": "FULL", "deferred": "NORMAL", "none": "OFF"}
+
+_INSERT_EVENT = "INSERT INTO events (id, n, name, external_id, ts, received_at, json) VALUES (?,?,?,?,?,?,?)"
+_INSERT_RUN = (
+    "INSERT INTO runs (id, function_id, app_id, status, scheduled_at, started_at, ended_at, event_ids, event_name, cron,"
+    " batch_id, original_run_id, output, detail, state) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+)
+_UPDATE_RUN = "UPDATE runs SET status=?, started_at=?, ended_at=?, output=?, detail=?, state=? WHERE id=?"
+_INSERT_EVENT_RUN = "INSERT OR IGNORE INTO event_runs (event_id, run_id) VALUES (?,?)"
+_INSERT_STEP = "INSERT INTO steps (run_id, seq, step_id, output, span) VALUES (?,?,?,?,?)"
+_INSERT_SPAN = "INSERT INTO spans (run_id, seq, output, span) VALUES (?,?,?,?)"
+_PUT_JOB = "INSERT OR REPLACE INTO jobs (run_id, no, job) VALUES (?,?,?)"
+_DROP_JOB = "DELETE FROM jobs WHERE run_id=? AND no=?"
+_PUT_PAUSE = "INSERT OR REPLACE INTO pauses (run_id, no, pause) VALUES (?,?,?)"
+_DROP_PAUSE = "DELETE FROM pauses WHERE run_id=? AND no=?"
+_PUT_KEY = "INSERT OR REPLACE INTO idempotency (key, run_id, expires) VALUES (?,?,?)"
+_DROP_KEY = "DELETE FROM idempotency WHERE key=?"
+_PUT_CRON = "INSERT OR REPLACE INTO crons (function_id, cron, tick) VALUES (?,?,?)"
+_LIVE_RUNS = """
+    SELECT id, function_id, app_id, status, scheduled_at, started_at, event_ids, event_name, cron, batch_id,
+           original_run_id, detail, state
+    FROM runs WHERE id IN (SELECT run_id FROM jobs UNION SELECT run_id FROM pauses)"""
+_STEP_TOTALS = """
+    SELECT run_id, count(*), sum(length(CAST(output AS BLOB))), max(seq) FROM steps
+    WHERE run_id IN (SELECT run_id FROM jobs UNION SELECT run_id FROM pauses) GROUP BY run_id"""
+_SPAN_TOTALS = """
+    SELECT run_id, max(seq) FROM spans
+    WHERE run_id IN (SELECT run_id FROM jobs UNION SELECT run_id FROM pauses) GROUP BY run_id"""
+_EVENT_SIZES = """
+    SELECT r.run_id, sum(length(CAST(e.json AS BLOB))) FROM event_runs r
+    JOIN events e ON e.id = r.event_id AND e.n = (SELECT min(n) FROM events WHERE id = r.event_id)
+    WHERE r.run_id IN (SELECT run_id FROM jobs UNION SELECT run_id FROM pauses) GROUP BY r.run_id"""
+
+
+class SqliteStore:
+    """One database file, or a temporary one that is removed when the store is closed."""
+
+    #: Pages of the write-ahead log after which the checkpointer should run.
+    CHECKPOINT_PAGES = 2_000
+
+    def __init__(self, path: Path | None, durability: Durability = "full") -> None:
+        self._folder = None if path else tempfile.TemporaryDirectory(prefix="holdfast-")
+        self.path = path or Path(self._folder.name if self._folder else ".") / "main.db"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.durability: Durability = durability
+        self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA wal_autocheckpoint=0")
+        self._db.execute("PRAGMA busy_timeout=5000")
+        self._db.execute("PRAGMA cache_size=-16000")
+        migrate(self._db)
+        self.set_durability(durability)
+        self.epoch = self._open_epoch()
+        self._copy = self.epoch << 40
+        self._wal: int | None = None
+
+    def set_durability(self, durability: Durability) -> None:
+        """Changes who makes commits durable."""
+        self.durability = durability
+        self._db.execute(f"PRAGMA synchronous={_SYNCHRONOUS[durability]}")
+
+    # --- the hot path -----------------------------------------------------------------------------------------------
+
+    def commit(self, changes: Changes) -> None:
+        """Writes a turn's rows in one transaction. Raises StoreError; then nothing was written."""
+        db = self._db
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            self._write(db, changes)
+            db.execute("COMMIT")
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            with contextlib.suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+            raise StoreError(f"{self.path}: {error}") from error
+        self._copy += len(changes.events)
+
+    def _write(self, db: sqlite3.Connection, changes: Changes) -> None:
+        many = db.executemany
+        if changes.events:
+            many(_INSERT_EVENT, writes.event_rows(changes, self._copy))
+        if changes.new_runs:
+            many(_INSERT_RUN, writes.new_run_rows(changes))
+        if changes.runs:
+            many(_UPDATE_RUN, writes.run_rows(changes))
+        if changes.event_runs:
+            many(_INSERT_EVENT_RUN, changes.event_runs)
+        if changes.steps:
+            many(_INSERT_STEP, writes.step_rows(changes))
+        if changes.spans:
+            many(_INSERT_SPAN, writes.span_rows(changes))
+        if changes.jobs:
+            put = [(run, no, encode_row(job).decode()) for (run, no), job in changes.jobs.items() if job is not None]
+            if put:
+                many(_PUT_JOB, put)
+            if len(put) < len(changes.jobs):
+                many(_DROP_JOB, [key for key, job in changes.jobs.items() if job is None])
+        if changes.pauses:
+            many(_PUT_PAUSE, [(*k, encode_row(p).decode()) for k, p in changes.pauses.items() if p is not None])
+            many(_DROP_PAUSE, [key for key, pause in changes.pauses.items() if pause is None])
+        if changes.idempotency or changes.forgotten or changes.crons:
+            many(_PUT_KEY, changes.idempotency)
+            many(_DROP_KEY, changes.forgotten)
+            many(_PUT_CRON, [(*key, tick) for key, tick in changes.crons.items()])
+
+    def sync(self) -> None:
+        """Makes the write-ahead log durable. Holds no GIL while the disk works."""
+        if self._wal is None:
+            self._wal = os.open(f"{self.path}-wal", os.O_RDONLY)
+        os.fdatasync(self._wal)
+
+    def wal_pages(self) -> int:
+        """How large the write-ahead log is, in pages."""
+        with contextlib.suppress(OSError):
+            return Path(f"{self.path}-wal").stat().st_size // 4_096
+        return 0
+
+    def checkpoint(self) -> None:
+        """Moves the log into the database, on a connection of its own: made for another thread, commits go on."""
+        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as db:
+            db.execute("PRAGMA busy_timeout=5000")
+            db.execute(f"PRAGMA synchronous={_SYNCHRONOUS[self.durability]}")
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+    # --- recovery ---------------------------------------------------------------------------------------------------
+
+    def recover(self) -> Recovered:
+        """Reads all live state."""
+        db = self._db
+        runs = {run.id: run for run in map(_live_run, db.execute(_LIVE_RUNS))}
+        for run_id, count, size, seq in db.execute(_STEP_TOTALS):
+            run = runs[run_id]
+            run.step_count, run.state_size, run.seq = count, size or 0, seq
+        for run_id, seq in db.execute(_SPAN_TOTALS):
+            runs[run_id].seq = max(runs[run_id].seq, seq)
+        for run_id, size in db.execute(_EVENT_SIZES):
+            runs[run_id].state_size += size
+        for (text,) in db.execute("SELECT job FROM jobs"):
+            _reopen(runs, decode_job(text))
+        for (text,) in db.execute("SELECT pause FROM pauses"):
+            _reopen(runs, decode_pause(text))
+        for run in runs.values():
+            if run.state.group:
+                done = {step for (step,) in db.execute("SELECT step_id FROM steps WHERE run_id=?", (run.id,))}
+                run.pending = set(run.state.group) - done
+        keys = db.execute("SELECT key, expires FROM idempotency ORDER BY expires").fetchall()
+        crons = db.execute("SELECT function_id, cron, tick FROM crons").fetchall()
+        return Recovered(list(runs.values()), keys, crons)
+
+    def load_body(self, run_id: str) -> Body:
+        """Reads a live run's events and memoised steps."""
+        (ids,) = self._db.execute("SELECT event_ids FROM runs WHERE id=?", (run_id,)).fetchone()
+        events = [row[5] for row in self.load_events(msgspec.json.decode(ids, type=list[str]))]
+        return Body(events, self._steps(run_id))
+
+    def load_ended(self, run_id: str) -> EndedRun | None:
+        """Reads what a rerun of a run needs."""
+        row = self._db.execute("SELECT function_id, event_ids, cron FROM runs WHERE id=?", (run_id,)).fetchone()
+        if row is None:
+            return None
+        return EndedRun(row[0], msgspec.json.decode(row[1], type=list[str]), self._steps(run_id), row[2])
+
+    def load_events(self, ids: Iterable[str]) -> list[tuple[str, str, str, int, int, bytes]]:
+        """Reads events by internal id: id, name, external id, ts, received_at, json."""
+        sql = "SELECT id, name, external_id, ts, received_at, json FROM events WHERE id=? ORDER BY n LIMIT 1"
+        found = (self._db.execute(sql, (id,)).fetchone() for id in ids)
+        return [(*row[:5], row[5].encode()) for row in found if row is not None]
+
+    def _steps(self, run_id: str) -> dict[str, bytes]:
+        sql = "SELECT step_id, output FROM steps WHERE run_id=? ORDER BY seq"
+        return {step: output.encode() for step, output in self._db.execute(sql, (run_id,))}
+
+    # --- apps -------------------------------------------------------------------------------------------------------
+
+    def apps(self) -> list[AppRecord]:
+        """All apps, archived ones included."""
+        columns = ", ".join(AppRecord.__struct_fields__)
+        return [_app(row) for row in self._db.execute(f"SELECT {columns} FROM apps ORDER BY id")]
+
+    def functions(self) -> list[FunctionRecord]:
+        """All functions, archived ones included."""
+        columns = ", ".join(FunctionRecord.__struct_fields__)
+        return [_function(row) for row in self._db.execute(f"SELECT {columns} FROM functions ORDER BY slug, id")]
+
+    def save_apps(
+        self, apps: Iterable[AppRecord], functions: Iterable[FunctionRecord], removed: Iterable[str] = ()
+    ) -> None:
+        """Writes apps and functions whole, and deletes the apps of the ids `removed`, in one transaction."""
+        db = self._db
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("DELETE FROM apps WHERE id=?", [(id,) for id in removed])
+            db.executemany(f"INSERT OR REPLACE INTO apps VALUES ({_marks(AppRecord)})", map(_record_row, apps))
+            db.executemany(
+                f"INSERT OR REPLACE INTO functions VALUES ({_marks(FunctionRecord)})", map(_record_row, functions)
+            )
+            db.execute("COMMIT")
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+            raise StoreError(f"{self.path}: {error}") from error
+
+    def close(self) -> None:
+        """Closes the store; an ephemeral one is gone then."""
+        if self._wal is not None:
+            os.close(self._wal)
+        self._db.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _open_epoch(self) -> int:
+        row = self._db.execute("SELECT value FROM meta WHERE key='epoch'").fetchone()
+        epoch = int(row[0]) + 1 if row else 1
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (str(epoch),))
+        return epoch
+
+
+def _live_run(row: tuple[str, str, str, int, int, int | None, str, str, str, str, str, str, str]) -> Run:
+    run = Run(row[0], row[1], row[2], row[4])
+    run.status, run.started_at = RunStatus(row[3]), row[5]
+    run.event_ids = msgspec.json.decode(row[6], type=tuple[str, ...])
+    run.event_name, run.cron, run.batch_id, run.original_run_id = row[7:11]
+    run.detail, run.state = decode_detail(row[11]), decode_state(row[12])
+    return run
+
+
+def _reopen(runs: dict[str, Run], item: Job | Pause) -> None:
+    run = runs[item.run_id]
+    run.open[item.no] = item
+    run.next_no = max(run.next_no, item.no)
+
+
+def _record_row(record: AppRecord | FunctionRecord) -> tuple[object, ...]:
+    values = (getattr(record, field) for field in record.__struct_fields__)
+    return tuple(v.decode() if isinstance(v, bytes) else int(v) if isinstance(v, bool) else v for v in values)
+
+
+def _marks(record: type[msgspec.Struct]) -> str:
+    return ",".join("?" * len(record.__struct_fields__))
+
+
+def _app(row: tuple[object, ...]) -> AppRecord:
+    return msgspec.convert(dict(zip(AppRecord.__struct_fields__, row, strict=True)), AppRecord, strict=False)
+
+
+def _function(row: tuple[object, ...]) -> FunctionRecord:
+    fields = dict(zip(FunctionRecord.__struct_fields__, row, strict=True))
+    config = str(fields.pop("config")).encode()
+    return FunctionRecord(**{**fields, "config": config})  # type: ignore[arg-type]

@@ -1,0 +1,86 @@
+"""What a store can do. It knows rows, not rules; one contract test suite runs against every store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+import msgspec
+
+from holdfast.server.engine.changes import Changes
+from holdfast.server.engine.run import Body, Run
+from holdfast.server.model.app import AppRecord, FunctionRecord
+
+
+class StoreError(Exception):
+    """A commit failed: nothing of it was written, and memory is ahead of the store."""
+
+
+class SchemaError(Exception):
+    """The database can't be used by this version; the text says why and what to do."""
+
+
+class Recovered(msgspec.Struct):
+    """All live state of a partition, as it was committed last."""
+
+    runs: list[Run]  # without bodies
+    idempotency: list[tuple[str, int]]  # key, expiry (ms), oldest first
+    crons: list[tuple[str, str, int]]  # function id, cron, last tick (ms)
+
+
+class EndedRun(msgspec.Struct):
+    """A run as a rerun needs it: its function, its events and its memoised steps in order."""
+
+    function_id: str
+    event_ids: list[str]
+    steps: dict[str, bytes]
+    cron: str
+
+
+class Store(Protocol):
+    """A durable store of one partition. All calls are synchronous and made on the engine's thread, `sync` excepted."""
+
+    epoch: int
+    """How often the store was opened; rises with each start."""
+
+    def commit(self, changes: Changes) -> None:
+        """Writes a turn's rows in one transaction. Raises StoreError; then nothing was written."""
+        ...
+
+    def sync(self) -> None:
+        """Makes what was committed durable, where `commit` leaves that to the caller. May run on any thread."""
+        ...
+
+    def recover(self) -> Recovered:
+        """Reads all live state."""
+        ...
+
+    def load_body(self, run_id: str) -> Body:
+        """Reads a live run's events and memoised steps."""
+        ...
+
+    def load_ended(self, run_id: str) -> EndedRun | None:
+        """Reads what a rerun of a run needs."""
+        ...
+
+    def load_events(self, ids: Iterable[str]) -> list[tuple[str, str, str, int, int, bytes]]:
+        """Reads events by internal id: id, name, external id, ts, received_at, json."""
+        ...
+
+    def apps(self) -> list[AppRecord]:
+        """All apps, archived ones included."""
+        ...
+
+    def functions(self) -> list[FunctionRecord]:
+        """All functions, archived ones included."""
+        ...
+
+    def save_apps(
+        self, apps: Iterable[AppRecord], functions: Iterable[FunctionRecord], removed: Iterable[str] = ()
+    ) -> None:
+        """Writes apps and functions whole, and deletes the apps of the ids `removed`, in one transaction."""
+        ...
+
+    def close(self) -> None:
+        """Closes the store; an ephemeral one is gone then."""
+        ...
