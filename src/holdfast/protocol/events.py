@@ -231,7 +231,7 @@ def with_invocation(data: bytes, invocation: Invocation) -> bytes:
     return encode(decode_members(data) | {METADATA: Raw(encode(_WrittenInvocation(**fields)))})
 
 
-def load_event(id: str, name: str, external_id: str, ts: int, received_at: int, json: bytes) -> Event:  # noqa: A002 the row's column
+def load_event(id: str, name: str, external_id: str, ts: int, received_at: int, json: bytes) -> Event:
     """Answer an event from its stored row.
 
     `invocation`, `correlation_id` and `sessions` are read from `json` where they can occur. How the id came about isn't
@@ -252,15 +252,18 @@ def load_event(id: str, name: str, external_id: str, ts: int, received_at: int, 
 
 
 def _load_invocation(json: Raw) -> Invocation | None:
+    # msgspec decodes `Raw | None` from null alone, so these members go round it.
     try:
-        return _decode_invocation(json)
+        members = decode_members(json)
+        raw = {name: members.pop(name) for name in ("tc", "isr") if name in members}
+        return msgspec.structs.replace(_decode_invocation(encode(members)), **raw)
     except UNREADABLE:
         return None
 
 
 def render_event(
     name: str,
-    id: str,  # noqa: A002 the event's key
+    id: str,
     ts: int,
     data: bytes,
     *,
@@ -268,7 +271,7 @@ def render_event(
     v: bytes = b"",
     sessions: bytes = b"",
 ) -> bytes:
-    """Write the JSON that functions see, keys sorted. `v` is JSON too; nothing or null omits it, as no `sessions` do."""
+    """Write the JSON that functions see, keys sorted. `v` is JSON too; empty, it is left out, as `sessions` are."""
     version = "" if v in {b"", b"null"} else decode_text(v)
     return _render_in_full(name, id, ts, Raw(data), Raw(user), version, sessions)
 

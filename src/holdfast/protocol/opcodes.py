@@ -61,8 +61,8 @@ FIRST_WAVE = frozenset({Opcode.WAIT_FOR_EVENT, Opcode.DEFER_ADD, Opcode.DEFER_AB
 class Op(msgspec.Struct, gc=False):
     """One reported operation.
 
-    `data` and `opts` are the SDK's own JSON, `error` is reduced to what is stored of it (§4.5). null counts as absent but
-    for `data` of what is complete: a step that ran, a run that ended.
+    `data` and `opts` are the SDK's own JSON, `error` is reduced to what is stored of it (§4.5). null counts as absent
+    but for `data` of what is complete: a step that ran, a run that ended.
     """
 
     op: Opcode

@@ -1,7 +1,8 @@
 """User JSON that stays bytes: checked once where it enters, spliced ever after.
 
-msgspec checks the grammar of what it hands out as `Raw`, but not its UTF-8 and not how deep it nests; and it rejects the
-lone surrogates that JavaScript's `JSON.stringify` writes for a text cut within an emoji. This module fills these gaps.
+msgspec checks the grammar of what it hands out as `Raw`, but not its UTF-8 and not how deep it nests; and it rejects
+the lone surrogates that JavaScript's `JSON.stringify` writes for a text cut within an emoji. Here is what fills these
+gaps.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
 decode_text: Final = msgspec.json.Decoder(str).decode
 
-_STRING = re.compile(rb'"(?:[^"\\]+|\\.)*"', re.DOTALL)
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _ESCAPE = re.compile(

@@ -13,7 +13,7 @@ from holdfast.protocol.dates import parse_retry_after
 from holdfast.protocol.errors import server_error, step_error
 from holdfast.protocol.limits import MAX_RESPONSE
 from holdfast.protocol.opcodes import Op, Opcode, OpcodeError, parse_ops
-from holdfast.protocol.rawjson import UNREADABLE, decode_text, mend, quote, text_of, valid
+from holdfast.protocol.rawjson import UNREADABLE, decode_text, kind, mend, quote, text_of, valid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +30,8 @@ OPS: Final = 206
 _UPSTREAM_BYTES = 8_192
 _UPSTREAM_NAME = "Server returned a fatal error"
 _UPSTREAM_HINT = (
-    "The request failed before any step reported a result: a proxy or load balancer in front of the app may have answered "
-    "in its place, or the app could not answer."
+    "The request failed before any step reported a result: a proxy or load balancer in front of the app may have "
+    "answered in its place, or the app could not answer."
 )
 #: TypeScript SDKs before these could not say whether a 4xx may be retried, and meant that it may not.
 _JS_SAYS_NO_RETRY = {True: (2, 4, 1), False: (1, 10, 1)}
@@ -39,7 +39,10 @@ _JS_VERSION = re.compile(r"(?:inngest-)?js:v(\d+)\.(\d+)\.(\d+)")
 
 
 class Outcome(msgspec.Struct, gc=False):
-    """An answer, understood. Either `ops` is set, or `error` (a failed attempt), or neither: the function returned `output`."""
+    """An answer, understood.
+
+    Either `ops` is set, or `error` (a failed attempt), or neither: the function returned `output`.
+    """
 
     status: int  # HTTP status after unwrapping a stream; 0 when no answer came
     ops: list[Op] | None = None
@@ -186,7 +189,7 @@ def _read_stream(headers: Mapping[str, str], body: bytes, now_ms: int) -> Outcom
         return _broken_stream(headers, body, text_of(envelope.error) or error.decode())
     merged = dict(headers)
     for name, value in (envelope.headers or {}).items():
-        merged[name.lower()] = text_of(value) or bytes(value).decode()
+        merged[name.lower()] = text_of(value) if kind(value) == "string" else bytes(value).decode()
     inner = bytes(envelope.body)
     if inner[:1] == b'"':
         inner = decode_text(inner).encode()

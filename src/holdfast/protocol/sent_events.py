@@ -1,7 +1,7 @@
 """Events as their senders wrote them: the request body of the Event API (`protocol/http-apis.md` §2.1, §2.2).
 
-The fast path is one decode. Whatever it can't take is read again piece by piece, to keep the events before the first bad
-one and to say what is wrong with that one.
+The fast path is one decode. Whatever it can't take is read again piece by piece, to keep the events before the first
+bad one and to say what is wrong with that one.
 """
 
 from __future__ import annotations
@@ -31,6 +31,14 @@ _KINDS: Final = {"string": "string", INT64: "number", MAP: "object"}
 _INTEGER = re.compile(rb"-?\d+")
 _FIELD_NAME = re.compile(rb'\bname="([^"]*)"')
 _SPACE = " \t\r\n"
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(constant)
+
+
+#: Finds where the elements of a broken array end; the values that it makes are dropped.
+_SCANNER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse)
 
 
 class SentEvent(msgspec.Struct, gc=False):
@@ -162,18 +170,14 @@ def _elements(text: bytes) -> tuple[list[bytes], str]:
     position = _skip_space(source, 1)
     while position < len(source):
         try:
-            _, end = decode_errors.DECODER.raw_decode(source, position)
-        except json.JSONDecodeError as error:
-            return items, decode_errors.explain(error)
-        except RecursionError:
-            return items, decode_errors.TOO_DEEP
-        except ValueError as error:
-            return items, str(error)
+            _, end = _SCANNER.raw_decode(source, position)
+        except (ValueError, RecursionError):
+            return items, decode_errors.syntax_error(source[position:].encode())
         items.append(source[position:end].encode())
         position = _skip_space(source, end)
         if position < len(source):
             if source[position] != ",":
-                return items, _after_element(source, position)
+                return items, _after_element(source[position:].encode())
             position = _skip_space(source, position + 1)
     return items, ""
 
@@ -184,12 +188,11 @@ def _skip_space(source: str, position: int) -> int:
     return position
 
 
-def _after_element(source: str, position: int) -> str:
-    where = "after array element"
-    if source[position] == "]":
-        position = _skip_space(source, position + 1)
-        where = "after top-level value"
-    return f"invalid character {decode_errors.quoted(source[position])} {where}" if position < len(source) else ""
+def _after_element(rest: bytes) -> str:
+    if rest[:1] != b"]":
+        return decode_errors.unexpected(rest[0], "after array element")
+    rest = rest[1:].lstrip()
+    return decode_errors.unexpected(rest[0], "after top-level value") if rest else ""
 
 
 def _not_json(text: bytes, content_type: str) -> str:
