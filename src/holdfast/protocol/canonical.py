@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _EXACT: Final = 2**53
-# Runs of digits that may be an integer beyond the doubles' exact ones, and whatever may be or become a character beyond
-# the basic plane, whose UTF-16 order is not its UTF-8 order.
-_RARE: Final = re.compile(rb"[0-9]{16}|[\xf0-\xf4]|\\u[dD]")
+# Digits that may be an integer beyond the doubles' exact ones.
+_LONG_INTEGER: Final = re.compile(rb"(?:^|[:,\[\s])-?[0-9]{16}")
+# UTF-8 and UTF-16 sort alike but for characters beyond the basic plane against those at its end.
+_ASTRAL: Final = re.compile(rb"[\xf0-\xf4]|\\u[dD]")
+_END_OF_PLANE: Final = re.compile(rb"[\xee\xef]|\\u[eEfF]")
 # From 1e21 on and below 1e-6, ECMAScript writes an exponent.
 _PLAIN_DIGITS: Final = 21
 _PLAIN_ZEROS: Final = -6
@@ -30,7 +32,7 @@ def canonical(raw: bytes) -> bytes:
     """
     try:
         value: object = _decode(raw)
-        if _RARE.search(raw) is None:
+        if _LONG_INTEGER.search(raw) is None and not (_ASTRAL.search(raw) and _END_OF_PLANE.search(raw)):
             return _encode(value)
         parts: list[bytes] = []
         _write(value, parts.append)

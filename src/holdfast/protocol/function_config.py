@@ -70,7 +70,7 @@ class Concurrency(Struct, frozen=True):
 
 
 class Throttle(Struct, frozen=True):
-    """Run starts: `limit` (1 or more) per period, `burst` more after a pause. `period_ns` is 1 s or more whole seconds."""
+    """Run starts: `limit` (1 or more) per period, `burst` more after a pause. `period_ns` is whole seconds, never 0."""
 
     limit: int
     period: str

@@ -80,11 +80,23 @@ def _decode(body: bytes) -> object:
     # Malformed, or of a kind that only Go accepts: text after the value, broken UTF-8, lone surrogates.
     text = first_value(body).decode("utf-8", "replace")
     try:
-        return cast("object", json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")))
+        return _replace_surrogates(json.loads(text))
     except RecursionError:
         raise GoJsonError("exceeded max depth") from None
     except ValueError as error:
         raise GoJsonError(str(error)) from None
+
+
+def _replace_surrogates(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_replace_surrogates(item) for item in cast("list[object]", value)]
+    if isinstance(value, dict):
+        return {
+            str(_replace_surrogates(k)): _replace_surrogates(v) for k, v in cast("dict[str, object]", value).items()
+        }
+    return value
 
 
 def _registration(fields: Fields) -> Registration:

@@ -65,7 +65,7 @@ def offset_ms(zone: str) -> int:
     if zone == "Z":
         return 0
     hours, minutes = int(zone[1:3]), int(zone[-2:])
-    if hours > _MAX_OFFSET_HOURS or minutes >= 60:  # noqa: PLR2004
+    if hours > _MAX_OFFSET_HOURS or minutes >= 60:
         raise ValueError("time zone offset out of range")
     size = (hours * 60 + minutes) * 60 * SECOND_MS
     return -size if zone[0] == "-" else size

@@ -49,7 +49,7 @@ def check_signing_key(text: str) -> None:
     if not text:
         raise ValueError("signing-key is required")
     bare = strip_prefix(text)
-    if len(bare) % 2:
+    if len(bare.encode()) % 2:
         raise ValueError("signing-key must be hex string with even number of chars")
     if match := _NOT_HEX.search(bare):
         char = match[0].encode().decode("latin-1")[0]
