@@ -20,6 +20,20 @@ if TYPE_CHECKING:
     from .harness import App
 
 JS_APP = HERE / "js_app"
+AHEAD = (
+    "step-retry",
+    "step-fails",
+    "step-fails-caught",
+    "fn-retry",
+    "retry-after",
+    "retry-after-in-step",
+    "parallel-one-fails",
+    "parallel-mixed",
+    "wait-timeout",
+    "invoke-timeout",
+    "timeout-finish",
+)
+"""Slow functions whose one run the tests look at: started with the app, so that their waiting overlaps."""
 PYTHON = [pytest.param(kind, marks=pytest.mark.sdk_python) for kind in ("fastapi", "flask")]
 JS = [pytest.param(kind, marks=pytest.mark.sdk_js) for kind in ("js", "js-plain")]
 
@@ -64,7 +78,10 @@ def node_app() -> Path:
 
 
 @pytest.fixture(scope="session")
-def fleet(platform: Platform, upstream: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def fleet(
+    platform: Platform, upstream: Endpoint, listener: Listener, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fleet]:
+    """The apps of `server`; the listener is there before them, so that it hears of all their runs."""
     fleet = Fleet(platform, upstream.url, tmp_path_factory.mktemp("apps"))
     yield fleet
     fleet.stop()
@@ -74,7 +91,9 @@ def chosen(request: pytest.FixtureRequest, kind: str) -> App:
     if kind.startswith("js"):
         request.getfixturevalue("node_app")
     fleet: Fleet = request.getfixturevalue("fleet")
-    return fleet.app(kind)
+    app = fleet.app(kind)
+    app.begin(*AHEAD)
+    return app
 
 
 @pytest.fixture(params=[*PYTHON, *JS])

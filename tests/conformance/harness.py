@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -73,6 +74,12 @@ class Run:
     status: str
     output: Any
     raw: Json
+
+    @property
+    def seconds(self) -> float:
+        """From its start to its end."""
+        start, end = (dt.datetime.fromisoformat(self.raw[name]) for name in ("startedAt", "endedAt"))
+        return (end - start).total_seconds()
 
 
 def decode(text: str | None) -> Any:
@@ -211,6 +218,7 @@ class App:
     origin: str
     path: str
     platform: Platform
+    begun: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def is_python(self) -> bool:
@@ -252,6 +260,17 @@ class App:
     def finish(self, name: str, data: Json | None = None, status: str = "COMPLETED", timeout: float = 15) -> Run:
         """Run a function to its end."""
         return self.platform.wait_run(self.start(name, data), status, timeout)
+
+    def begin(self, *names: str) -> None:
+        """Start one run of each of these functions, for `once` to wait for."""
+        new = [name for name in names if name not in self.begun]
+        events = self.platform.send_many([{"name": self.event(name), "data": {}} for name in new]) if new else []
+        self.begun.update(zip(new, events, strict=True))
+
+    def once(self, name: str, status: str = "COMPLETED") -> Run:
+        """The session's one run of a function, for tests that only look at it."""
+        self.begin(name)
+        return self.platform.wait_run(self.platform.runs_of(self.begun[name])[0], status)
 
     def report(self, run_id: str | None = None) -> Json:
         params = {} if run_id is None else {"run": run_id}

@@ -1,4 +1,4 @@
-"""Apps that answer as no SDK would: what the run says, how often it was tried (execution.md §3, flow-control.md §8.5)."""
+"""Apps that answer as no SDK would: what the run says and how often it was tried (execution.md §3)."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_what_is_checked_in_is_not_run_again(checkpointing: App) -> None:
 
 def test_check_ins_reset_the_attempts(checkpointing: App) -> None:
     """`ok` is checked in during attempt 0, `bad` then has all its own attempts."""
-    run = checkpointing.finish("step-fails", status="FAILED")
+    run = checkpointing.once("step-fails", "FAILED")
     assert checkpointing.ran(run.id) == [("ok", 0), ("bad", 0), ("bad", 1)]
 
 

@@ -47,7 +47,7 @@ def test_a_failed_run(app: App, listener: Listener) -> None:
 
 
 def test_a_step_that_fails_for_good(app: App, listener: Listener) -> None:
-    run = app.finish("step-fails", status="FAILED")
+    run = app.once("step-fails", "FAILED")
     error = listener.wait(run.id, "finished", "failed")["failed"]["data"]["error"]
     assert (error["error"], error["name"], error["message"]) == ("NonRetriableError", app.error_name, "always")
 

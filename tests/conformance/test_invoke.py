@@ -55,7 +55,7 @@ def test_the_childs_error_can_be_caught(app: App) -> None:
 
 
 def test_timeout(app: App) -> None:
-    run = app.finish("invoke-timeout", status="FAILED")
+    run = app.once("invoke-timeout", "FAILED")
     assert run.output["name"] == "InngestInvokeTimeoutError"
     assert run.output["message"] == "Timed out waiting for invoked function to complete"
     span = next(span for span in app.platform.spans(run.id) if span["name"] == "call")

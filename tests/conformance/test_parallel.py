@@ -36,7 +36,7 @@ def test_planned_steps_are_called_by_their_id(app: App) -> None:
 
 
 def test_one_of_three_fails(app: App) -> None:
-    run = app.finish("parallel-one-fails")
+    run = app.once("parallel-one-fails")
     assert run.output == [1, "caught one of three", None]
     assert Counter(app.ran(run.id)) == Counter({("good", 0): 1, ("bad", 0): 1, ("bad", 1): 1})
 
@@ -48,7 +48,7 @@ def test_race(app: App) -> None:
 
 
 def test_every_kind_of_step_in_one_response(app: App) -> None:
-    run = app.finish("parallel-mixed")
+    run = app.once("parallel-mixed")
     assert run.output == {"answer": 7, "sent": 1, "child": 8, "plain": "p"}
     assert app.ran(run.id) == [("plain", 0)]
 

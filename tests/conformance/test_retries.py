@@ -13,7 +13,7 @@ def times(app: App, run_id: str, step: str) -> list[float]:
 
 
 def test_a_step_fails_twice_then_works(app: App) -> None:
-    run = app.finish("step-retry")
+    run = app.once("step-retry")
     assert run.output == {"flaky": "third time lucky", "after": 0}
     assert app.ran(run.id) == [("flaky", 0), ("flaky", 1), ("flaky", 2)]
     first, second, third = times(app, run.id, "flaky")
@@ -22,7 +22,7 @@ def test_a_step_fails_twice_then_works(app: App) -> None:
 
 
 def test_retries_keep_the_job_and_change_the_generation(app: App) -> None:
-    run = app.finish("step-retry")
+    run = app.once("step-retry")
     tries = app.calls(run.id)[:3]
     assert [call["ctx"]["attempt"] for call in tries] == [0, 1, 2]
     assert {call["ctx"]["max_attempts"] for call in tries} == {4}
@@ -32,7 +32,7 @@ def test_retries_keep_the_job_and_change_the_generation(app: App) -> None:
 
 
 def test_a_step_fails_for_good(app: App) -> None:
-    run = app.finish("step-fails", status="FAILED")
+    run = app.once("step-fails", "FAILED")
     assert run.output["message"] == "always"
     assert run.output["name"] == app.error_name
     assert "always" in run.output["stack"]
@@ -43,14 +43,14 @@ def test_a_step_fails_for_good(app: App) -> None:
 
 
 def test_the_error_of_a_step_can_be_caught(app: App) -> None:
-    run = app.finish("step-fails-caught")
+    run = app.once("step-fails-caught")
     assert run.output == "caught always"
     assert app.ran(run.id) == [("bad", 0), ("bad", 1)]
     assert app.calls(run.id)[-1]["ctx"]["attempt"] == 0
 
 
 def test_the_body_fails_once(app: App) -> None:
-    run = app.finish("fn-retry")
+    run = app.once("fn-retry")
     assert run.output == {"attempt": 1}
     assert app.ran(run.id) == [("body", 0), ("body", 1)]
 
@@ -68,7 +68,7 @@ def test_not_retriable_in_a_step(app: App) -> None:
 
 
 def test_retry_after(app: App) -> None:
-    run = app.finish("retry-after")
+    run = app.once("retry-after")
     assert run.output == "done"
     assert app.ran(run.id) == [("body", 0), ("body", 1)]
     first, second = times(app, run.id, "body")
@@ -76,7 +76,7 @@ def test_retry_after(app: App) -> None:
 
 
 def test_retry_after_in_a_step(app: App) -> None:
-    run = app.finish("retry-after-in-step")
+    run = app.once("retry-after-in-step")
     assert run.output == "done"
     assert app.ran(run.id) == [("busy", 0), ("busy", 1)]
     first, second = times(app, run.id, "busy")

@@ -139,7 +139,7 @@ def test_two_steps_legacy(app: App) -> None:
 
 
 def test_a_step_that_is_retried(app: App) -> None:
-    run = app.finish("step-retry")
+    run = app.once("step-retry")
     lines = outline(new_tree(app, run.id)).splitlines()
     flaky = lines.index("flaky COMPLETED RUN #2")
     assert lines[flaky : flaky + 7] == [
@@ -154,7 +154,7 @@ def test_a_step_that_is_retried(app: App) -> None:
 
 
 def test_each_attempt_has_its_error(app: App) -> None:
-    run = app.finish("step-retry")
+    run = app.once("step-retry")
     group = find(new_tree(app, run.id), "flaky")[0]
     first, second, third = group["childrenSpans"]
     for n, attempt in enumerate((first, second)):
@@ -166,7 +166,7 @@ def test_each_attempt_has_its_error(app: App) -> None:
 
 
 def test_a_step_that_is_retried_legacy(app: App) -> None:
-    run = app.finish("step-retry")
+    run = app.once("step-retry")
     (flaky,) = find(legacy_tree(app, run.id), "flaky")
     assert (flaky["status"], flaky["attempts"], flaky["stepOp"]) == ("COMPLETED", 2, "RUN")
     assert outline(flaky) == text("""
@@ -189,7 +189,7 @@ def test_a_retry_under_way(app: App) -> None:
 
 
 def test_a_step_that_fails(app: App) -> None:
-    run = app.finish("step-fails", status="FAILED")
+    run = app.once("step-fails", "FAILED")
     root = new_tree(app, run.id)
     assert root["status"] == "FAILED"
     lines = [line.replace(" RUN", "") for line in outline(root).splitlines()]
@@ -203,7 +203,7 @@ def test_a_step_that_fails(app: App) -> None:
 
 
 def test_a_step_that_fails_legacy(app: App) -> None:
-    run = app.finish("step-fails", status="FAILED")
+    run = app.once("step-fails", "FAILED")
     root = legacy_tree(app, run.id)
     (bad,) = find(root, "bad")
     assert bad["status"] == "FAILED"
@@ -263,7 +263,7 @@ def test_wait(app: App) -> None:
 
 
 def test_wait_timeout(app: App) -> None:
-    run = app.finish("wait-timeout")
+    run = app.once("wait-timeout")
     for tree in (new_tree(app, run.id), legacy_tree(app, run.id)):
         (span,) = find(tree, "answer")
         assert (span["status"], span["outputID"]) == ("COMPLETED", None)
