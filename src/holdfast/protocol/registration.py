@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
 
 from holdfast.protocol.function_decode import DecodeError, Fields, decode_function
 from holdfast.protocol.go_json import GoJsonError, first_value
+from holdfast.protocol.rawjson import UNREADABLE, mend
 from holdfast.protocol.urls import normalize_url
 
 if TYPE_CHECKING:
     from holdfast.protocol.function_config import FunctionConfig
+
+_decode_leniently: Final = msgspec.json.Decoder(float_hook=float).decode
 
 
 class RegistrationError(ValueError):
@@ -73,30 +75,15 @@ def checksum(body: bytes) -> str:
 def _decode(body: bytes) -> object:
     try:
         return msgspec.json.decode(body)
-    except RecursionError:
-        raise GoJsonError("exceeded max depth") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         pass
-    # Malformed, or of a kind that only Go accepts: text after the value, broken UTF-8, lone surrogates.
-    text = first_value(body).decode("utf-8", "replace")
+    # Malformed, or what only Go accepts: text after the value, broken UTF-8, lone surrogates, numbers beyond doubles.
     try:
-        return _replace_surrogates(json.loads(text))
+        return _decode_leniently(mend(first_value(body)))
     except RecursionError:
         raise GoJsonError("exceeded max depth") from None
-    except ValueError as error:
+    except msgspec.DecodeError as error:
         raise GoJsonError(str(error)) from None
-
-
-def _replace_surrogates(value: object) -> object:
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_replace_surrogates(item) for item in cast("list[object]", value)]
-    if isinstance(value, dict):
-        return {
-            str(_replace_surrogates(k)): _replace_surrogates(v) for k, v in cast("dict[str, object]", value).items()
-        }
-    return value
 
 
 def _registration(fields: Fields) -> Registration:

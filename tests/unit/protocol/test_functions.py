@@ -232,9 +232,8 @@ def test_a_registration_in_full() -> None:
             "json: cannot unmarshal bool into Go struct field SDKFunction.functions.name of type string",
         ),
         (
-            b'{"functions":[{"batchEvents":{"maxSize":1.5}}]}',
-            "json: cannot unmarshal number 1.5 into Go struct field"
-            " EventBatchConfig.functions.batchEvents.maxSize of type int",
+            b'{"functions":[{"retries":1.5}]}',
+            "json: cannot unmarshal number 1.5 into Go struct field SDKFunction.functions.retries of type int",
         ),
         (b'{"functions":[{"throttle":{"period":"x"}}]}', 'time: invalid duration "x"'),
         (b'{"functions":[{"concurrency":{"scope":"x"}}]}', "x does not belong to ConcurrencyScope values"),
