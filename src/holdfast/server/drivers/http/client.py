@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MAX_BODY: Final = 8 * 1024 * 1024
 _POST: Final = b"POST"
+_BODILESS: Final = frozenset({b"GET", b"HEAD"})
 
 
 class HttpClient:
@@ -106,7 +107,8 @@ class HttpClient:
             lines = self._agent + lines
         outcome: asyncio.Future[Outcome] = self._loop.create_future()
         limit = self._max_body if max_body is None else max_body
-        call = Call(self, header_lines.method(method), Target.parse(url), lines, body, limit, outcome.set_result)
+        done = partial(_resolve, outcome)
+        call = Call(self, header_lines.method(method), Target.parse(url), lines, body, limit, done)
         self._begin(call)
         try:
             async with asyncio.timeout(timeout):
@@ -126,7 +128,7 @@ class HttpClient:
         dialing = [call.dialing for call in self._calls if call.dialing is not None]
         for call in self._calls.drain():
             self._abandon(call)
-            self._deliver(call, _client_closed())
+            self._loop.call_soon(self._deliver, call, _client_closed())
         await asyncio.gather(*dialing, return_exceptions=True)
         await asyncio.sleep(0)  # transports close in the loop's next turn
 
@@ -156,7 +158,7 @@ class HttpClient:
         if dialing.cancelled():
             return
         error = dialing.exception()
-        if error is None and call.open:
+        if error is None and call in self._calls:
             dialing.result().send(call, _head(call))
         elif error is None:
             dialing.result().drop()
@@ -198,7 +200,7 @@ class HttpClient:
         if reusable and not self._closed:
             self._pool.put(connection)
         else:
-            connection.close()
+            connection.drop()
         where = redirects.location(answer)
         if where is not None:
             self._redirect(call, answer, where)
@@ -207,7 +209,7 @@ class HttpClient:
 
     def broke(self, call: Call, failure: CallFailure, unheard: bool) -> None:
         """Fail ``call``, or send it again on a fresh connection if the peer never received it."""
-        if unheard and call.open and not self._closed:
+        if unheard and call in self._calls:
             self._dial(call)
         else:
             self._settle(call, failure)
@@ -225,18 +227,20 @@ class HttpClient:
 
     def _expired(self, call: Call) -> None:
         self._abandon(call)
-        self._deliver(call, CallFailure(failures.TIMED_OUT))
+        self._loop.call_soon(self._deliver, call, CallFailure(failures.TIMED_OUT))
 
 
 def _head(call: Call) -> bytes:
-    target = call.target
-    return b"%b %b HTTP/1.1\r\n%b%bContent-Length: %d\r\n\r\n" % (
-        call.method,
-        target.path,
-        target.fixed,
-        call.headers,
-        len(call.body),
-    )
+    target, length = call.target, len(call.body)
+    if not length and call.method in _BODILESS:
+        return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (call.method, target.path, target.fixed, call.headers)
+    lines = (call.method, target.path, target.fixed, call.headers, length)
+    return b"%b %b HTTP/1.1\r\n%b%bContent-Length: %d\r\n\r\n" % lines
+
+
+def _resolve(future: asyncio.Future[Outcome], outcome: Outcome) -> None:
+    if not future.done():  # its waiter may have been cancelled in this very turn of the loop
+        future.set_result(outcome)
 
 
 def _decoded(answer: Answer, limit: int) -> Outcome:

@@ -25,6 +25,7 @@ _MAX_REPEATED: Final = 1000
 _JOIN_BELOW: Final = 64 * 1024  # one copy of a small body is cheaper than a second write
 _RESTED: Final = 0.05  # seconds idle after which the peer may well have closed
 _SWITCHING: Final = 101
+_FIRST_INTERIM: Final = 100
 _FIRST_FINAL: Final = 200
 _HEAD: Final = b"HEAD"
 _TLS_RECORD: Final = (b"\x15\x03", b"\x16\x03")
@@ -60,7 +61,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_acked", "_call", "_chunks", "_complete", "_fault", "_first_ns", "_headers", "_keep_alive", "_overhead",
-        "_owner", "_parser", "_repeated", "_reused", "_sent_ns", "_size", "_status", "_transport",
+        "_owner", "_parser", "_repeated", "_reused", "_sent_ns", "_size", "_status", "_stuck",
+        "_transport",
         "connect_ns", "dns_ns", "idle_limit", "origin", "resting_since", "tls_ns",
     )  # fmt: skip
 
@@ -74,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._call: Call | None = None
         self._reused = False
+        self._stuck = False
         self._acked = kernel.UNKNOWN
         self._sent_ns = 0
         self._clear()
@@ -110,7 +113,7 @@ class Connection(asyncio.Protocol):
         """Write ``call``; the owner hears of the outcome."""
         transport = self._transport
         if transport is None or transport.is_closing():
-            self._owner.broke(call, failures.of_transport(None, sent=False), unheard=True)
+            self._owner.broke(call, failures.of_transport(None, sent=False), unheard=self._reused)
             return
         self._call = call
         call.connection = self
@@ -137,7 +140,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser = parser = httptools.HttpResponseParser(self)
+        # Sloppy but harmless, and the reference's parser takes it too.
+        parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
 
     def data_received(self, data: bytes) -> None:
         """Parse; report if that was the end of the answer."""
@@ -162,6 +167,14 @@ class Connection(asyncio.Protocol):
             self._finish(call)
         else:
             self._meter(len(data) - (self._size - size))
+
+    def pause_writing(self) -> None:
+        """Note that the peer reads slowly; the transport keeps what is left of the request."""
+        self._stuck = True
+
+    def resume_writing(self) -> None:
+        """Note that the request is all but sent."""
+        self._stuck = False
 
     def eof_received(self) -> None:
         """Take the end of the stream; the transport closes itself."""
@@ -205,16 +218,15 @@ class Connection(asyncio.Protocol):
         if call is None or parser is None or self._complete:
             return
         status = parser.get_status_code()
-        if status < _FIRST_FINAL and status != _SWITCHING:  # interim: the real answer follows
+        if _FIRST_INTERIM <= status < _FIRST_FINAL and status != _SWITCHING:  # the real answer follows
             self._headers = {}
             return
         self._status = status
         self._keep_alive = parser.should_keep_alive()
-        length = self._headers.get("content-length")
         if call.method == _HEAD:  # the parser does not know that no body will come
             self._complete, self._keep_alive = True, False
-        elif length is not None and int(length) > call.limit:
-            self._fault = failures.too_large()
+        else:
+            self._fault = self._fault or _unacceptable(status, self._headers, call.limit)
 
     def on_body(self, body: bytes) -> None:
         """Collect a piece of the body."""
@@ -283,12 +295,11 @@ class Connection(asyncio.Protocol):
         elif self._first_ns and (error is None or isinstance(error, ConnectionError)):
             self._fail(failures.CallFailure(failures.RESET_READING))
         else:
-            sent = not transport.get_write_buffer_size()
-            self._fail(failures.of_transport(error, sent=sent), unheard=self._unheard(error, transport))
+            failure = failures.of_transport(error, sent=not self._stuck)
+            self._fail(failure, unheard=self._unheard(error, transport))
 
     def _ends_with_connection(self) -> bool:
-        coding = self._headers.get("transfer-encoding", "")
-        return "content-length" not in self._headers and not coding.lower().endswith("chunked")
+        return "content-length" not in self._headers and "transfer-encoding" not in self._headers
 
     def _unheard(self, error: Exception | None, transport: asyncio.Transport) -> bool:
         """Tell whether the peer had closed before our request reached it, so that it can't have run anything.
@@ -307,23 +318,36 @@ class Connection(asyncio.Protocol):
 
 def _intern(name: bytes) -> str:
     key = name.decode("latin-1").lower()
-    if len(_header_names) < 1024:  # noqa: PLR2004 - apps send few names; whoever sends many shall not fill memory
+    if len(_header_names) < 1024:  # apps send few names; whoever sends many shall not fill memory
         _header_names[name] = key
     return key
 
 
 def _text(value: bytes) -> str:
     try:
-        return value.decode()
+        return value.decode().rstrip()
     except UnicodeDecodeError:
-        return value.decode("latin-1")
+        return value.decode("latin-1").rstrip()
+
+
+def _unacceptable(status: int, headers: dict[str, str], limit: int) -> CallFailure | None:
+    """Tell from an answer's head why its body must not be read, if so."""
+    length = headers.get("content-length")
+    if length is not None and int(length) > limit:
+        return failures.too_large()
+    coding = headers.get("transfer-encoding")
+    if coding is not None and coding.lower() != "chunked":
+        return failures.other(f'unsupported transfer encoding: "{coding}"')
+    if status < _FIRST_INTERIM:
+        return failures.other(f"malformed HTTP response: status code {status}")
+    return None
 
 
 def _announced(keep_alive: str) -> float | None:
     """Seconds after which to stop using a connection whose server sent this Keep-Alive field, with a margin."""
     for part in keep_alive.split(","):
         name, _, value = part.partition("=")
-        if name.strip().lower() == "timeout" and value.strip().isdecimal() and len(value) < 9:  # noqa: PLR2004
+        if name.strip().lower() == "timeout" and value.strip().isdecimal() and len(value) < 9:
             return max(0.0, int(value) - 1.0)
     return None
 

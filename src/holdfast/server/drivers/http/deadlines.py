@@ -26,6 +26,9 @@ class Deadlines(Generic[T]):
     def __len__(self) -> int:
         return len(self._due)
 
+    def __contains__(self, item: T) -> bool:
+        return item in self._due
+
     def __iter__(self) -> Iterator[T]:
         return iter(self._due)
 

@@ -146,7 +146,7 @@ def _without_lookup(target: Target) -> list[Address] | None:
         address = ipaddress.ip_address(target.host)
     except ValueError:
         return None
-    if address.version == 4:  # noqa: PLR2004
+    if address.version == 4:
         return [(socket.AF_INET, (target.host, target.port))]
     return None if "%" in target.host else [(socket.AF_INET6, (target.host, target.port, 0, 0))]
 

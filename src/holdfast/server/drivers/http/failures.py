@@ -6,6 +6,7 @@ Sources: ``protocol/execution.md §2.6``, ``protocol/flow-control.md §8.5``.
 from __future__ import annotations
 
 import errno
+import socket
 import ssl
 from typing import Final
 
@@ -31,7 +32,7 @@ _NOT_TLS_REASONS: Final = frozenset(
 )
 
 
-class CallFailure(Exception):  # noqa: N818 - the domain calls it a failure; it is data as often as it is raised
+class CallFailure(Exception):
     """A call that ended without an answer.
 
     Attributes:
@@ -61,7 +62,8 @@ def too_large() -> CallFailure:
 
 def of_lookup(host: str, error: OSError) -> CallFailure:
     """Say that the host's name did not resolve."""
-    return other(f"lookup {host}: {(error.strerror or str(error)).lower()}")
+    unknown = error.errno == socket.EAI_NONAME
+    return other(f"lookup {host}: {'no such host' if unknown else (error.strerror or str(error)).lower()}")
 
 
 def of_connect(error: OSError) -> CallFailure:
@@ -87,9 +89,10 @@ def of_handshake(error: OSError) -> CallFailure:
 
 
 def _of_tls(error: ssl.SSLError) -> CallFailure:
-    if error.reason in _NOT_TLS_REASONS:
+    reason: str | None = getattr(error, "reason", None)  # missing where an event loop made the error
+    if reason in _NOT_TLS_REASONS:
         return other("server gave HTTP response to HTTPS client", UNSUPPORTED_PROTOCOL)
-    return other(f"tls: {(error.reason or str(error)).replace('_', ' ').lower()}")
+    return other(f"tls: {(reason or str(error)).replace('_', ' ').lower()}")
 
 
 def of_transport(error: Exception | None, *, sent: bool) -> CallFailure:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
+from holdfast.server.drivers.http import failures
 from holdfast.server.drivers.http.target import Target
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ def follow(target: Target, where: str) -> Target:
         CallFailure: ``where`` is no http(s) URL.
 
     """
-    after = Target.parse(urljoin(target.url, where))
+    try:
+        after = Target.parse(urljoin(target.url, where))
+    except ValueError:
+        raise failures.other(f"invalid redirect to {where!r}") from None
     query = _merged(urlsplit(target.url).query, urlsplit(after.url).query)
     return Target.parse(urlsplit(after.url)._replace(query=query).geturl())
 
