@@ -52,6 +52,11 @@ class Dispatcher:
             outcome = transport_failure(f"error performing request: {error}")
             self._partition.soon(self._hand_in, effect.run, effect.job, outcome, 0, now_ms())
 
+    async def close(self) -> None:
+        """Drops gateway exchanges under way."""
+        self._generation += 1
+        await self._gateways.close()
+
     def forget(self) -> None:
         """Answers to calls made so far are dropped: the engine was reloaded."""
         self._generation += 1

@@ -1,0 +1,62 @@
+"""`/v1/checkpoint` and its older alias `/v1/http/runs` (`protocol/execution.md` §5): steps reported outside of an answer."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from holdfast.protocol.ids import is_ulid
+from holdfast.protocol.limits import MAX_RESPONSE
+from holdfast.protocol.opcodes import OpcodeError, parse_ops
+from holdfast.server.engine.checkpoints import CheckpointError
+from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.store.store import StoreError
+
+_JSON = "application/json"
+
+
+class _Async(msgspec.Struct):
+    run_id: str
+    steps: Raw = Raw(b"[]")
+    fn_id: str = ""
+    qi_id: str = ""
+    generation_id: int = 0
+    request_id: str = ""
+
+
+def routes(partition: Partition) -> list[Route]:
+    """The checkpoint routes of runs that the server drives."""
+
+    async def save(request: Request) -> Response:
+        body = await request.body()
+        if len(body) > MAX_RESPONSE:
+            return _refusal(413, "request body is larger than 8 MiB")
+        try:
+            given = msgspec.json.decode(body, type=_Async)
+            ops = parse_ops(bytes(given.steps)) if bytes(given.steps) not in (b"[]", b"null") else []
+        except (msgspec.DecodeError, OpcodeError) as error:
+            return _refusal(400, f"invalid request body: {error}")
+        run = partition.engine.core.runs.get(given.run_id) if is_ulid(given.run_id) else None
+        if run is None:
+            return _refusal(400, "run not found in state store", given.run_id)
+        partition.load(run)
+        try:
+            partition.engine.on_checkpoint(run, ops, given.qi_id, now_ms())
+            await partition.committed()
+        except CheckpointError as error:
+            return _refusal(error.status, str(error), given.run_id)
+        except StoreError:
+            return _refusal(503, "the steps could not be stored; try again", given.run_id)
+        return Response(status_code=200)
+
+    paths = ("/v1/checkpoint/{run_id}/async", "/v1/http/runs/{run_id}/async")
+    return [Route(path, save, methods=["POST"]) for path in paths]
+
+
+def _refusal(status: int, text: str, run_id: str = "") -> Response:
+    data = {"run_id": run_id} if run_id else None
+    body = msgspec.json.encode({"error": text, "data": data, "status": status})
+    return Response(body, status, media_type=_JSON)

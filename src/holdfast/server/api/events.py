@@ -1,0 +1,74 @@
+"""`POST /e/{key}` (`protocol/http-apis.md` §2): a bare ASGI route, since every event comes through it."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+
+import msgspec
+
+from holdfast.protocol.events import read_events
+from holdfast.protocol.limits import MAX_EVENT
+from holdfast.server.api.asgi import DisconnectedError, Receive, Scope, Send, TooLargeError, answer, header, read_body
+from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.store.store import StoreError
+
+#: A request body is read no further than this: 5,000 events fit unless they are large on average.
+MAX_BODY = max(64 * 1024 * 1024, MAX_EVENT)
+_JSON = msgspec.json.encode
+STORE_DOWN = "The event could not be stored; nothing of this request was accepted. Try again"
+
+
+class EventApi:
+    """Accepts events: an answer of 200 means that they, and the runs that they started, are durable."""
+
+    def __init__(self, partition: Partition, keys: Sequence[str], headers: list[tuple[bytes, bytes]]) -> None:
+        self._partition = partition
+        self._keys = frozenset(k.encode() for k in keys)
+        self._headers = [(b"content-type", b"application/json"), *headers]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request to `/e/{key}`."""
+        if self._keys and not self._known(scope["path"][3:].encode()):
+            body = b'{"status":401,"message":"","error":"Event key not found"}'
+            await answer(send, 401, body, self._headers)
+            return
+        try:
+            given = await read_body(receive, MAX_BODY)
+        except DisconnectedError:
+            return
+        except TooLargeError:
+            text = f"Request body is over the max size: Max {MAX_BODY} bytes"
+            await self._refuse(send, 413, text)
+            return
+        await self._accept(scope, given, send)
+
+    async def _accept(self, scope: Scope, given: bytes, send: Send) -> None:
+        partition, now = self._partition, now_ms()
+        intake = read_events(
+            given, content_type=header(scope, b"content-type"), now_ms=now, new_id=partition.engine.core.new_id,
+            seed=header(scope, b"x-inngest-event-id-seed"),
+        )  # fmt: skip
+        if intake.events:
+            on_event = partition.engine.on_event
+            for event in intake.events:
+                on_event(event, now)
+            try:
+                await partition.committed()
+            except StoreError:
+                await self._refuse(send, 503, STORE_DOWN)
+                return
+        ids = '","'.join([e.id for e in intake.events])
+        if intake.error:
+            text = _JSON(intake.error).decode()
+            await answer(send, 400, f'{{"ids":["{ids}"],"status":400,"error":{text}}}'.encode(), self._headers)
+        else:
+            await answer(send, 200, f'{{"ids":["{ids}"],"status":200}}'.encode(), self._headers)
+
+    def _known(self, key: bytes) -> bool:
+        return any([hmac.compare_digest(key, known) for known in self._keys])
+
+    async def _refuse(self, send: Send, status: int, text: str) -> None:
+        await answer(send, status, _JSON({"ids": [""], "status": status, "error": text}), self._headers)
+
+

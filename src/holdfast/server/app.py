@@ -1,0 +1,110 @@
+"""The composition root: the one place that knows all parts."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Iterable
+
+import structlog
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from holdfast.protocol.ids import UlidSource
+from holdfast.protocol.limits import CALL_TIMEOUT_S
+from holdfast.server.api import checkpoints, register
+from holdfast.server.api.asgi import Message, Receive, Scope, Send
+from holdfast.server.api.auth import SigningKeyAuth
+from holdfast.server.api.events import EventApi
+from holdfast.server.config import Config
+from holdfast.server.drivers.http import HttpClient
+from holdfast.server.engine.core import Settings
+from holdfast.server.engine.engine import Engine
+from holdfast.server.runtime.apps import Apps
+from holdfast.server.runtime.dispatcher import Dispatcher
+from holdfast.server.runtime.partition import Partition
+from holdfast.server.runtime.syncer import Syncer
+from holdfast.server.store.sqlite.store import SqliteStore
+
+log = structlog.get_logger(__name__)
+
+CORS_HEADERS = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", b"Link, Mcp-Session-Id")]
+
+
+class Server:
+    """A whole server in one process: store, engine, dispatcher, syncer and APIs. Made on a running event loop."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.store = SqliteStore(config.database, "full" if config.persist else "none")
+        self.ids = UlidSource(secrets.randbits)
+        settings = Settings(workers=config.workers, retry_interval_ms=config.retry_interval * 1_000)
+        self.settings = settings
+        self.partition = Partition(
+            lambda epoch: Engine(self.ids, random.SystemRandom().randrange, settings, epoch), self.store
+        )
+        self.client = HttpClient(total_timeout=CALL_TIMEOUT_S)
+        self.dispatcher = Dispatcher(self.partition, self.client, self.ids, config.signing_secret)
+        self.partition.performer = self.dispatcher
+        self.apps = Apps(self.partition)
+        self.syncer = Syncer(
+            self.apps, self.client, server_kind=config.kind, signing_key=config.signing_secret,
+            interval=config.poll_interval,
+        )  # fmt: skip
+        self._server_kind = [(b"x-inngest-server-kind", config.kind.encode())]
+        self._events = EventApi(self.partition, config.event_keys, [*self._server_kind, *CORS_HEADERS])
+        self._cold = SigningKeyAuth(self._starlette(), config.signing_secret)
+
+    def start(self) -> None:
+        """Recovers what was committed, and begins to work."""
+        self.apps.load()
+        self.partition.recover()
+        dev = self.config.kind == "dev"
+        self.syncer.start(
+            self.config.sdk_urls, poll=dev and self.config.poll, discover=dev and self.config.discovery
+        )
+
+    async def close(self) -> None:
+        """Stops: what was accepted is committed, calls in flight are made again after the next start."""
+        await self.syncer.close()
+        await self.partition.close()
+        await self.dispatcher.close()
+        await self.client.close()
+        self.store.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application: events on a bare route, everything else through Starlette."""
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith("/e/") and len(scope["path"]) > 3:
+            await self._events(scope, receive, send)
+            return
+        await self._cold(scope, receive, self._with_kind(send))
+
+    def _with_kind(self, send: Send) -> Send:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *self._server_kind]
+            await send(message)
+
+        return sending
+
+    def _starlette(self) -> Starlette:
+        app = Starlette(routes=list(self._routes()))
+        app.add_middleware(
+            CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
+            allow_headers=["*"], expose_headers=["Link", "Mcp-Session-Id"], max_age=3600,
+        )  # fmt: skip
+        return app
+
+    def _routes(self) -> Iterable[BaseRoute]:
+        yield Route("/health", _health, methods=["GET"])
+        yield from register.routes(self.apps, self.config.kind)
+        yield from checkpoints.routes(self.partition)
+
+
+async def _health(_: Request) -> Response:
+    return Response(b'{"status":200,"message":"OK"}\n', media_type="application/json")
+
+

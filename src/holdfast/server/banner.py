@@ -1,0 +1,59 @@
+"""What a server says when it is up: what runs, where, and what to do next."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+import click
+
+from holdfast.server.app import Server
+from holdfast.server.config import Config
+
+
+def show(config: Config, port: int, server: Server) -> None:
+    """Prints the banner on stderr."""
+    color = sys.stderr.isatty()
+    title = "dev server" if config.kind == "dev" else "server"
+    lines = [
+        "",
+        click.style(f"  Holdfast {title}", bold=True) + f" {config.version}",
+        "",
+        *(f"  {label:<9} {url}" for label, url in _urls(config.host, port)),
+        f"  {'Events':<9} POST http://localhost:{port}/e/{'<event key>' if config.event_keys else 'any-key'}",
+        f"  {'State':<9} {_state(config, server)}",
+        f"  {'Apps':<9} {_apps(config, server)}",
+        "",
+    ]
+    for line in lines:
+        click.echo(line if color else click.unstyle(line), err=True)
+
+
+def _urls(host: str, port: int) -> list[tuple[str, str]]:
+    if host not in {"0.0.0.0", "::"}:  # noqa: S104
+        return [("API", f"http://{host}:{port}")]
+    return [("API", f"http://localhost:{port}"), *(("", f"http://{a}:{port}") for a in _addresses())]
+
+
+def _addresses() -> list[str]:
+    try:
+        found = socket.gethostbyname_ex(socket.gethostname())[2]
+    except OSError:
+        return []
+    return [a for a in found if not a.startswith("127.")][:2]
+
+
+def _state(config: Config, server: Server) -> str:
+    if config.database is None:
+        return "ephemeral: gone when this process ends (keep it with --persist)"
+    live = len(server.partition.engine.core.runs)
+    return f"{config.database}" + (f", {live} runs go on" if live else "")
+
+
+def _apps(config: Config, server: Server) -> str:
+    known = [a.name or a.url for a in server.apps.active()]
+    looking = config.kind == "dev" and config.discovery and not known
+    parts = [", ".join(known)] if known else []
+    if looking:
+        parts.append("looking for apps on this machine's usual ports (off with --no-discovery; name one with -u URL)")
+    return "; ".join(parts) or "none yet: sync one with -u URL, or let it register itself"

@@ -1,0 +1,35 @@
+"""Logs: readable on a terminal, JSON lines elsewhere; always on stderr."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+_LEVELS = {"trace": 10, "debug": 10, "info": 20, "warn": 30, "error": 40}
+
+
+def set_up(level: str, *, as_json: bool) -> None:
+    """Configures structlog and the logging of libraries."""
+    number = _LEVELS[level]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", key="time", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.EventRenamer("msg") if as_json else _unchanged,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+
+
+def _unchanged(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return event
