@@ -171,7 +171,9 @@ def _elements(text: bytes) -> tuple[list[bytes], str]:
     while position < len(source):
         try:
             _, end = _SCANNER.raw_decode(source, position)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            return items, decode_errors.TOO_DEEP
+        except ValueError:
             return items, decode_errors.syntax_error(source[position:].encode())
         items.append(source[position:end].encode())
         position = _skip_space(source, end)
