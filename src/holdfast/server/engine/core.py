@@ -39,6 +39,7 @@ class Settings(msgspec.Struct):
     retry_interval_ms: int = 0  # 0: the back-off table
     step_limits: dict[str, int] = {}  # overrides by function id (test hooks)
     state_limits: dict[str, int] = {}
+    paused: set[str] = set()  # functions whose jobs stay in the queue
 
 
 class Cancellation(msgspec.Struct, frozen=True, gc=False):
@@ -131,7 +132,7 @@ class Core:
         """Sends a job to its timer, or to the queue if it is due."""
         if job.due > self.now:
             self.queue.timers.add(job.due, job)
-        else:
+        elif run.function_id not in self.settings.paused:
             self.queue.push(self.entry(run, job))
 
     def entry(self, run: Run, job: Job) -> Entry:

@@ -32,6 +32,7 @@ class _Head(msgspec.Struct):
 
 class _Correlation(msgspec.Struct):
     correlation_id: str = ""
+    parent_run_id: str = ""
 
 
 class _InvokedData(msgspec.Struct):
@@ -83,6 +84,15 @@ def correlation(event: bytes) -> str:
     except msgspec.ValidationError:
         return ""
     return inngest.correlation_id if inngest else ""
+
+
+def parent_of(event: bytes) -> str:
+    """The run that deferred, of an `inngest/deferred.schedule` event."""
+    try:
+        inngest = _decode_invoked(event).data.inngest
+    except msgspec.ValidationError:
+        return ""
+    return inngest.parent_run_id if inngest else ""
 
 
 def invoke_result(event: bytes) -> tuple[bytes, bool]:

@@ -8,6 +8,7 @@ from holdfast.protocol import limits
 from holdfast.protocol.durations import DurationError, parse_timeout
 from holdfast.protocol.events import Event
 from holdfast.protocol.functions import Scope
+from holdfast.server.engine import lifecycle
 from holdfast.server.engine.core import Core
 from holdfast.server.engine.registry import Function, Listener
 from holdfast.server.engine.run import Body, Run
@@ -66,6 +67,8 @@ def schedule(core: Core, request: Request) -> Run | None:
     if not request.batch_id:
         _pause_for_cancels(core, run, function, first)
     core.push(run, core.new_job(run, JobKind.START, "", due=max(core.now, request.due)))
+    if first.name == lifecycle.DEFERRED:
+        run.detail.deferred_from = lifecycle.parent_of(first.json)
     if first.invocation and first.invocation.correlation_id:
         _tell_invoker(core, run, first.invocation.correlation_id)
     return run

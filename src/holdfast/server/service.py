@@ -1,0 +1,208 @@
+"""The server behind its APIs: commands for the engine, answers about what is alive right now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+from holdfast.protocol.events import Event, Invocation, load_event, render_event
+from holdfast.protocol.urls import with_scheme
+from holdfast.server.api.backend import CancelOutcome, RunSnapshot, ServerInfo, Worker
+from holdfast.server.config import Config
+from holdfast.server.engine import lifecycle, schedule
+from holdfast.server.engine.core import Settings
+from holdfast.server.engine.ops import with_invocation
+from holdfast.server.model.job import Job
+from holdfast.server.model.status import RunStatus
+from holdfast.server.runtime.apps import Apps
+from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.syncer import Syncer
+from holdfast.server.store.history import History
+from holdfast.server.store.store import EndedRun
+
+
+class Service:
+    """Implements `api.backend.Backend` over one partition."""
+
+    def __init__(
+        self, config: Config, partition: Partition, apps: Apps, syncer: Syncer, history: History, settings: Settings
+    ) -> None:
+        self._partition = partition
+        self._apps = apps
+        self._syncer = syncer
+        self._settings = settings
+        self.history = history
+        self.info = _info(config)
+
+    def now_ms(self) -> int:
+        """The server's time in ms since the epoch."""
+        return now_ms()
+
+    def new_id(self) -> str:
+        """A new ULID."""
+        return self._partition.engine.core.new_id(now_ms())
+
+    # --- runs -------------------------------------------------------------------------------------------------------
+
+    async def invoke(
+        self, slug: str, *, data: bytes | None, user: bytes | None, sessions: bytes | None, debug_run_id: str = "",
+        debug_session_id: str = "",
+    ) -> str:  # fmt: skip
+        """Accepts an invocation of a function, which need not exist; answers the event's internal id."""
+        now = now_ms()
+        id = self.new_id()
+        link = Invocation(fn_id=slug, debug_run_id=debug_run_id, debug_session_id=debug_session_id)
+        json = render_event(
+            lifecycle.INVOKED, id, now, with_invocation(data or b"{}", link), user=user or b"{}",
+            sessions=sessions or b"",
+        )  # fmt: skip
+        event = Event(id, lifecycle.INVOKED, id, now, now, json, invocation=link, sessions=sessions or b"")
+        await self.accept(event)
+        return id
+
+    async def accept(self, event: Event) -> None:
+        """Takes an event that the server made; it is durable afterwards."""
+        self._partition.engine.on_event(event, now_ms())
+        await self._partition.committed()
+
+    async def cancel_run(self, run_id: str) -> CancelOutcome:
+        """Cancels a run; the outcome is committed."""
+        partition = self._partition
+        run = partition.engine.core.runs.get(run_id)
+        if run is None:
+            stored = await self.history.run(run_id)
+            if stored is None:
+                return CancelOutcome.MISSING
+            cancelled = stored.status is RunStatus.CANCELLED
+            return CancelOutcome.ALREADY_CANCELLED if cancelled else CancelOutcome.ENDED
+        partition.load(run)
+        partition.engine.cancel(run, "api", now_ms())
+        await partition.committed()
+        return CancelOutcome.CANCELLED
+
+    async def rerun(
+        self, run_id: str, *, from_step: str | None, input: bytes | None, debug_run_id: str = "",
+        debug_session_id: str = "",
+    ) -> str | None:  # fmt: skip
+        """Starts a run's function again with the same events; with `from_step` the steps before it are kept."""
+        partition = self._partition
+        ended = partition.store.load_ended(run_id)
+        function = partition.engine.core.registry.functions.get(ended.function_id) if ended else None
+        if ended is None or function is None:
+            return None
+        events = [load_event(*row) for row in partition.store.load_events(ended.event_ids)]
+        request = schedule.Request(
+            function, events, cron=ended.cron, original_run_id=run_id, debug_run_id=debug_run_id,
+            debug_session_id=debug_session_id,
+        )  # fmt: skip
+        inputs = {from_step: input} if from_step and input is not None else {}
+        run = partition.engine.rerun(request, _steps_before(ended, from_step), inputs, now_ms())
+        await partition.committed()
+        return run.id
+
+    async def signal(self, name: str, data: bytes) -> str | None:
+        """Sends a signal; answers the id of the run that waited for it."""
+        run_id = self._partition.engine.on_signal(name, data, now_ms())
+        if run_id is not None:
+            await self._partition.committed()
+        return run_id
+
+    async def run_state(self, run_id: str) -> RunSnapshot | None:
+        """The state of a live run; None for one that has ended or never was."""
+        run = self._partition.engine.core.runs.get(run_id)
+        if run is None:
+            return None
+        self._partition.load(run)
+        assert run.body is not None
+        return RunSnapshot(steps=dict(run.body.steps), events=list(run.body.events))
+
+    # --- apps -------------------------------------------------------------------------------------------------------
+
+    async def create_app(self, url: str) -> str | None:
+        """Adds an app by its URL and has it sync; answers an error text, or None once it has."""
+        url = with_scheme(url)
+        self._apps.expect(url)
+        return await self._syncer.ping(url) or None
+
+    async def update_app(self, app_id: str, url: str) -> bool:
+        """Changes an app's URL; False for no such app."""
+        return self._apps.set_url(app_id, with_scheme(url))
+
+    async def delete_app(self, app_id: str) -> bool:
+        """Archives an app and its functions; False for no such app."""
+        return self._apps.archive(app_id)
+
+    async def delete_app_by_name(self, name: str) -> bool:
+        """Archives an app by its name; False for no such app."""
+        return any(self._apps.archive(a.id) for a in self._apps.active() if a.name == name)
+
+    async def remove_app_by_url(self, url: str) -> bool:
+        """Archives an app by its URL; False for no such app."""
+        app = self._apps.by_url(url)
+        return app is not None and self._apps.archive(app.id)
+
+    async def workers(self) -> Sequence[Worker]:
+        """All known workers' connections: none, as long as there is no gateway."""
+        return ()
+
+    # --- test hooks -------------------------------------------------------------------------------------------------
+
+    def set_step_limit(self, function_id: str, limit: int | None) -> bool:
+        """Sets or (None) lifts the most steps that runs of a function may have."""
+        return _override(self._settings.step_limits, function_id, limit)
+
+    def set_state_size_limit(self, function_id: str, limit: int | None) -> bool:
+        """Sets or (None) lifts the most bytes of state."""
+        return _override(self._settings.state_limits, function_id, limit)
+
+    async def test_reset(self) -> None:
+        """Forgets all runs, jobs and waits: whatever is alive is cancelled."""
+        partition = self._partition
+        for run in list(partition.engine.core.runs.values()):
+            if run.id in partition.engine.core.runs:
+                partition.load(run)
+                partition.engine.cancel(run, "reset", now_ms())
+        await partition.committed()
+
+    async def test_pause_function(self, function_id: str) -> None:
+        """Lets no more jobs of a function be dispatched."""
+        self._settings.paused.add(function_id)
+
+    def test_queue_size(self, function_id: str) -> int:
+        """How many jobs of a function are open."""
+        runs = self._partition.engine.core.runs.values()
+        return sum(isinstance(i, Job) for run in runs if run.function_id == function_id for i in run.open.values())
+
+
+def _override(limits: dict[str, int], function_id: str, limit: int | None) -> bool:
+    if limit is None:
+        return limits.pop(function_id, None) is not None
+    limits[function_id] = limit
+    return True
+
+
+def _steps_before(ended: EndedRun, from_step: str | None) -> dict[str, bytes]:
+    """The steps that a rerun keeps: those saved before the one it starts from."""
+    if from_step is None:
+        return {}
+    kept: dict[str, bytes] = {}
+    for step, output in ended.steps.items():
+        if step == from_step:
+            break
+        kept[step] = output
+    return kept
+
+
+def _info(config: Config) -> ServerInfo:
+    options: dict[str, object] = {
+        "dir": "", "urls": list(config.sdk_urls) or None, "autodiscover": config.discovery, "poll": config.poll,
+        "poll_interval": int(config.poll_interval), "tick": config.tick * 1_000_000,
+        "retry_interval": config.retry_interval, "queue_workers": config.workers,
+        "require_keys": config.kind == "cloud", "connectGatewayPort": config.gateway_port, "connectGatewayHost": "",
+        "NoUI": not config.ui, "persist": config.persist, "sqlite_dir": str(config.directory),
+    }  # fmt: skip
+    return ServerInfo(
+        kind="cloud" if config.kind == "cloud" else "dev", version=config.version, start_options=options, features={}
+    )
+
+
