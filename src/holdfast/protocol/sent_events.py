@@ -199,11 +199,12 @@ def _after_element(rest: bytes) -> str:
 
 def _not_json(text: bytes, content_type: str) -> str:
     """Forms are read as objects of lists of texts, which no event is."""
+    text = text[: decode_errors.MAX_EXPLAINED]
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == "application/x-www-form-urlencoded":
-        names = [name for name, _ in parse_qsl(text.decode(), keep_blank_values=True)]
+        names = [name for name, _ in parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True)]
     elif media_type == "multipart/form-data":
-        names = [name.decode() for name in _FIELD_NAME.findall(text)]
+        names = [name.decode("utf-8", "replace") for name in _FIELD_NAME.findall(text)]
     else:
         return NOT_EVENTS
     wrong = sorted(_TYPES.keys() & names)
