@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Raw
@@ -99,14 +99,18 @@ _NS_PER_MS = 1_000_000
 _WRAPPING = len(b'{"data":}')
 
 
+_MAX_INT64 = 2**63 - 1
+_Natural = Annotated[int, msgspec.Meta(ge=0, le=_MAX_INT64)]
+
+
 class _Timing(msgspec.Struct, gc=False):
-    a: int = 0
-    b: int = 0
+    a: _Natural = 0
+    b: _Natural = 0
 
 
 class _Userland(msgspec.Struct, gc=False):
     id: str | None = ""
-    index: int | None = 0
+    index: _Natural | None = 0
 
 
 class _Sent(msgspec.Struct, gc=False, rename={"display": "displayName"}):
@@ -261,10 +265,10 @@ def _text(members: dict[str, Raw], name: str, wanted: str = "string") -> str | N
 def _timing(json: Raw | None) -> _Timing | None:
     """Times may be written as floats; what else they are is ignored, they are only shown."""
     try:
-        start, duration = (float(bytes(value)) for value in pick(bytes(json or b""), "a", "b").values())
-        return _Timing(int(start), int(duration))
+        start, duration = (int(float(bytes(value))) for value in pick(bytes(json or b""), "a", "b").values())
     except (ValueError, OverflowError):
         return None
+    return _Timing(start, duration) if 0 <= min(start, duration) <= max(start, duration) <= _MAX_INT64 else None
 
 
 def _userland(json: Raw | None) -> _Userland | None:

@@ -97,7 +97,19 @@ def test_keys_in_another_case() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("fields", [{"timing": "x"}, {"timing": {"a": {}}}, {"userland": []}, {"userland": {"id": 5}}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"timing": "x"},
+        {"timing": {"a": {}}},
+        {"timing": {"a": 10**30, "b": 1}},
+        {"timing": {"a": -1, "b": 1.5}},
+        {"timing": {"a": 1, "b": 1e300}},
+        {"userland": []},
+        {"userland": {"id": 5}},
+        {"userland": {"index": 2**64}},
+    ],
+)
 def test_odd_decoration_is_ignored(fields: dict[str, object]) -> None:
     assert one(op="StepRun", id="x", data=1, **fields) == Op(Opcode.STEP_RUN, "x", display="x", data=b"1")
 
