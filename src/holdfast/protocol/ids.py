@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import xxhash
 
+from holdfast.protocol.limits import ENV_ID
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -124,6 +126,21 @@ def app_id(name: str) -> str:
 def function_id(name: str, url: str) -> str:
     """Answer the UUID of a function whose slug is not stored yet, from its display name and its step's full URL."""
     return oid_uuid(name + url)
+
+
+def endpoint_app_id(domain: str) -> str:
+    """App id of durable endpoints: by environment and domain (`protocol/execution.md` §5.3)."""
+    return _oid_of(uuid.UUID(ENV_ID).bytes + domain.encode())
+
+
+def endpoint_function_id(app: str, slug: str) -> str:
+    """Function id of a durable endpoint: by app and slug (`protocol/execution.md` §5.3)."""
+    return _oid_of(uuid.UUID(app).bytes + slug.encode())
+
+
+def _oid_of(name: bytes) -> str:
+    digest = hashlib.sha1(uuid.NAMESPACE_OID.bytes + name, usedforsecurity=False).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=5))
 
 
 def pause_id(run_id: str, step_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import secrets
 from collections.abc import Iterable
@@ -15,9 +16,10 @@ from starlette.routing import BaseRoute, Route
 
 from holdfast.protocol.ids import UlidSource
 from holdfast.protocol.limits import CALL_TIMEOUT_S
-from holdfast.server.api import checkpoints, register
+from holdfast.server.api import checkpoints, invoke, register
 from holdfast.server.api.asgi import Message, Receive, Scope, Send
 from holdfast.server.api.auth import SigningKeyAuth
+from holdfast.server.api.endpoints import Endpoints
 from holdfast.server.api.events import EventApi
 from holdfast.server.config import Config
 from holdfast.server.drivers.http import HttpClient
@@ -27,6 +29,8 @@ from holdfast.server.runtime.apps import Apps
 from holdfast.server.runtime.dispatcher import Dispatcher
 from holdfast.server.runtime.partition import Partition
 from holdfast.server.runtime.syncer import Syncer
+from holdfast.server.service import Service
+from holdfast.server.store.sqlite.history import SqliteHistory
 from holdfast.server.store.sqlite.store import SqliteStore
 
 log = structlog.get_logger(__name__)
@@ -54,6 +58,9 @@ class Server:
             self.apps, self.client, server_kind=config.kind, signing_key=config.signing_secret,
             interval=config.poll_interval,
         )  # fmt: skip
+        self.history = SqliteHistory(self.store.path)
+        self.service = Service(config, self.partition, self.apps, self.syncer, self.history, settings)
+        self._endpoints = Endpoints(self.partition, self.apps, self.history, _token_secret(config))
         self._server_kind = [(b"x-inngest-server-kind", config.kind.encode())]
         self._events = EventApi(self.partition, config.event_keys, [*self._server_kind, *CORS_HEADERS])
         self._cold = SigningKeyAuth(self._starlette(), config.signing_secret)
@@ -73,6 +80,7 @@ class Server:
         await self.partition.close()
         await self.dispatcher.close()
         await self.client.close()
+        self.history.close()
         self.store.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,6 +110,13 @@ class Server:
         yield Route("/health", _health, methods=["GET"])
         yield from register.routes(self.apps, self.config.kind)
         yield from checkpoints.routes(self.partition)
+        yield from self._endpoints.routes()
+        yield from invoke.routes(self.partition)
+
+
+def _token_secret(config: Config) -> str:
+    """What signs the tokens that this server hands out: stable over restarts where there is a key."""
+    return hashlib.sha256(f"holdfast tokens {config.signing_secret}".encode()).hexdigest() if config.signing_secret else secrets.token_hex()
 
 
 async def _health(_: Request) -> Response:

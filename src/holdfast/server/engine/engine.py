@@ -132,6 +132,13 @@ class Engine:
             fail(self.core, run, failure.output)
         self._drain()
 
+    def open_endpoint(self, request: schedule.Request, now: int) -> Run | None:
+        """A durable endpoint began a run. None if its idempotency key was seen before."""
+        self.core.now = now
+        run = schedule.schedule(self.core, request)
+        self._drain()
+        return run
+
     def cancel(self, run: Run, cause: str, now: int) -> None:
         """Cancels a live run, whose body is loaded."""
         self.core.now = now

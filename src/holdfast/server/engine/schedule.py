@@ -15,6 +15,7 @@ from holdfast.server.engine.run import Body, Run
 from holdfast.server.expressions import Activation, ExpressionError, compile, interpolate
 from holdfast.server.model.job import JobKind, Pause, PauseKind
 from holdfast.server.model.run import RunDetail
+from holdfast.server.model.status import RunStatus
 
 
 class Request(msgspec.Struct, gc=False):
@@ -29,6 +30,16 @@ class Request(msgspec.Struct, gc=False):
     batch_id: str = ""
     debug_run_id: str = ""
     debug_session_id: str = ""
+    endpoint: Endpoint | None = None
+
+
+class Endpoint(msgspec.Struct, frozen=True, gc=False):
+    """A durable endpoint's own process drives the run, under an id that it chose (`protocol/execution.md` §5.3)."""
+
+    run_id: str
+    url: str  # with its query: where the run is taken up again, should its process let go of it
+    method: str
+    request_version: int
 
 
 def by_event(core: Core, event: Event, listeners: tuple[Listener, ...], activation: Activation) -> list[Run]:
@@ -66,7 +77,11 @@ def schedule(core: Core, request: Request) -> Run | None:
         core.changes.event_runs.append((event_id, run.id))
     if not request.batch_id:
         _pause_for_cancels(core, run, function, first)
-    core.push(run, core.new_job(run, JobKind.START, "", due=max(core.now, request.due)))
+    if request.endpoint is None:
+        core.push(run, core.new_job(run, JobKind.START, "", due=max(core.now, request.due)))
+    else:
+        run.status, run.started_at = RunStatus.RUNNING, core.now
+        core.new_job(run, JobKind.SYNC, "")
     if first.name == lifecycle.DEFERRED:
         run.detail.deferred_from = lifecycle.parent_of(first.json)
     if first.invocation and first.invocation.correlation_id:
@@ -97,7 +112,11 @@ def _first_time(core: Core, key: str) -> bool:
 
 def _create(core: Core, request: Request) -> Run:
     function, events = request.function, request.events
-    run = Run(core.new_id(core.now), function.id, function.app_id, core.now)
+    endpoint = request.endpoint
+    run = Run(endpoint.run_id if endpoint else core.new_id(core.now), function.id, function.app_id, core.now)
+    if endpoint is not None:
+        run.state.sync_url, run.state.sync_method = endpoint.url, endpoint.method
+        run.state.request_version = endpoint.request_version
     run.event_ids = tuple(e.id for e in events)
     run.event_name = events[0].name
     run.cron = request.cron

@@ -12,6 +12,7 @@ from holdfast.protocol import ids
 from holdfast.protocol.functions import (
     FunctionConfig,
     Registration,
+    Step,
     check_function,
     checksum,
     decode_registration,
@@ -125,6 +126,23 @@ class Apps:
             found[config.slug] = FunctionRecord(id, app.id, config.slug, config.name, version, stored, created)
         gone = [f for slug, f in known.items() if slug not in found and f.archived_at is None]
         return [*found.values(), *(msgspec.structs.replace(f, archived_at=now) for f in gone)]
+
+    def endpoint(self, domain: str, slug: str, url: str, retries: int) -> Function:
+        """The function of a durable endpoint, which registers with its first request (§5.3)."""
+        app_id = ids.endpoint_app_id(domain)
+        function_id = ids.endpoint_function_id(app_id, slug)
+        known = self.functions.get(function_id)
+        if known is None or known.archived_at is not None or load_config(known.config).url != url:
+            now = now_ms()
+            app = self.apps.get(app_id) or AppRecord(app_id, domain, domain, "api", created_at=now)
+            config = FunctionConfig(slug, slug, steps=(Step("step", "step", url, retries),))
+            version = known.version + 1 if known else 1
+            record = FunctionRecord(
+                function_id, app_id, slug, slug, version, stored_config(config, function_id, version), now
+            )
+            self._save([msgspec.structs.replace(app, archived_at=None)], [record])
+            self.configure()
+        return self._partition.engine.core.registry.functions[function_id]
 
     # --- apps -------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from functools import partial
 
@@ -18,6 +19,7 @@ from holdfast.server.engine.changes import Dispatch, Effect, Perform
 from holdfast.server.engine.run import Body, Run
 from holdfast.server.model.job import Job
 from holdfast.server.model.span import Call
+from holdfast.server.runtime import endpoints
 from holdfast.server.runtime.gateways import Gateways
 from holdfast.server.runtime.partition import Partition, now_ms
 
@@ -37,6 +39,7 @@ class Dispatcher:
         self._key = signing_key
         self._gateways = Gateways(partition, client)
         self._targets: dict[str, Target] = {}
+        self._tasks: set[asyncio.Task[Outcome]] = set()
         self._generation = 0
         self.in_flight = 0
 
@@ -55,6 +58,8 @@ class Dispatcher:
     async def close(self) -> None:
         """Drops gateway exchanges under way."""
         self._generation += 1
+        for task in list(self._tasks):
+            task.cancel()
         await self._gateways.close()
 
     def forget(self) -> None:
@@ -75,13 +80,30 @@ class Dispatcher:
         self._partition.load(run)
         assert run.body is not None
         step = "" if job.op else job.step
-        target = self._target(function.config.url, step)
         context = self._context(run, job, run.body, step)
+        if run.state.sync_url:
+            self._call_endpoint(run, job, context)
+            return
+        target = self._target(function.config.url, step)
         body, signature = self._body(context, run, run.body)
         started = now_ms()
         self.in_flight += 1
         done = partial(self._answered, run, job, started, self._generation)
         self._client.post(target, render_headers(context, run.app_id, signature), body, done)
+
+    def _call_endpoint(self, run: Run, job: Job, context: CallContext) -> None:
+        started, generation = now_ms(), self._generation
+        task = asyncio.ensure_future(endpoints.call(self._client, run, context, self._key))
+        self._tasks.add(task)
+
+        def done(task: asyncio.Task[Outcome]) -> None:
+            self._tasks.discard(task)
+            if not task.cancelled() and generation == self._generation:
+                error = task.exception()
+                outcome = task.result() if error is None else transport_failure(f"error performing request: {error}")
+                self._hand_in(run, job, outcome, started, now_ms())
+
+        task.add_done_callback(done)
 
     def _context(self, run: Run, job: Job, body: Body, step: str) -> CallContext:
         state = run.state

@@ -57,6 +57,7 @@ class Partition:
         self.configure: Callable[[], None] = lambda: None
         self.durable = Durable(store)
         self._callbacks: list[Callback] = []
+        self._ends: dict[str, list[asyncio.Future[None]]] = {}
         self._scheduled = False
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
@@ -82,6 +83,13 @@ class Partition:
         future: asyncio.Future[None] = self._loop.create_future()
         self.on_commit(lambda error: _settle(future, error))
         await future
+
+    async def ended(self, run_id: str) -> None:
+        """Waits until a run's end is durable; at once if the run is not alive."""
+        if run_id in self.engine.core.runs:
+            future: asyncio.Future[None] = self._loop.create_future()
+            self._ends.setdefault(run_id, []).append(future)
+            await future
 
     def soon(self, callback: Callable[..., object], *args: object) -> None:
         """Calls back in the next turn."""
@@ -129,6 +137,10 @@ class Partition:
         """The turn is durable: answer, act, park."""
         for callback in callbacks:
             callback(None)
+        if self._ends:
+            for run_id in [id for id in changes.runs if id in self._ends and id not in self.engine.core.runs]:
+                for future in self._ends.pop(run_id):
+                    _settle(future, None)
         if self.performer is not None:
             for effect in changes.effects:
                 self.performer.perform(effect)

@@ -1,0 +1,213 @@
+"""The server's side of durable endpoints (`protocol/execution.md` §5.3-5.5): begin a run, report its steps, wait for its output."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import jwt
+import msgspec
+from msgspec import Raw
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from holdfast.protocol.dates import format_rfc3339
+from holdfast.protocol.events import Event, render_event
+from holdfast.protocol.ids import is_ulid
+from holdfast.protocol.limits import ENV_ID, MAX_REQUEST
+from holdfast.protocol.opcodes import Op, OpcodeError, parse_ops
+from holdfast.server.engine import schedule
+from holdfast.server.engine.checkpoints import CheckpointError
+from holdfast.server.runtime.apps import Apps
+from holdfast.server.runtime.endpoints import plain_body
+from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.store.history import History
+
+_JSON = "application/json"
+_ISSUER, _CLAIM = "api.inngest.com", "run-claim"
+_TOKEN_S = 3_600
+_OUTPUT_WAIT_S = 300.0
+_REQUEST = "inngest/http.request"
+
+
+class _Data(msgspec.Struct):
+    domain: str
+    method: str = "POST"
+    path: str = "/"
+    query_params: str = ""
+    content_type: str = ""
+    ip: str = ""
+    fn: str = ""
+    body: str | None = None
+
+
+class _Event(msgspec.Struct):
+    data: _Data
+    name: str = _REQUEST
+
+
+class _Begin(msgspec.Struct):
+    run_id: str
+    event: _Event
+    steps: Raw = Raw(b"[]")
+    request_version: int = 2
+    retries: int = -1
+    idempotency: str = ""
+
+
+class _Steps(msgspec.Struct):
+    run_id: str = ""
+    steps: Raw = Raw(b"[]")
+
+
+class _Result(msgspec.Struct):
+    status: int = 0
+    headers: dict[str, str] | None = None
+    body: str = ""
+
+
+class _Output(msgspec.Struct):
+    data: _Result | None = None
+    status: int = 0
+    headers: dict[str, str] | None = None
+    body: str = ""
+
+
+class Endpoints:
+    """Handles `/v1/checkpoint` of durable endpoints. `secret` signs its tokens."""
+
+    def __init__(self, partition: Partition, apps: Apps, history: History, secret: str) -> None:
+        self._partition = partition
+        self._apps = apps
+        self._history = history
+        self._secret = secret
+
+    def routes(self) -> list[Route]:
+        """The routes, under both of their prefixes."""
+        return [
+            route
+            for prefix in ("/v1/checkpoint", "/v1/http/runs")
+            for route in (
+                Route(prefix, self.begin, methods=["POST"]),
+                Route(prefix + "/{run_id}/steps", self.steps, methods=["POST"]),
+                Route(prefix + "/{run_id}/output", self.output, methods=["GET"]),
+            )
+        ]
+
+    async def begin(self, request: Request) -> Response:
+        """A process began a run and may have done steps of it already."""
+        body = await request.body()
+        try:
+            if len(body) > MAX_REQUEST:
+                raise ValueError("larger than 4 MiB")
+            given = msgspec.json.decode(body, type=_Begin)
+            ops = _ops(given.steps)
+            if not is_ulid(given.run_id):
+                raise ValueError("run_id is not a ULID")
+        except (msgspec.DecodeError, OpcodeError, ValueError) as error:
+            return _error(400, f"Invalid request body: {error}")
+        if given.run_id in self._partition.engine.core.runs or await self._history.run(given.run_id) is not None:
+            return _error(409, "Run already exists")
+        run = self._open(given, request.headers.get("x-inngest-sdk", request.headers.get("user-agent", "")))
+        if run is None:
+            return _error(409, "Run already exists")
+        if ops:
+            self._report(given.run_id, ops)
+        await self._partition.committed()
+        return self._begun(given.run_id, run[0], run[1], with_token=bool(ops))
+
+    async def steps(self, request: Request) -> Response:
+        """The process goes on reporting. Once the body is understood, the answer is 200 whatever comes of it."""
+        try:
+            given = msgspec.json.decode(await request.body(), type=_Steps)
+            ops = _ops(given.steps)
+        except (msgspec.DecodeError, OpcodeError) as error:
+            return _error(400, f"Invalid request body: {error}")
+        self._report(request.path_params["run_id"], ops)
+        await self._partition.committed()
+        return Response(status_code=200)
+
+    async def output(self, request: Request) -> Response:
+        """Waits for the run's end and replays the endpoint's response."""
+        run_id = request.path_params["run_id"]
+        if not self._claims(request.query_params.get("token", ""), run_id):
+            return _error(401, "Unable to find run with auth token")
+        try:
+            async with asyncio.timeout(_OUTPUT_WAIT_S):
+                await self._partition.ended(run_id)
+        except TimeoutError:
+            return Response(b'{"status":"running","message":"run did not end within 5 minutes"}', media_type=_JSON)
+        run = await self._history.run(run_id)
+        return _replay(run.output or b"null") if run is not None else _error(404, "Run not found")
+
+    def _open(self, given: _Begin, sdk: str) -> tuple[str, str] | None:
+        data = given.event.data
+        data.body = plain_body(data.body or "", sdk)
+        slug = data.fn or f"{data.method} {data.path}"
+        url = data.domain.rstrip("/") + data.path
+        function = self._apps.endpoint(data.domain, slug, url, 4 if given.retries < 0 else given.retries)
+        now, core = now_ms(), self._partition.engine.core
+        id = core.new_id(now)
+        event = Event(id, _REQUEST, id, now, now, render_event(_REQUEST, id, now, msgspec.json.encode(data, order="sorted")))
+        query = f"?{data.query_params.removeprefix('?')}" if data.query_params else ""
+        endpoint = schedule.Endpoint(given.run_id, url + query, data.method, given.request_version)
+        self._partition.engine.on_event(event, now)
+        run = self._partition.engine.open_endpoint(
+            schedule.Request(function, [event], key=given.idempotency, endpoint=endpoint), now
+        )
+        return (function.id, function.app_id) if run is not None else None
+
+    def _report(self, run_id: str, ops: list[Op]) -> None:
+        run = self._partition.engine.core.runs.get(run_id)
+        if run is None or not ops:
+            return
+        self._partition.load(run)
+        try:
+            self._partition.engine.on_report(run, ops, now_ms())
+        except CheckpointError:
+            pass  # the reference only logs this: the process goes on, and its end is what counts
+        self._partition.changed()
+
+    def _begun(self, run_id: str, function_id: str, app_id: str, *, with_token: bool) -> Response:
+        now = int(time.time())
+        claims = {"iss": _ISSUER, "sub": _CLAIM, "iat": now, "exp": now + _TOKEN_S, "Env": ENV_ID, "RunID": run_id}
+        token = jwt.encode(claims, self._secret, "HS256")
+        topics = [{"channel": run_id, "kind": "run", "env_id": ENV_ID, "name": "stream"}]
+        realtime = jwt.encode({**claims, "sub": "realtime", "Topics": topics}, self._secret, "HS256")
+        data = {"fn_id": function_id, "app_id": app_id, "run_id": run_id, "realtime_token": realtime}
+        if with_token:
+            data["token"] = token
+        return _json(200, {"data": data, "metadata": {"fetched_at": format_rfc3339(now * 1_000, fraction=False)}})
+
+    def _claims(self, token: str, run_id: str) -> bool:
+        try:
+            claims = jwt.decode(token, self._secret, ["HS256"], issuer=_ISSUER)
+        except jwt.InvalidTokenError:
+            return False
+        return bool(claims.get("sub") == _CLAIM and claims.get("RunID") == run_id)
+
+
+def _ops(steps: Raw) -> list[Op]:
+    raw = bytes(steps)
+    return parse_ops(raw) if raw not in (b"[]", b"null", b"") else []
+
+
+def _replay(output: bytes) -> Response:
+    """The endpoint's own response, if the output holds one; the output as JSON otherwise."""
+    try:
+        found = msgspec.json.decode(output, type=_Output)
+    except msgspec.DecodeError:
+        return Response(output, media_type=_JSON)
+    result = found.data or found
+    if result.status <= 0:
+        return Response(output, media_type=_JSON)
+    return Response(result.body, result.status, headers=result.headers or {})
+
+
+def _error(status: int, message: str) -> Response:
+    return _json(status, {"error": message, "data": None, "status": status})
+
+
+def _json(status: int, value: object) -> Response:
+    return Response(msgspec.json.encode(value), status, media_type=_JSON)
