@@ -175,8 +175,9 @@ class Platform:
     def spans(self, run_id: str) -> list[Json]:
         """First level of the new tree, empty while there is none."""
         data = self.try_gql(TRACE, runID=run_id, preview=True)
-        trace = data and data["run"] and data["run"]["trace"]
-        return (trace or {}).get("childrenSpans", [])
+        trace: Json = (data and data["run"] and data["run"]["trace"]) or {"childrenSpans": []}
+        spans: list[Json] = trace["childrenSpans"]
+        return spans
 
     def wait_span(self, run_id: str, name: str, status: str = "WAITING") -> Json:
         """Wait until a step stands in the trace with a status."""

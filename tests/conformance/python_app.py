@@ -103,7 +103,7 @@ def make_flask() -> flask.Flask:
     def remember() -> None:
         if flask.request.method == "POST":
             body = flask.request.get_data(cache=True)
-            flask.g.call = record(flask.request.headers, flask.request.args, body)
+            flask.g.call = record(dict(flask.request.headers), flask.request.args, body)
 
     @app.after_request
     def remember_status(response: flask.Response) -> flask.Response:

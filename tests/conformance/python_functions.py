@@ -71,7 +71,7 @@ def step(ctx: inngest.ContextSync, name: str, value: typing.Any = None) -> typin
     return ctx.step.run(name, functools.partial(note, ctx, name, value))
 
 
-def failing(ctx: inngest.ContextSync, name: str, error: Exception) -> typing.NoReturn:
+def failing(ctx: inngest.ContextSync, name: str, error: Exception) -> typing.Any:
     note(ctx, name)
     raise error
 
