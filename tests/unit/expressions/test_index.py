@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.server.expressions import Activation, EqualityIndex, ExpressionError, compile
@@ -128,6 +128,7 @@ def brute_force(expression: str | None, activation: Activation) -> bool:
         return False
 
 
+@settings(deadline=None)
 @given(
     expressions=st.lists(st.one_of(st.none(), EXPRESSIONS, st.just("async.data.a ==")), max_size=20),
     removed=st.sets(st.integers(0, 19)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.server.expressions import Activation, ExpressionError, Interpolated, compile, interpolate
@@ -124,6 +124,7 @@ def combine(parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
+@settings(deadline=None)
 @given(text=st.recursive(OPERANDS, combine, max_leaves=6), a=JSON, b=JSON)
 def test_the_rest_reads_as_a_text_with_the_same_meaning(text: str, a: object, b: object) -> None:
     """Parsing what is left and interpolating once more changes nothing."""
@@ -134,6 +135,7 @@ def test_the_rest_reads_as_a_text_with_the_same_meaning(text: str, a: object, b:
     compile(left.text).is_true(scope)
 
 
+@settings(deadline=None)
 @given(
     text=st.recursive(
         st.sampled_from(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.protocol.functions import ExpressionUse
@@ -39,16 +39,19 @@ def feed(text: str) -> None:
             ask(scope)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text(text: str) -> None:
     feed(text)
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS, max_size=14))
 def test_any_words(words: list[str]) -> None:
     feed(" ".join(words))
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS, max_size=14))
 def test_any_words_glued_together(words: list[str]) -> None:
     feed("".join(words))

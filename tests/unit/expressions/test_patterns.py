@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from holdfast.server.expressions import ExpressionError
@@ -95,6 +95,7 @@ ATOMS = [
 ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(ATOMS), max_size=6), st.text("abcA1 \né", max_size=10))
 def test_like_re(atoms: list[str], text: str) -> None:
     pattern = "".join(atoms)
@@ -103,6 +104,7 @@ def test_like_re(atoms: list[str], text: str) -> None:
     assert search(pattern, text) is bool(theirs.search(text))
 
 
+@settings(deadline=None)
 @given(st.text("ab()[]{}*+?|^$\\.-:<>P=!iQdpLxz019,", max_size=20), st.text("ab1", max_size=5))
 def test_any_pattern(pattern: str, text: str) -> None:
     with suppress(ExpressionError):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -11,6 +13,7 @@ from holdfast.server.expressions.activation import Activation
 from holdfast.server.expressions.compiler import closure, find, is_clock
 from holdfast.server.expressions.dialect import truthy
 from holdfast.server.expressions.errors import ExpressionError, too_deep
+from holdfast.server.expressions.folds import Evaluate
 from holdfast.server.expressions.parser import parse
 from holdfast.server.expressions.syntax import (
     Binary,
@@ -31,6 +34,9 @@ from holdfast.server.expressions.syntax import (
 from holdfast.server.expressions.unparse import COMPARISONS, unparse
 from holdfast.server.expressions.values import KIND_NAMES, MISSING, Duration, Kind, Timestamp, format_timestamp
 
+Change: TypeAlias = Callable[[Node], Node]
+
+_CACHE: Final = 512
 _KNOWN: Final = frozenset({"event", *KIND_NAMES})
 
 
@@ -54,13 +60,31 @@ def interpolate(text: str, event: bytes) -> Interpolated:
     compile.
     """
     try:
-        node = parse(text)
-        if not _mentions_event(node, frozenset()):
-            return Interpolated(text, never=isinstance(node, Literal) and node.value is False)
-        folded = _fold(node, Activation(event), _KNOWN)
-        return Interpolated(unparse(folded), never=isinstance(folded, Literal) and folded.value is False)
+        plan = _plan(text)
+        if plan is None:
+            return Interpolated(text, never=_is_false(parse(text)))
+        folded = _fold(plan, Activation(event))
+        return Interpolated(unparse(folded), never=_is_false(folded))
     except RecursionError:
         raise too_deep() from None
+
+
+class _Known(Node, frozen=True):
+    """A part whose value follows from the run's event."""
+
+    part: Node
+    run: Evaluate
+
+
+@lru_cache(_CACHE)
+def _plan(text: str) -> Node | None:
+    """Read a text and compile the parts that are known; None if it does not look at `event` at all."""
+    node = parse(text)
+    return _mark(node, _KNOWN) if _mentions_event(node, frozenset()) else None
+
+
+def _is_false(node: Node) -> bool:
+    return isinstance(node, Literal) and node.value is False
 
 
 def _mentions_event(node: Node, bound: frozenset[str]) -> bool:
@@ -72,24 +96,42 @@ def _mentions_event(node: Node, bound: frozenset[str]) -> bool:
     return _mentions_event(target, bound) or any(_mentions_event(child, bound | {node.variable}) for child in inner)
 
 
-def _fold(node: Node, scope: Activation, known: frozenset[str]) -> Node:
-    """Replace everything whose value follows from the known names."""
+def _mark(node: Node, known: frozenset[str]) -> Node:
+    """Replace the largest parts that are known by compiled ones."""
     if isinstance(node, Literal):
         return node
-    if _is_known(node, known):
-        value = _value(node, scope)
-        if value is not None:
-            return value
+    return _Known(node.at, node, closure(node)) if _is_known(node, known) else _mark_parts(node, known)
+
+
+def _mark_parts(node: Node, known: frozenset[str]) -> Node:
+    inner = known - {node.variable} if isinstance(node, Comprehension) else known
+    return _rebuild(node, lambda part: _mark(part, known), lambda part: _mark(part, inner))
+
+
+def _fold(node: Node, scope: Activation) -> Node:
+    """Replace everything that is known by its value."""
     match node:
+        case Literal():
+            return node
+        case _Known():
+            return _value(node, scope) or _fold(_mark_parts(node.part, _KNOWN), scope)
         case Logic():
-            return _fold_logic(node, [_fold(operand, scope, known) for operand in node.operands])
+            return _fold_logic(node, [_fold(operand, scope) for operand in node.operands])
         case Ternary():
-            condition = _fold(node.condition, scope, known)
-            if isinstance(condition, Literal):
-                return _fold(node.then if truthy(condition.value) else node.otherwise, scope, known)
-            return _fold_parts(node, scope, known)
+            return _fold_ternary(node, scope)
         case _:
-            return _fold_parts(node, scope, known)
+
+            def fold(part: Node) -> Node:
+                return _fold(part, scope)
+
+            return _rebuild(node, fold, fold)
+
+
+def _fold_ternary(node: Ternary, scope: Activation) -> Node:
+    condition = _fold(node.condition, scope)
+    if isinstance(condition, Literal):
+        return _fold(node.then if truthy(condition.value) else node.otherwise, scope)
+    return Ternary(node.at, condition, _fold(node.then, scope), _fold(node.otherwise, scope))
 
 
 def _is_known(node: Node, known: frozenset[str]) -> bool:
@@ -106,10 +148,10 @@ def _is_known(node: Node, known: frozenset[str]) -> bool:
             return all(_is_known(child, known) for child in children(node))
 
 
-def _value(node: Node, scope: Activation) -> Node | None:
+def _value(node: _Known, scope: Activation) -> Node | None:
     """Evaluate a known part; None if that is an error, which then stays one for whoever evaluates the rest."""
     try:
-        value = closure(node)(scope)
+        value = node.run(scope)
     except ExpressionError:
         return None
     if isinstance(value, Timestamp):
@@ -119,37 +161,33 @@ def _value(node: Node, scope: Activation) -> Node | None:
     return None if isinstance(value, Kind) else Literal(node.at, None if value is MISSING else value)
 
 
-def _fold_parts(node: Node, scope: Activation, known: frozenset[str]) -> Node:  # noqa: C901 - one case per kind
-    def fold(part: Node) -> Node:
-        return _fold(part, scope, known)
-
+def _rebuild(node: Node, change: Change, inner: Change) -> Node:  # noqa: C901 - one case per kind of node
+    """Answer a node with its parts changed; `inner` is for the parts that see a macro's variable."""
     match node:
         case Select():
-            return Select(node.at, fold(node.operand), node.field, node.test)
-        case Index():
-            return Index(node.at, fold(node.operand), fold(node.key))
-        case Call():
-            target = None if node.target is None else fold(node.target)
-            return Call(node.at, node.function, tuple(map(fold, node.arguments)), target)
-        case Unary():
-            return Unary(node.at, node.operator, fold(node.operand))
+            return Select(node.at, change(node.operand), node.field, node.test)
         case Binary():
-            return Binary(node.at, node.operator, fold(node.left), fold(node.right))
+            return Binary(node.at, node.operator, change(node.left), change(node.right))
+        case Logic():
+            return Logic(node.at, node.operator, tuple(map(change, node.operands)))
+        case Index():
+            return Index(node.at, change(node.operand), change(node.key))
+        case Call():
+            target = None if node.target is None else change(node.target)
+            return Call(node.at, node.function, tuple(map(change, node.arguments)), target)
+        case Unary():
+            return Unary(node.at, node.operator, change(node.operand))
         case Ternary():
-            return Ternary(node.at, fold(node.condition), fold(node.then), fold(node.otherwise))
+            return Ternary(node.at, change(node.condition), change(node.then), change(node.otherwise))
         case ListOf():
-            return ListOf(node.at, tuple(map(fold, node.items)))
+            return ListOf(node.at, tuple(map(change, node.items)))
         case MapOf():
-            return MapOf(node.at, tuple((fold(key), fold(value)) for key, value in node.pairs))
+            return MapOf(node.at, tuple((change(key), change(value)) for key, value in node.pairs))
         case Comprehension():
-            return _fold_comprehension(node, fold(node.target), scope, known - {node.variable})
+            condition = None if node.condition is None else inner(node.condition)
+            return Comprehension(node.at, node.fold, change(node.target), node.variable, inner(node.body), condition)
         case _:
             return node
-
-
-def _fold_comprehension(node: Comprehension, target: Node, scope: Activation, known: frozenset[str]) -> Node:
-    condition = None if node.condition is None else _fold(node.condition, scope, known)
-    return Comprehension(node.at, node.fold, target, node.variable, _fold(node.body, scope, known), condition)
 
 
 def _fold_logic(node: Logic, operands: list[Node]) -> Node:
