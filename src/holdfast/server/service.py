@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-
-from holdfast.protocol.events import Event, Invocation, load_event, render_event
+from holdfast.protocol.events import Event, Invocation, load_event, render_event, with_invocation
 from holdfast.protocol.urls import with_scheme
 from holdfast.server.api.backend import CancelOutcome, RunSnapshot, ServerInfo, Worker
 from holdfast.server.config import Config
 from holdfast.server.engine import lifecycle, schedule
 from holdfast.server.engine.core import Settings
-from holdfast.server.engine.ops import with_invocation
 from holdfast.server.model.job import Job
 from holdfast.server.model.status import RunStatus
 from holdfast.server.runtime.apps import Apps

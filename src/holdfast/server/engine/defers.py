@@ -17,8 +17,8 @@ REJECTED = "rejected"
 
 class _AddOpts(msgspec.Struct):
     fn_slug: str | None = None
-    input: Raw | None = None
-    meta: Raw | None = None
+    input: Raw = Raw()
+    meta: Raw = Raw()
 
 
 class _AbortOpts(msgspec.Struct):
@@ -35,10 +35,11 @@ def add(answer: Answer, op: Op) -> None:
         opts = msgspec.json.decode(op.opts or b"{}", type=_AddOpts)
     except msgspec.DecodeError:
         return
-    given, meta = bytes(opts.input or b""), bytes(opts.meta or b"")
-    status = AFTER_RUN if _acceptable(opts.fn_slug, given, meta, defers) else REJECTED
-    kept = opts.input if status == AFTER_RUN else None
-    defers[op.id] = Defer(status, opts.fn_slug or "", kept, op.userland_id or op.display, opts.meta if kept else None)
+    given, meta = bytes(opts.input), bytes(opts.meta)
+    defer = Defer(REJECTED, opts.fn_slug or "", userland_id=op.userland_id or op.display)
+    if _acceptable(opts.fn_slug, given, meta, defers):
+        defer.status, defer.input, defer.meta = AFTER_RUN, Raw(given), Raw(meta or b"null")
+    defers[op.id] = defer
     run.state.defers = defers
     answer.core.changes.touch(run)
 
@@ -51,16 +52,16 @@ def abort(answer: Answer, op: Op) -> None:
         return
     defer = (answer.run.state.defers or {}).get(target or "")
     if defer is not None and defer.status == AFTER_RUN:
-        defer.status, defer.input = ABORTED, None
+        defer.status, defer.input = ABORTED, Raw(b"null")
         answer.core.changes.touch(answer.run)
 
 
 def _acceptable(slug: str | None, given: bytes, meta: bytes, defers: dict[str, Defer]) -> bool:
-    held = sum(len(bytes(d.input)) for d in defers.values() if d.input is not None)
+    held = sum(len(bytes(d.input)) for d in defers.values())
     return bool(
         slug
         and given.lstrip()[:1] == b"{"
         and len(given) + held <= limits.MAX_DEFER_INPUT
-        and (not meta or meta.lstrip()[:1] == b"{")
+        and (meta in {b"", b"null"} or meta.lstrip()[:1] == b"{")
         and len(meta) <= limits.MAX_DEFER_META
     )

@@ -89,7 +89,7 @@ def _release_defers(core: Core, run: Run) -> None:
     """Publishes one `inngest/deferred.schedule` per defer that is still pending (`protocol/execution.md` §5.5)."""
     for hashed, defer in (run.state.defers or {}).items():
         if defer.status == "after_run":
-            data = _deferred_data(core, run, defer.function_slug, bytes(defer.input or b"{}"))
+            data = _deferred_data(core, run, defer.function_slug, bytes(defer.input))
             entropy = int(xxh36(f"defer-event:{run.id}:{hashed}"), 36)
             id = ulid(ulid_time(run.id), entropy)
             core.inbox.append(internal(core, lifecycle.DEFERRED, data, external_id=id))

@@ -10,7 +10,7 @@ from holdfast.server.engine.core import Core
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.steps import FailEarly, discover, retry_due, state_overflow
 from holdfast.server.model.job import Job, JobKind
-from holdfast.server.model.span import Call, Span
+from holdfast.server.model.span import NULL, Call, Span
 from holdfast.server.model.status import SpanStatus
 
 
@@ -42,5 +42,5 @@ def _span(job: Job, op: Op, result: Result, status: SpanStatus) -> Span:
     return Span(
         "attempt" if status is SpanStatus.ERRORED else "step", status, job.step_queued_at or job.queued_at,
         call.started_at, call.ended_at, op.display, op.id, op.op.value, op.type, job.attempt, job.max_attempts, job.id,
-        call, input=msgspec.Raw(op.opts) if op.opts and op.op is Opcode.AI_GATEWAY else None,
+        call, input=msgspec.Raw(op.opts) if op.opts and op.op is Opcode.AI_GATEWAY else NULL,
     )  # fmt: skip

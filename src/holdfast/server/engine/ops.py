@@ -12,7 +12,7 @@ from holdfast.protocol import limits
 from holdfast.protocol.dates import sleep_until
 from holdfast.protocol.durations import DurationError, parse_timeout
 from holdfast.protocol.errors import server_error
-from holdfast.protocol.events import Invocation, render_event
+from holdfast.protocol.events import Invocation, render_event, with_invocation
 from holdfast.protocol.opcodes import Op, Opcode
 from holdfast.server.engine import defers, finish, lifecycle
 from holdfast.server.engine.changes import Perform
@@ -207,6 +207,9 @@ def _completion(answer: Answer, op: Op, status: SpanStatus) -> Span:
 # --- helpers ------------------------------------------------------------------------------------------------------------
 
 
+_NONE = Raw(b"null")
+
+
 class _SleepOpts(msgspec.Struct):
     duration: str | None = None
 
@@ -224,8 +227,8 @@ class _SignalOpts(msgspec.Struct):
 
 
 class _Payload(msgspec.Struct):
-    data: Raw | None = None
-    user: Raw | None = None
+    data: Raw = _NONE
+    user: Raw = _NONE
     v: str | None = None
     id: str | None = None
     ts: int | None = None
@@ -233,7 +236,7 @@ class _Payload(msgspec.Struct):
 
 
 class _PayloadMeta(msgspec.Struct):
-    sessions: Raw | None = None
+    sessions: Raw = _NONE
 
 
 class _InvokeOpts(msgspec.Struct):
@@ -308,11 +311,11 @@ def _invocation(core: Core, run: Run, op: Op, opts: _InvokeOpts, expires: int) -
         source_app_id=run.app_id, source_fn_id=run.function_id, source_fn_v=function.version if function else 0,
         debug_session_id=run.detail.debug_session_id, debug_run_id=run.detail.debug_run_id,
     )  # fmt: skip
-    data = with_invocation(bytes(payload.data or b"{}"), link)
+    data = with_invocation(_object(payload.data), link)
     id = core.new_id(core.now)
-    sessions = bytes(payload.meta.sessions) if payload.meta and payload.meta.sessions else b""
+    sessions = _sessions(payload)
     json = render_event(
-        lifecycle.INVOKED, payload.id or id, core.now, data, user=bytes(payload.user or b"{}"),
+        lifecycle.INVOKED, payload.id or id, core.now, data, user=_object(payload.user),
         v=msgspec.json.encode(payload.v) if payload.v else b"", sessions=sessions,
     )  # fmt: skip
     return Event(
@@ -321,11 +324,15 @@ def _invocation(core: Core, run: Run, op: Op, opts: _InvokeOpts, expires: int) -
     )  # fmt: skip
 
 
-def with_invocation(data: bytes, link: Invocation) -> bytes:
-    """Puts `_inngest` into an event's data. Anything but an object becomes one."""
-    inner = data.strip()
-    inner = inner[1:-1].strip() if inner[:1] == b"{" else b""
-    return b'{"_inngest":' + msgspec.json.encode(link) + (b"," + inner if inner else b"") + b"}"
+def _object(raw: Raw) -> bytes:
+    """An object as sent; anything else becomes an empty one."""
+    sent = bytes(raw).strip()
+    return sent if sent[:1] == b"{" else b"{}"
+
+
+def _sessions(payload: _Payload) -> bytes:
+    sent = _object(payload.meta.sessions) if payload.meta else b"{}"
+    return b"" if sent == b"{}" else sent
 
 
 _HANDLERS: dict[Opcode, Callable[[Answer, Op], None]] = {

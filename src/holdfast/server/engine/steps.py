@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import Raw
+
 from holdfast.protocol import limits
 from holdfast.protocol.errors import server_error
 from holdfast.protocol.opcodes import Op
@@ -10,7 +12,7 @@ from holdfast.server.engine import finish
 from holdfast.server.engine.core import Core
 from holdfast.server.engine.run import Run
 from holdfast.server.model.job import Job, JobKind
-from holdfast.server.model.span import Call, Span
+from holdfast.server.model.span import NULL, Call, Span
 from holdfast.server.model.status import RunStatus, SpanStatus
 
 
@@ -60,7 +62,8 @@ class Answer:
             job.step_queued_at or job.queued_at, op.started_at or call.started_at, op.ended_at or call.ended_at,
             op.display, op.id, op.op.value, op.type, job.attempt, job.max_attempts, job.id,
             call if self.alone else None, None,
-            {"id": op.userland_id, "index": op.userland_index} if op.userland_id and op.userland_id != op.display else None,
+            {"id": op.userland_id, "index": op.userland_index} if op.userland_id != op.display else None,
+            Raw(op.metadata) if op.metadata else NULL, "", Raw(op.input) if op.input else NULL,
         )  # fmt: skip
 
 

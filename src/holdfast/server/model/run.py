@@ -5,6 +5,9 @@ from __future__ import annotations
 import msgspec
 
 
+_NULL = msgspec.Raw(b"null")
+
+
 class RunDetail(msgspec.Struct, omit_defaults=True, gc=False):
     """What a run's page shows and the engine never asks: one JSON column."""
 
@@ -27,9 +30,9 @@ class Defer(msgspec.Struct, array_like=True, gc=False):
 
     status: str
     function_slug: str
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = _NULL
     userland_id: str = ""
-    meta: msgspec.Raw | None = None
+    meta: msgspec.Raw = _NULL
 
 
 class RunState(msgspec.Struct, omit_defaults=True, gc=False):

@@ -14,6 +14,9 @@ import msgspec
 
 from holdfast.server.model.status import SpanStatus
 
+#: No JSON given. (msgspec decodes no `Raw | None`.)
+NULL = msgspec.Raw(b"null")
+
 SpanKind = Literal["step", "attempt", "plan", "function"]
 """`step`: a memoised step. `attempt`: a step's failed attempt that will be retried. `plan`: a call that only reported
 steps. `function`: the function's own outcome or a function-level failed attempt."""
@@ -56,9 +59,9 @@ class Span(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
     info: dict[str, str | int | bool] | None = msgspec.field(name="f", default=None)
     #: Userland id and index, metadata updates of the SDK.
     userland: dict[str, str | int] | None = msgspec.field(name="u", default=None)
-    metadata: msgspec.Raw | None = msgspec.field(name="d", default=None)
+    metadata: msgspec.Raw = msgspec.field(name="d", default=NULL)
     error: str = msgspec.field(name="x", default="")  # the attempt's error text
-    input: msgspec.Raw | None = msgspec.field(name="p", default=None)  # opts.input
+    input: msgspec.Raw = msgspec.field(name="p", default=NULL)  # opts.input
 
 
 encode_span = msgspec.json.Encoder(enc_hook=None).encode

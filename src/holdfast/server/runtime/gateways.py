@@ -28,7 +28,7 @@ class _Opts(msgspec.Struct):
     headers: dict[str, str | list[str]] | None = None
     auth_key: str | None = None
     format: str | None = None
-    body: Raw | None = None
+    body: Raw = Raw()
 
 
 class Gateways:
@@ -70,7 +70,7 @@ async def _infer(client: HttpClient, op: Op) -> tuple[bytes, bool, Answer]:
     """Asks a model provider. Any status above 299 is a failure."""
     opts = msgspec.json.decode(op.opts or b"{}", type=_Opts)
     url, headers = _authorised(opts)
-    answer = await client.fetch("POST", url, headers, bytes(opts.body or b""))
+    answer = await client.fetch("POST", url, headers, bytes(opts.body))
     body = valid(answer.body)
     if answer.status > 299:
         message = f"Error making AI request: unsuccessful status code: {answer.status}"
@@ -120,9 +120,9 @@ def _pairs(headers: dict[str, str | list[str]] | None) -> list[tuple[str, str]]:
     ]
 
 
-def _sent(body: Raw | None) -> bytes:
+def _sent(body: Raw) -> bytes:
     """`opts.body` is a string: what it holds is sent as it is."""
-    raw = bytes(body or b"")
+    raw = bytes(body)
     if raw[:1] != b'"':
         return b"" if raw == b"null" else raw
     return msgspec.json.decode(raw, type=str).encode()
