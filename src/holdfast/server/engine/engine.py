@@ -196,7 +196,7 @@ class Engine:
         if event.invocation is not None:
             started += self._invoke(event, event.invocation)
         if listeners or waited_for:
-            activation = Activation(event.json, event.json)
+            activation = Activation(event.json, event.json, now_ms=core.now)
             if waited_for:
                 resume.by_event(core, event, activation)
             if listeners:

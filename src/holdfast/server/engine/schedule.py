@@ -128,17 +128,17 @@ def _create(core: Core, request: Request) -> Run:
         function_version=function.version, key=request.key or run.id, debug_run_id=request.debug_run_id,
         debug_session_id=request.debug_session_id,
     )  # fmt: skip
-    _evaluate_keys(run, function, events[0])
+    _evaluate_keys(run, function, events[0], core.now)
     return run
 
 
-def _evaluate_keys(run: Run, function: Function, event: Event) -> None:
+def _evaluate_keys(run: Run, function: Function, event: Event, now: int) -> None:
     """Evaluates concurrency keys and priority once, from the first event."""
     keyed = [item for item in function.config.concurrency.steps if item.key]
     priority = function.config.priority
     if not keyed and not priority:
         return
-    activation = Activation(event.json, None)
+    activation = Activation(event.json, None, now_ms=now)
     if keyed:
         run.state.keys = [
             f"{item.scope}:{item.hash}:{_owner(run, item.scope)}:{_value(item.key, activation)}" for item in keyed
@@ -163,7 +163,7 @@ def _priority(expression: str, activation: Activation) -> int:
         value = compile(expression).evaluate(activation)
     except ExpressionError:
         return 0
-    if not isinstance(value, int) or isinstance(value, bool):
+    if type(value) is not int:
         return 0
     return max(-43_200, min(43_200, value))
 
