@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from holdfast.protocol.ids import UlidSource
 from holdfast.protocol.limits import CALL_TIMEOUT_S
-from holdfast.server.api import checkpoints, invoke, register
+from holdfast.server.api import checkpoints, connect, invoke, register
 from holdfast.server.api.asgi import Message, Receive, Scope, Send
 from holdfast.server.api.auth import SigningKeyAuth
 from holdfast.server.api.endpoints import Endpoints
@@ -112,6 +112,7 @@ class Server:
         yield from checkpoints.routes(self.partition)
         yield from self._endpoints.routes()
         yield from invoke.routes(self.partition)
+        yield from connect.routes(self.config.gateway_port, _token_secret(self.config), self.service.new_id)
 
 
 def _token_secret(config: Config) -> str:
