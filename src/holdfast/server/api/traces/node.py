@@ -122,7 +122,7 @@ class NodeFactory:
     def __init__(self, run: StoredRun, tree: str) -> None:
         self._run = run
         self._tree = tree
-        self.trace_id = _digest(run.id, 32)
+        self._trace_id = trace_id(run.id)
 
     def node(self, label: str, name: str, status: str, queued_at: int) -> TraceNode:
         """A node whose span id is known by `label` within its tree."""
@@ -131,7 +131,7 @@ class NodeFactory:
             run.app_id,
             run.function_id,
             run.id,
-            self.trace_id,
+            self._trace_id,
             _digest(f"{run.id}/{self._tree}/{label}", 16),
             name,
             status,
@@ -143,6 +143,11 @@ class NodeFactory:
     def group(self, job: str) -> str | None:
         """The UUID by which clients tell what one queue item did; None for no job."""
         return oid_uuid(f"{self._run.id}/{job}") if job else None
+
+
+def trace_id(run_id: str) -> str:
+    """The id of a run's trace."""
+    return _digest(run_id, 32)
 
 
 def _digest(text: str, length: int) -> str:

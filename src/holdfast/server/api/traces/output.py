@@ -82,7 +82,7 @@ def read_output(row: TraceRow, wrapped: bool) -> SpanOutput:
     """What a row came to. `wrapped` keeps the `{"data":…}` around what is stored of a step."""
     stored = row.output
     span = row.span
-    given = _text(bytes(span.input)) if span.input else None
+    given = _text(bytes(span.input)) if bytes(span.input) != b"null" else None
     if stored is None:
         return SpanOutput(given)
     if span.kind == "function" and span.status is SpanStatus.COMPLETED:

@@ -1,0 +1,186 @@
+"""What the APIs ask of the running server: history to read, and commands for the engine's shell.
+
+The APIs know nothing of the engine; whoever composes the server implements `Backend`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from holdfast.server.store.history import History
+
+
+class CancelOutcome(Enum):
+    """What cancelling a run came to."""
+
+    MISSING = auto()
+    ENDED = auto()  # completed or failed before
+    ALREADY_CANCELLED = auto()
+    CANCELLED = auto()
+
+
+class RunSnapshot(msgspec.Struct, frozen=True):
+    """State of a live run, as JSON."""
+
+    steps: Mapping[str, bytes]  # memoised values by hashed step id, in the order of completion
+    events: Sequence[bytes]  # the triggering events, as functions see them
+
+
+class ServerInfo(msgspec.Struct, frozen=True):
+    """What `/dev` and headers tell about the server (`protocol/http-apis.md` §4)."""
+
+    kind: Literal["dev", "cloud"]
+    version: str
+    start_options: Mapping[str, object] = {}
+    features: Mapping[str, bool] = {}
+    missing_signing_key: bool = False
+    missing_event_keys: bool = False
+
+
+class WorkerState(Enum):
+    """Where a worker's connection stands; values are those of the GraphQL enum."""
+
+    CONNECTED = "CONNECTED"
+    READY = "READY"
+    DRAINING = "DRAINING"
+    DISCONNECTING = "DISCONNECTING"
+    DISCONNECTED = "DISCONNECTED"
+
+
+class Worker(msgspec.Struct, frozen=True):
+    """A worker's connection, open or of the past. Times in ms since the epoch (`protocol/graphql.md` §4.6)."""
+
+    id: str
+    gateway_id: str
+    instance_id: str
+    state: WorkerState
+    connected_at: int
+    group_hash: str
+    worker_ip: str = ""
+    app_id: str | None = None
+    app_name: str | None = None
+    app_version: str | None = None
+    last_heartbeat_at: int | None = None
+    disconnected_at: int | None = None
+    disconnect_reason: str | None = None
+    sync_id: str | None = None
+    sdk_language: str = ""
+    sdk_version: str = ""
+    sdk_platform: str = ""
+    function_count: int = 0
+    max_concurrency: int = 0
+    cpu_cores: int = 0
+    memory_bytes: int = 0
+    os: str = ""
+
+
+class Backend(Protocol):
+    """The server behind the APIs. Ids are checked by the caller for their form, not for what they name."""
+
+    @property
+    def history(self) -> History:
+        """The readers of the store."""
+        ...
+
+    @property
+    def info(self) -> ServerInfo:
+        """What the server tells about itself."""
+        ...
+
+    def now_ms(self) -> int:
+        """The server's time in ms since the epoch."""
+        ...
+
+    def new_id(self) -> str:
+        """A new ULID."""
+        ...
+
+    async def invoke(
+        self,
+        slug: str,
+        *,
+        data: bytes | None,
+        user: bytes | None,
+        sessions: bytes | None,
+        debug_run_id: str = "",
+        debug_session_id: str = "",
+    ) -> str:
+        """Accept an invocation of a function, which need not exist; answers the event's internal id."""
+        ...
+
+    async def cancel_run(self, run_id: str) -> CancelOutcome:
+        """Cancel a run; the outcome is committed."""
+        ...
+
+    async def rerun(
+        self,
+        run_id: str,
+        *,
+        from_step: str | None,
+        input: bytes | None,
+        debug_run_id: str = "",
+        debug_session_id: str = "",
+    ) -> str | None:
+        """Start a run's function again with the same events; answers the new run's id, None for no such run.
+
+        With `from_step` (a hashed id) the steps before it are kept; `input` is a JSON array of its arguments.
+        """
+        ...
+
+    async def create_app(self, url: str) -> str | None:
+        """Add an app by its URL and have it sync; answers an error text, or None once it has."""
+        ...
+
+    async def update_app(self, app_id: str, url: str) -> bool:
+        """Change an app's URL; False for no such app."""
+        ...
+
+    async def delete_app(self, app_id: str) -> bool:
+        """Archive an app and its functions; False for no such app."""
+        ...
+
+    async def delete_app_by_name(self, name: str) -> bool:
+        """Archive an app by its name; False for no such app."""
+        ...
+
+    async def remove_app_by_url(self, url: str) -> bool:
+        """Archive an app by its URL; False for no such app."""
+        ...
+
+    async def signal(self, name: str, data: bytes) -> str | None:
+        """Send a signal (`data` is JSON); answers the id of the run that waited for it, None if there is none."""
+        ...
+
+    async def run_state(self, run_id: str) -> RunSnapshot | None:
+        """The state of a live run; None for one that has ended or never was."""
+        ...
+
+    async def workers(self) -> Sequence[Worker]:
+        """All known workers' connections."""
+        ...
+
+    def set_step_limit(self, function_id: str, limit: int | None) -> bool:
+        """Set or (None) lift the most steps that runs of a function may have; False if there was none to lift."""
+        ...
+
+    def set_state_size_limit(self, function_id: str, limit: int | None) -> bool:
+        """Set or (None) lift the most bytes of state; False if there was none to lift."""
+        ...
+
+    async def test_reset(self) -> None:
+        """Forget all runs, jobs and waits (`protocol/http-apis.md` §12.3)."""
+        ...
+
+    async def test_pause_function(self, function_id: str) -> None:
+        """Let no more runs of a function start."""
+        ...
+
+    def test_queue_size(self, function_id: str) -> int:
+        """How many jobs of a function are open."""
+        ...

@@ -1,0 +1,76 @@
+"""Batching of look-ups: what the fields of one level ask for is read together (no statement per row)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection, Mapping
+
+    from holdfast.server.api.backend import Backend
+
+V = TypeVar("V")
+
+
+class Loader(Generic[V]):
+    """Loads values by key, each once. Keys asked for in one turn of the event loop go into one call of `fetch`."""
+
+    def __init__(self, fetch: Callable[[Collection[str]], Awaitable[Mapping[str, V]]]) -> None:
+        self._fetch = fetch
+        self._known: dict[str, asyncio.Future[V | None]] = {}
+        self._waiting: dict[str, asyncio.Future[V | None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def load(self, key: str) -> asyncio.Future[V | None]:
+        """The value of a key, None if there is none."""
+        future = self._known.get(key)
+        if future is None:
+            loop = asyncio.get_running_loop()
+            future = self._known[key] = loop.create_future()
+            if not self._waiting:
+                loop.call_soon(self._start)
+            self._waiting[key] = future
+        return future
+
+    async def get(self, key: str) -> V | None:
+        """As `load`, as a coroutine."""
+        return await self.load(key)
+
+    def _start(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        task = asyncio.get_running_loop().create_task(self._run(waiting))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, waiting: dict[str, asyncio.Future[V | None]]) -> None:
+        try:
+            found = await self._fetch(waiting.keys())
+        except Exception as error:  # noqa: BLE001 - whoever waits is told
+            for future in waiting.values():
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for key, future in waiting.items():
+            if not future.done():
+                future.set_result(found.get(key))
+
+
+class Context:
+    """What resolvers of one request share."""
+
+    def __init__(self, backend: Backend) -> None:
+        history = backend.history
+        self.backend = backend
+        self.history = history
+        self.now = backend.now_ms()
+        self.runs = Loader(history.runs_by_id)
+        self.traces = Loader(history.traces)
+        self.runs_of_event = Loader(history.runs_of_events)
+        self.deferred_runs = Loader(history.deferred_runs)
+        self.jobs = Loader(history.jobs)
+        self.events = Loader(history.events_by_id)
+        self.apps = Loader(history.apps_by_id)
+        self.functions = Loader(history.functions_by_id)
+        self.functions_by_slug = Loader(history.functions_by_slug)
+        self.functions_of_app = Loader(history.functions_of_apps)

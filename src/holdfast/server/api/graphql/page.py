@@ -1,0 +1,31 @@
+"""Pages of lists, as Relay connections."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class PageInfo(msgspec.Struct, frozen=True):
+    """Where a page stands. `has_next_page` means that the page is full."""
+
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+class Edge(msgspec.Struct, Generic[T], frozen=True):
+    """A row of a page."""
+
+    cursor: str
+    node: T
+
+
+def page_info(edges: list[Edge[T]], size: int, *, previous: bool) -> PageInfo:
+    """Describe a page of at most `size` rows."""
+    first, last = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
+    return PageInfo(len(edges) == size, previous, first, last)

@@ -1,0 +1,119 @@
+"""Commands (`protocol/graphql.md` §9)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from holdfast.protocol.urls import normalize_url, with_scheme
+from holdfast.server.api.backend import CancelOutcome
+from holdfast.server.api.graphql.errors import NO_ROWS, fail
+from holdfast.server.api.graphql.scalars import uuid_problem
+from holdfast.server.api.graphql.schema import resolver
+
+if TYPE_CHECKING:
+    from holdfast.server.api.graphql.loaders import Context
+    from holdfast.server.model.app import AppRecord
+    from holdfast.server.store.history import StoredRun
+
+
+@resolver("Mutation.createApp")
+async def _create_app(_source: None, context: Context, input: dict[str, str]) -> AppRecord:
+    url = with_scheme(input["url"])
+    if error := await context.backend.create_app(url):
+        fail(error)
+    found = [app for app in await context.history.apps() if app.url in {url, normalize_url(url)}]
+    return found[0] if found else fail("There was an error creating your app")
+
+
+@resolver("Mutation.updateApp")
+async def _update_app(_source: None, context: Context, input: dict[str, str]) -> AppRecord:
+    app_id = input["id"]
+    if uuid_problem(app_id):
+        fail("internal system error")
+    if not await context.backend.update_app(app_id.lower(), input["url"]):
+        fail(NO_ROWS)
+    return await context.apps.load(app_id.lower()) or fail(NO_ROWS)
+
+
+@resolver("Mutation.deleteApp")
+async def _delete_app(_source: None, context: Context, id: str) -> str:
+    if problem := uuid_problem(id):
+        fail(problem)
+    await context.backend.delete_app(id.lower())
+    return id
+
+
+@resolver("Mutation.deleteAppByName")
+async def _delete_app_by_name(_source: None, context: Context, name: str) -> bool:
+    return await context.backend.delete_app_by_name(name)
+
+
+@resolver("Mutation.invokeFunction")
+async def _invoke(
+    _source: None,
+    context: Context,
+    function_slug: str,
+    data: dict[str, object] | None = None,
+    meta: dict[str, object] | None = None,
+    user: dict[str, object] | None = None,
+    debug_session_id: str | None = None,
+    debug_run_id: str | None = None,
+) -> bool:
+    for key in meta or {}:
+        if key != "sessions":
+            fail(f'event meta "{key}" is not supported')
+    await context.backend.invoke(
+        function_slug,
+        data=_json(data),
+        user=_json(user),
+        sessions=_json((meta or {}).get("sessions")),
+        debug_run_id=debug_run_id or "",
+        debug_session_id=debug_session_id or "",
+    )
+    return True
+
+
+@resolver("Mutation.cancelRun")
+async def _cancel_run(_source: None, context: Context, run_id: str) -> StoredRun:
+    outcome = await context.backend.cancel_run(run_id)
+    if outcome is CancelOutcome.ENDED:
+        fail("cannot cancel an ended run")
+    if outcome is CancelOutcome.MISSING:
+        fail("not found")
+    return await context.runs.load(run_id) or fail("not found")
+
+
+@resolver("Mutation.rerun")
+async def _rerun(
+    _source: None,
+    context: Context,
+    run_id: str,
+    from_step: dict[str, str] | None = None,
+    debug_session_id: str | None = None,
+    debug_run_id: str | None = None,
+) -> str:
+    given = (from_step or {}).get("input")
+    if given is not None and not _is_array(given):
+        fail("input is not a valid JSON array")
+    new_run = await context.backend.rerun(
+        run_id,
+        from_step=from_step["step_id"] if from_step else None,
+        input=given.encode() if given is not None else None,
+        debug_run_id=debug_run_id or "",
+        debug_session_id=debug_session_id or "",
+    )
+    return new_run or fail(NO_ROWS)
+
+
+def _json(value: object) -> bytes | None:
+    return None if value is None else msgspec.json.encode(value)
+
+
+def _is_array(text: str) -> bool:
+    try:
+        msgspec.json.decode(text, type=list[msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeError):
+        return False
+    return True

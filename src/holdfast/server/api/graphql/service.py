@@ -1,0 +1,162 @@
+"""Execution of GraphQL texts: parsing and validation once per text, statuses and error texts of the reference."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import structlog
+from graphql import (
+    DocumentNode,
+    EnumValueNode,
+    ExecutionResult,
+    GraphQLEnumType,
+    GraphQLError,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    OperationType,
+    execute,
+    get_named_type,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.execution.values import get_variable_values
+from graphql.validation import ValuesOfCorrectTypeRule
+
+from holdfast.server.api.graphql import resolvers, schema
+from holdfast.server.api.graphql.loaders import Context
+
+if TYPE_CHECKING:
+    from holdfast.server.api.backend import Backend
+
+Body = dict[str, object]
+
+_DOCUMENTS: Final = 1_000
+_PARSE_FAILED: Final = "GRAPHQL_PARSE_FAILED"
+_INVALID: Final = "GRAPHQL_VALIDATION_FAILED"
+_QUOTED: Final = re.compile(r"'([^']*)'")
+
+_log = structlog.get_logger(__name__)
+
+
+class _EnumRule(ValuesOfCorrectTypeRule):
+    """As the standard rule, with the reference's words for an unknown enum value."""
+
+    def enter_enum_value(self, node: EnumValueNode, *args: Any) -> Any:
+        expected = self.context.get_input_type()
+        named = get_named_type(expected) if expected else None
+        if isinstance(named, GraphQLEnumType) and node.value not in named.values:
+            self.report_error(GraphQLError(f'Value "{node.value}" does not exist in "{expected}" enum.', node))
+            return None
+        return super().enter_enum_value(node, *args)
+
+
+_RULES: Final = tuple(_EnumRule if rule is ValuesOfCorrectTypeRule else rule for rule in specified_rules)
+
+
+class _Document(NamedTuple):
+    node: DocumentNode | None
+    errors: list[Body]
+
+
+class GraphQLService:
+    """The schema, bound to a backend."""
+
+    def __init__(self, backend: Backend) -> None:
+        resolvers.register()
+        self._backend = backend
+        self._schema = schema.build()
+        self._document = lru_cache(_DOCUMENTS)(self._read)
+
+    async def execute(
+        self, text: str, variables: dict[str, object] | None, operation_name: str | None, *, read_only: bool
+    ) -> tuple[int, Body]:
+        """Execute a text; answers the HTTP status and the body."""
+        if not text:
+            return 422, _failed([_error("no operation provided", _INVALID)])
+        document = self._document(text)
+        if document.node is None:
+            return 422, _failed(document.errors)
+        operation = _operation(document.node, operation_name)
+        if operation is None:
+            return 422, _failed([_error(f"operation {operation_name or ''} not found", _INVALID)])
+        if read_only and operation.operation is not OperationType.QUERY:
+            return 406, _failed([{"message": "GET requests only allow query operations"}])
+        if problems := self._variable_problems(operation, variables or {}):
+            return 422, _failed(problems)
+        return 200, await self._run(document.node, variables, operation_name)
+
+    async def _run(self, node: DocumentNode, variables: dict[str, object] | None, name: str | None) -> Body:
+        found = execute(
+            self._schema,
+            node,
+            context_value=Context(self._backend),
+            variable_values=variables,
+            operation_name=name or None,
+        )
+        result = found if isinstance(found, ExecutionResult) else await found
+        body: Body = {"errors": [_resolver_error(error) for error in result.errors]} if result.errors else {}
+        body["data"] = result.data
+        return body
+
+    def _read(self, text: str) -> _Document:
+        try:
+            node = parse(text)
+        except GraphQLSyntaxError as error:
+            return _Document(None, [_located(error, _PARSE_FAILED)])
+        for definition in node.definitions:
+            if isinstance(definition, OperationDefinitionNode) and definition.operation is OperationType.SUBSCRIPTION:
+                message = 'Schema does not support operation type "subscription"'
+                return _Document(None, [_located(GraphQLError(message, definition), _INVALID)])
+        errors = validate(self._schema, node, _RULES)
+        return _Document(None if errors else node, [_located(error, _INVALID) for error in errors])
+
+    def _variable_problems(self, operation: OperationDefinitionNode, given: dict[str, object]) -> list[Body]:
+        definitions = operation.variable_definitions or ()
+        problems: list[Body] = []
+        for definition in definitions:
+            name = definition.variable.name.value
+            coerced = get_variable_values(self._schema, [definition], given)
+            if isinstance(coerced, list):
+                message = "must be defined" if given.get(name) is None else coerced[0].message
+                problems.append({**_error(message, _INVALID), "path": ["variable", name]})
+        return problems
+
+
+def _operation(node: DocumentNode, name: str | None) -> OperationDefinitionNode | None:
+    found = [definition for definition in node.definitions if isinstance(definition, OperationDefinitionNode)]
+    if name:
+        found = [operation for operation in found if operation.name and operation.name.value == name]
+    return found[0] if len(found) == 1 else None
+
+
+def _failed(errors: list[Body]) -> Body:
+    return {"errors": errors, "data": None}
+
+
+def _error(message: str, code: str) -> Body:
+    return {"message": message, "extensions": {"code": code}}
+
+
+def _located(error: GraphQLError, code: str) -> Body:
+    message = error.message
+    if isinstance(error, GraphQLSyntaxError):
+        message = message.removeprefix("Syntax Error: ").removesuffix(".")
+    located: Body = {"message": _QUOTED.sub(r'"\1"', message)}
+    if error.locations:
+        located["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
+    located["extensions"] = {"code": code}
+    return located
+
+
+def _resolver_error(error: GraphQLError) -> Body:
+    message = error.message
+    if error.original_error is not None and not isinstance(error.original_error, GraphQLError):
+        _log.error("graphql resolver failed", path=error.path, exc_info=error.original_error)
+        message = "internal system error"
+    body: Body = {"message": message}
+    if error.path:
+        body["path"] = list(error.path)
+    return body
