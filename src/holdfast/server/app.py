@@ -70,9 +70,7 @@ class Server:
         self.apps.load()
         self.partition.recover()
         dev = self.config.kind == "dev"
-        self.syncer.start(
-            self.config.sdk_urls, poll=dev and self.config.poll, discover=dev and self.config.discovery
-        )
+        self.syncer.start(self.config.sdk_urls, poll=dev and self.config.poll, discover=dev and self.config.discovery)
 
     async def close(self) -> None:
         """Stops: what was accepted is committed, calls in flight are made again after the next start."""
@@ -85,7 +83,12 @@ class Server:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application: events on a bare route, everything else through Starlette."""
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith("/e/") and len(scope["path"]) > 3:
+        if (
+            scope["type"] == "http"
+            and scope["method"] == "POST"
+            and scope["path"].startswith("/e/")
+            and len(scope["path"]) > 3
+        ):
             await self._events(scope, receive, send)
             return
         await self._cold(scope, receive, self._with_kind(send))
@@ -117,10 +120,12 @@ class Server:
 
 def _token_secret(config: Config) -> str:
     """What signs the tokens that this server hands out: stable over restarts where there is a key."""
-    return hashlib.sha256(f"holdfast tokens {config.signing_secret}".encode()).hexdigest() if config.signing_secret else secrets.token_hex()
+    return (
+        hashlib.sha256(f"holdfast tokens {config.signing_secret}".encode()).hexdigest()
+        if config.signing_secret
+        else secrets.token_hex()
+    )
 
 
 async def _health(_: Request) -> Response:
     return Response(b'{"status":200,"message":"OK"}\n', media_type="application/json")
-
-

@@ -202,5 +202,3 @@ def _info(config: Config) -> ServerInfo:
     return ServerInfo(
         kind="cloud" if config.kind == "cloud" else "dev", version=config.version, start_options=options, features={}
     )
-
-

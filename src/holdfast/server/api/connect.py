@@ -28,8 +28,8 @@ def routes(gateway_port: int, secret: str, new_id: Callable[[], str]) -> list[Ro
             return Response("request body is larger than 1 MiB", 413)
         connection_id, now = new_id(), int(time.time())
         claims = {
-            "iss": "connect-session", "aud": "connect-gateway", "sub": connection_id, "iat": now,
-            "exp": now + _SESSION_S, "accountId": ACCOUNT_ID, "envId": ENV_ID,
+            "iss": "connect.inngest.com", "aud": ["gateway.connect.inngest.com"], "sub": ACCOUNT_ID, "env": ENV_ID,
+            "iat": now, "exp": now + _SESSION_S, "jti": new_id(), "entitlements": {"appsPerConnection": 100},
         }  # fmt: skip
         bearer = request.headers.get("authorization", "")[7:]
         endpoint = f"ws://{_host(request.headers.get('host', 'localhost'))}:{gateway_port}/v0/connect"

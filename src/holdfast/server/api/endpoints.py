@@ -149,7 +149,9 @@ class Endpoints:
         function = self._apps.endpoint(data.domain, slug, url, 4 if given.retries < 0 else given.retries)
         now, core = now_ms(), self._partition.engine.core
         id = core.new_id(now)
-        event = Event(id, _REQUEST, id, now, now, render_event(_REQUEST, id, now, msgspec.json.encode(data, order="sorted")))
+        event = Event(
+            id, _REQUEST, id, now, now, render_event(_REQUEST, id, now, msgspec.json.encode(data, order="sorted"))
+        )
         query = f"?{data.query_params.removeprefix('?')}" if data.query_params else ""
         endpoint = schedule.Endpoint(given.run_id, url + query, data.method, given.request_version)
         self._partition.engine.on_event(event, now)

@@ -70,5 +70,3 @@ class EventApi:
 
     async def _refuse(self, send: Send, status: int, text: str) -> None:
         await answer(send, status, _JSON({"ids": [""], "status": status, "error": text}), self._headers)
-
-

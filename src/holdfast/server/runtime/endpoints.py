@@ -34,7 +34,9 @@ async def call(client: HttpClient, run: Run, context: CallContext, key: str) -> 
     assert run.body is not None
     data = msgspec.json.decode(run.body.events[0], type=_Event).data
     body = (data.body or "").encode()
-    headers = _headers(context, data.content_type or "application/json", sign(key, body, int(time.time())) if key else "")
+    headers = _headers(
+        context, data.content_type or "application/json", sign(key, body, int(time.time())) if key else ""
+    )
     try:
         answer = await client.fetch(run.state.sync_method or "POST", run.state.sync_url, headers, body)
     except CallFailure as failure:

@@ -1,0 +1,108 @@
+"""Running a server in this process: the port, the event loop, signals, an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+import sys
+from collections.abc import Coroutine, Generator
+
+import click
+import uvicorn
+
+from holdfast.server.app import Server
+from holdfast.server.banner import show
+from holdfast.server.config import Config
+
+#: Seconds that a stopping server gives its clients.
+GRACE_S = 3
+#: How many ports `dev` tries.
+PORTS_TRIED = 100
+_BACKLOG = 2_048
+
+
+class PortError(Exception):
+    """The server can't have its port; the text says why and what to do."""
+
+
+class _Http(uvicorn.Server):
+    """Uvicorn without signal handlers of its own: the server stops in its own order."""
+
+    def stop(self) -> None:
+        """Stops gracefully; asked a second time, at once."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leaves signals to the loop's handlers."""
+        yield
+
+
+def run(config: Config) -> None:
+    """Serves until a signal ends it. Raises PortError or SchemaError."""
+    listener = listen(config)
+    with listener:
+        _run_loop(_serve(config, listener))
+
+
+def listen(config: Config) -> socket.socket:
+    """Takes the port; in `dev`, the next free one. Raises PortError."""
+    tries = PORTS_TRIED if config.kind == "dev" and config.port else 1
+    for port in range(config.port, config.port + tries):
+        listener = _socket(config.host)
+        try:
+            listener.bind((config.host, port))
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            listener.close()
+            if error.errno == errno.EADDRINUSE and tries > 1:
+                click.echo(f"Port {port} is in use, trying {port + 1}", err=True)
+                continue
+            raise PortError(_why(config.host, port, error)) from error
+        listener.setblocking(False)
+        return listener
+    raise PortError(f"no free port in {config.port} to {config.port + tries - 1}; choose another with --port")
+
+
+def _socket(host: str) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return listener
+
+
+def _why(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is in use: another server runs there; stop it, or choose another port with --port"
+    return f"can't listen on {host}:{port}: {error.strerror or error}; choose another with --host and --port"
+
+
+def _run_loop(main: Coroutine[None, None, None]) -> None:
+    try:
+        import uvloop  # noqa: PLC0415 - optional
+    except ImportError:
+        asyncio.run(main)
+    else:
+        uvloop.run(main)
+
+
+async def _serve(config: Config, listener: socket.socket) -> None:
+    # Threads (history readers, checkpoints) hand the interpreter back quickly: step hops are a matter of milliseconds.
+    sys.setswitchinterval(0.0005)
+    server = Server(config)
+    http = _Http(
+        uvicorn.Config(
+            server, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None,
+            server_header=False, timeout_graceful_shutdown=GRACE_S, timeout_keep_alive=75,
+        )
+    )  # fmt: skip
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
+        loop.add_signal_handler(number, http.stop)
+    server.start()
+    show(config, listener.getsockname()[1], server)
+    await http.serve(sockets=[listener])
+    await server.close()
