@@ -1,4 +1,7 @@
-"""The call: the request that a server makes to user code (`protocol/execution.md` §2). Bodies are spliced, never re-encoded."""
+"""The call: the request that a server makes to user code (`protocol/execution.md` §2).
+
+Bodies are spliced from bytes, never re-encoded.
+"""
 
 from __future__ import annotations
 

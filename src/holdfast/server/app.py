@@ -16,11 +16,12 @@ from starlette.routing import BaseRoute, Route
 
 from holdfast.protocol.ids import UlidSource
 from holdfast.protocol.limits import CALL_TIMEOUT_S
-from holdfast.server.api import checkpoints, connect, invoke, register
+from holdfast.server.api import checkpoints, connect, devtools, invoke, register, rest_v0, rest_v1
 from holdfast.server.api.asgi import Message, Receive, Scope, Send
 from holdfast.server.api.auth import SigningKeyAuth
 from holdfast.server.api.endpoints import Endpoints
 from holdfast.server.api.events import EventApi
+from holdfast.server.api.graphql import http as graphql
 from holdfast.server.config import Config
 from holdfast.server.drivers.http import HttpClient
 from holdfast.server.engine.core import Settings
@@ -115,6 +116,11 @@ class Server:
         yield from checkpoints.routes(self.partition)
         yield from self._endpoints.routes()
         yield from invoke.routes(self.partition)
+        yield from rest_v0.routes(self.service)
+        yield from rest_v1.routes(self.service)
+        yield from devtools.routes(self.service, test_mode=self.config.test_mode)
+        if self.config.ui:
+            yield from graphql.routes(self.service)
         yield from connect.routes(self.config.gateway_port, _token_secret(self.config), self.service.new_id)
 
 

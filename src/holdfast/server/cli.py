@@ -16,8 +16,9 @@ import click
 from holdfast import __version__
 from holdfast.server.config import DEFAULT_DIR, DEFAULT_GATEWAY_PORT, DEFAULT_PORT, Config
 
-Command = Callable[..., None]
+Command = Callable[..., Any]
 _PORT = click.IntRange(0, 65_535)
+_FOLDER = click.Path(path_type=Path)
 _LEVELS = click.Choice(["trace", "debug", "info", "warn", "error"])
 
 
@@ -31,13 +32,13 @@ _COMMON = [
     _option("--host", default="0.0.0.0", show_default=True, help="Address to listen on."),  # noqa: S104 - containers
     _option("--port", "-p", type=_PORT, default=DEFAULT_PORT, show_default=True, help="Port of the API."),
     _option("--sdk-url", "-u", multiple=True, help="URL of an app to sync (repeatable)."),
-    _option("--poll-interval", type=click.IntRange(0), default=5, show_default=True, help="Seconds between pings of apps."),
-    _option("--retry-interval", type=click.IntRange(0), default=0, help="Seconds between retries, instead of the back-off table."),
-    _option("--queue-workers", type=click.IntRange(1), default=100, show_default=True, help="Calls to apps in flight at once."),
+    _option("--poll-interval", type=click.IntRange(0), default=5, show_default=True, help="Seconds between pings."),
+    _option("--retry-interval", type=click.IntRange(0), default=0, help="Seconds between retries; 0: back-off."),
+    _option("--queue-workers", type=click.IntRange(1), default=100, show_default=True, help="Calls in flight at once."),
     _option("--tick", type=click.IntRange(1), default=150, help="Accepted for compatibility: nothing is polled here."),
     _option("--connect-gateway-port", type=_PORT, default=DEFAULT_GATEWAY_PORT, help="Port of the Connect gateway."),
-    _option("--sqlite-dir", type=click.Path(path_type=Path), default=Path(DEFAULT_DIR), show_default=True, help="Folder of the database file."),
-    _option("--log-level", "-l", envvar=["LOG_LEVEL", "HOLDFAST_LOG_LEVEL"], type=_LEVELS, default="info", show_default=True),
+    _option("--sqlite-dir", type=_FOLDER, default=Path(DEFAULT_DIR), show_default=True, help="Folder of the database."),
+    _option("--log-level", "-l", envvar=["LOG_LEVEL", "HOLDFAST_LOG_LEVEL"], type=_LEVELS, default="info"),
     click.option("--verbose", "-v", is_flag=True, help="Log everything."),
     click.option("--json", "json_logs", is_flag=True, help="Log JSON lines (as is done when stderr is no terminal)."),
 ]  # fmt: skip

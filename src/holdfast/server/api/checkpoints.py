@@ -1,4 +1,4 @@
-"""`/v1/checkpoint` and its older alias `/v1/http/runs` (`protocol/execution.md` §5): steps reported outside of an answer."""
+"""`/v1/checkpoint/{run}/async` (`protocol/execution.md` §5.2): steps that a call reports while it is still open."""
 
 from __future__ import annotations
 

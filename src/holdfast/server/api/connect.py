@@ -1,6 +1,7 @@
 """`POST /v0/connect/start` (`protocol/connect.md` §3): where a worker is told which gateway to dial.
 
-SDK helpers take its 200 for "the server is up". Five string fields don't earn a protobuf runtime: the gateway will bring one.
+SDK helpers take its 200 for "the server is up". Five string fields don't earn a protobuf runtime: the gateway will
+bring one.
 """
 
 from __future__ import annotations

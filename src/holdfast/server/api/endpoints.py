@@ -1,8 +1,9 @@
-"""The server's side of durable endpoints (`protocol/execution.md` §5.3-5.5): begin a run, report its steps, wait for its output."""
+"""Durable endpoints (`protocol/execution.md` §5.3-5.5): begin a run, report its steps, wait for its output."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 import jwt
@@ -165,10 +166,8 @@ class Endpoints:
         if run is None or not ops:
             return
         self._partition.load(run)
-        try:
+        with contextlib.suppress(CheckpointError):  # the process goes on, and its end is what counts
             self._partition.engine.on_report(run, ops, now_ms())
-        except CheckpointError:
-            pass  # the reference only logs this: the process goes on, and its end is what counts
         self._partition.changed()
 
     def _begun(self, run_id: str, function_id: str, app_id: str, *, with_token: bool) -> Response:

@@ -66,7 +66,7 @@ class EventApi:
             await answer(send, 200, f'{{"ids":["{ids}"],"status":200}}'.encode(), self._headers)
 
     def _known(self, key: bytes) -> bool:
-        return any([hmac.compare_digest(key, known) for known in self._keys])
+        return sum(hmac.compare_digest(key, known) for known in self._keys) > 0  # all are compared: no timing to read
 
     async def _refuse(self, send: Send, status: int, text: str) -> None:
         await answer(send, status, _JSON({"ids": [""], "status": status, "error": text}), self._headers)

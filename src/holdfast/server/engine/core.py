@@ -1,4 +1,4 @@
-"""The engine's state, and the few moves that every decision is made of: open and close an item, record what happened."""
+"""The engine's state, and the few moves that every decision is made of: open, close, push, record."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class IdSource(Protocol):
 
     def next(self, ms: int) -> str:
         """A new id of that moment, greater than all before it."""
+        ...
 
 
 class Settings(msgspec.Struct):
@@ -102,7 +103,7 @@ class Core:
         self, run: Run, kind: JobKind, suffix: str, *, no: int = 0, due: int = 0, attempts: int = 0, attempt: int = 0,
         step: str = "", outgoing: str = "", race: bool = False, name: str = "", step_queued_at: int = 0, op: str = "",
     ) -> Job:  # fmt: skip
-        """A job of a run, opened. `suffix` makes its stable id within the run; `no` reuses the number of the job it follows."""
+        """Opens a job. `suffix` makes its stable id within the run; `no` is the number of the job that it follows."""
         job = Job(
             run.id, no or run.number(), kind, xxh36(f"{run.function_id}:{run.detail.key or run.id}{suffix}"),
             due or self.now, self.now, attempts or self.max_attempts(run), attempt, step, outgoing, race, 1, self.epoch,

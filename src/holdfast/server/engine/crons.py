@@ -1,7 +1,7 @@
 """Cron schedules (`protocol/flow-control.md` §1.5).
 
-Ticks survive restarts: the last one of each schedule is stored. Of the ticks that were missed while no server ran, the latest
-is made up for at the start, once; older ones are skipped.
+Ticks survive restarts: the last one of each schedule is stored. Of the ticks that were missed while no server ran,
+the latest is made up for at the start, once; older ones are skipped.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""The engine of one partition: a deterministic state machine. Each input is one synchronous call that changes memory and adds
-rows and effects to the turn's `Changes`; nothing outside happens before those are durable (DESIGN.md §3).
+"""The engine of one partition: a deterministic state machine (DESIGN.md §3).
+
+Each input is one synchronous call that changes memory and adds rows and effects to the turn's `Changes`; nothing
+outside happens before those are durable.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ class Engine:
         return changes
 
     def take_cancellations(self) -> list[Cancellation]:
-        """Runs that events of this turn cancel. The caller loads their bodies and calls `cancel`, within the same turn."""
+        """Runs that events of this turn cancel. The caller loads their bodies and calls `cancel`, in the same turn."""
         taken, self.core.cancellations = self.core.cancellations, []
         return taken
 
@@ -121,7 +123,7 @@ class Engine:
         self._drain()
 
     def on_report(self, run: Run, ops: list[Op], now: int) -> None:
-        """A process that drives its run itself reports. Raises CheckpointError; anything after the run was let go is ignored."""
+        """A process that drives its run itself reports; ignored once it let go. Raises CheckpointError."""
         self.core.now = now
         job = next((i for i in run.open.values() if isinstance(i, Job) and i.kind is JobKind.SYNC), None)
         if job is None:

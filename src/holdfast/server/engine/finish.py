@@ -38,7 +38,7 @@ def finish(core: Core, run: Run, status: RunStatus, output: bytes | None, error:
 
 
 def cancel(core: Core, run: Run, cause: str) -> None:
-    """Ends a run as cancelled; steps that were open are recorded so. A call in flight is not interrupted, its answer is dropped."""
+    """Ends a run as cancelled, and the steps that were open. The answer of a call in flight will be dropped."""
     run.detail.cancelled_by = cause
     for item in run.open.values():
         if item.step:

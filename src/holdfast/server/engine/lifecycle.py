@@ -1,4 +1,4 @@
-"""Lifecycle events (`inngest/function.finished` and its kin): making them, and reading back what the engine needs of them."""
+"""Lifecycle events (`inngest/function.finished` and its kin): making them, and reading them back."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def finished_data(
 
 
 def unknown_function_data(correlation_id: str, message: str) -> bytes:
-    """The `data` of the function.finished that answers an invocation nobody can serve (`protocol/execution.md` §4.8)."""
+    """The `data` of the function.finished for an invocation that nobody can serve (`protocol/execution.md` §4.8)."""
     return _json({
         "_inngest": {"status": "Failed"},
         "correlation_id": correlation_id,

@@ -204,7 +204,7 @@ def _completion(answer: Answer, op: Op, status: SpanStatus) -> Span:
     return msgspec.structs.replace(span, kind="function", call=answer.call)
 
 
-# --- helpers ------------------------------------------------------------------------------------------------------------
+# --- helpers ----------------------------------------------------------------------------------------------------------
 
 
 _NONE = Raw(b"null")

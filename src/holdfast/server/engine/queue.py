@@ -1,9 +1,9 @@
 """The queue: timers, concurrency keys with their FIFOs of blocked jobs, and the worker slots.
 
-A job that is due first needs a place under each of its concurrency keys, then a worker slot. What it can't get it waits
-for in exactly one place, ordered by score (older runs first, priority moves a run ahead): releasing a key or a slot wakes
-exactly one waiter, in O(log n), and nothing is ever scanned. Entries of jobs that were cancelled meanwhile are skipped when
-they come up.
+A job that is due first needs a place under each of its concurrency keys, then a worker slot. What it can't get it
+waits for in exactly one place, ordered by score (older runs first, priority moves a run ahead): releasing a key or a
+slot wakes exactly one waiter, in O(log n), and nothing is ever scanned. Entries of jobs that were cancelled meanwhile
+are skipped when they come up.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ class Queue:
         self._fill()
 
     def chain(self, job: Job, successor: Job) -> bool:
-        """Hands a lease without keys over to the next job of the same run: no trip through the queue between two steps."""
+        """Hands a lease without keys over to the run's next job: no trip through the queue between two steps."""
         entry = self.leases.get((job.run_id, job.no))
         if entry is None or entry.limits or self.slots.contended:  # others wait: take turns
             return False

@@ -1,4 +1,4 @@
-"""What the handlers of an answer share: the answer's state, the ways in which it fails, and the discovery that follows a step."""
+"""What the handlers of an answer share: its state, how it fails, and the discovery that follows a step."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """What the engine records of finished work. Trace trees and histories are built from these when they are read.
 
-A run's record is the sequence of its rows in `steps` and `spans`, ordered by `seq`. A row in `steps` is a memoised step:
-its output is what the SDK gets, its span tells how it came about. A row in `spans` is anything else that happened: a
-failed attempt, a call that only planned, the function's own answer. What is still open (a sleeping step, a wait, a retry
-that is due) has no row yet: it is in `jobs` and `pauses`.
+A run's record is the sequence of its rows in `steps` and `spans`, ordered by `seq`. A row in `steps` is a memoised
+step: its output is what the SDK gets, its span tells how it came about. A row in `spans` is anything else that
+happened: a failed attempt, a call that only planned, the function's own answer. What is still open (a sleeping step, a
+wait, a retry that is due) has no row yet: it is in `jobs` and `pauses`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class Span(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
     max_attempts: int = msgspec.field(name="m", default=0)
     job: str = msgspec.field(name="g", default="")  # groups what one queue item did
     call: Call | None = msgspec.field(name="c", default=None)  # the request whose answer carried this, if it is shown
-    #: Sleep: `until`. Wait: `event`, `expression`, `timeout`, `found`, `timed_out`. Signal: `signal`, `timeout`, `timed_out`.
+    #: Sleep: `until`. Wait: `event`, `expression`, `timeout`, `found`, `timed_out`.
+    #: Signal: `signal`, `timeout`, `timed_out`.
     #: Invoke: `function`, `event_id`, `timeout`, `return_event`, `run_id`, `timed_out`.
     info: dict[str, str | int | bool] | None = msgspec.field(name="f", default=None)
     #: Userland id and index, metadata updates of the SDK.

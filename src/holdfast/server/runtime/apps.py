@@ -83,9 +83,8 @@ class Apps:
         known = self._by_name(registration.app_name)
         app = _updated(known, registration, digest, method)
         self._refuse_denied_sdk(registration, app)
-        if known and known.checksum == digest and known.archived_at is None and known.method == method:
-            if not known.error:
-                return _answer(app, modified=False)
+        if known and known.checksum == digest and known.archived_at is None and not known.error:
+            return _answer(app, modified=False)
         self._refuse_invalid(registration.functions, app)
         placeholders = [a for a in self.apps.values() if not a.name and a.url == app.url]
         functions = self._reconcile(app, registration.functions)

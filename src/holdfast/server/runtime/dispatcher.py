@@ -146,7 +146,8 @@ class Dispatcher:
 
     def _hand_in(self, run: Run, job: Job, outcome: Outcome, started: int, now: int) -> None:
         call = Call(
-            job.id, "" if job.op else job.step, job.queued_at, job.due, started or now, now, job.attempt, outcome.status,
+            job.id, "" if job.op else job.step, job.queued_at, job.due, started or now, now, job.attempt,
+            outcome.status,
             outcome.headers, outcome.size,
         )  # fmt: skip
         partition = self._partition

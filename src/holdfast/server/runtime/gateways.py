@@ -1,4 +1,4 @@
-"""The HTTP exchanges that the server makes for a run: `step.ai.infer` and `step.fetch` (`protocol/execution.md` §4.10)."""
+"""HTTP exchanges that the server makes for a run: `step.ai.infer`, `step.fetch` (`protocol/execution.md` §4.10)."""
 
 from __future__ import annotations
 

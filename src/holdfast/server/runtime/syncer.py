@@ -17,6 +17,7 @@ from holdfast.protocol.urls import with_scheme
 from holdfast.server.drivers.http import Answer, CallFailure, HttpClient
 from holdfast.server.model.app import AppRecord
 from holdfast.server.runtime.apps import UNREACHABLE, Apps
+from holdfast.server.runtime.inband import registration_of
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +53,7 @@ class Syncer:
         self.found: set[str] = set()
 
     def start(self, urls: Sequence[str], *, poll: bool, discover: bool) -> None:
-        """Expects apps at `urls`, then keeps pinging: all apps, or without `poll` those in error. `discover` scans ports."""
+        """Expects apps at `urls`, and keeps pinging: all, or without `poll` those in error. `discover` scans ports."""
         for url in urls:
             self._apps.expect(with_scheme(url))
         self._tasks.append(asyncio.create_task(self._poll(healthy=poll)))
@@ -90,8 +91,6 @@ class Syncer:
 
     def _accept_in_band(self, answer: Answer) -> str:
         """The app sent its functions with its answer (§1.7)."""
-        from holdfast.server.runtime.inband import registration_of
-
         try:
             self._apps.register(registration_of(answer.body))
         except (ValueError, msgspec.MsgspecError) as error:

@@ -1,4 +1,4 @@
-"""How commits become durable without making the loop wait: slow syncs leave the thread, checkpoints leave the commit."""
+"""Durable commits that don't hold up the loop: slow syncs leave the thread, checkpoints leave the commit."""
 
 from __future__ import annotations
 

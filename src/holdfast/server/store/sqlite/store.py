@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +23,7 @@ from holdfast.server.store.sqlite.migrate import migrate
 from holdfast.server.store.store import EndedRun, Recovered, StoreError
 
 Durability = Literal["full", "deferred", "none"]
-"""`full`: a commit is durable when it returns. `deferred`: after the next `sync`. `none`: never (ephemeral)."""
+"""When a commit is durable. `full`: when it returns; `deferred`: after the next `sync`; `none`: never (ephemeral)."""
 
 _SYNCHRONOUS = {"full": "FULL", "deferred": "NORMAL", "none": "OFF"}
 
@@ -43,6 +43,8 @@ _DROP_PAUSE = "DELETE FROM pauses WHERE run_id=? AND no=?"
 _PUT_KEY = "INSERT OR REPLACE INTO idempotency (key, run_id, expires) VALUES (?,?,?)"
 _DROP_KEY = "DELETE FROM idempotency WHERE key=?"
 _PUT_CRON = "INSERT OR REPLACE INTO crons (function_id, cron, tick) VALUES (?,?,?)"
+_ALL_APPS = f"SELECT {', '.join(AppRecord.__struct_fields__)} FROM apps ORDER BY id"  # noqa: S608 - field names
+_ALL_FUNCTIONS = f"SELECT {', '.join(FunctionRecord.__struct_fields__)} FROM functions ORDER BY slug, id"  # noqa: S608
 _LIVE_RUNS = """
     SELECT id, function_id, app_id, status, scheduled_at, started_at, event_ids, event_name, cron, batch_id,
            original_run_id, detail, state
@@ -116,14 +118,9 @@ class SqliteStore:
         if changes.spans:
             many(_INSERT_SPAN, writes.span_rows(changes))
         if changes.jobs:
-            put = [(run, no, encode_row(job).decode()) for (run, no), job in changes.jobs.items() if job is not None]
-            if put:
-                many(_PUT_JOB, put)
-            if len(put) < len(changes.jobs):
-                many(_DROP_JOB, [key for key, job in changes.jobs.items() if job is None])
+            _write_items(db, changes.jobs, _PUT_JOB, _DROP_JOB)
         if changes.pauses:
-            many(_PUT_PAUSE, [(*k, encode_row(p).decode()) for k, p in changes.pauses.items() if p is not None])
-            many(_DROP_PAUSE, [key for key, pause in changes.pauses.items() if pause is None])
+            _write_items(db, changes.pauses, _PUT_PAUSE, _DROP_PAUSE)
         if changes.idempotency or changes.forgotten or changes.crons:
             many(_PUT_KEY, changes.idempotency)
             many(_DROP_KEY, changes.forgotten)
@@ -200,13 +197,11 @@ class SqliteStore:
 
     def apps(self) -> list[AppRecord]:
         """All apps, archived ones included."""
-        columns = ", ".join(AppRecord.__struct_fields__)
-        return [_app(row) for row in self._db.execute(f"SELECT {columns} FROM apps ORDER BY id")]
+        return [_app(row) for row in self._db.execute(_ALL_APPS)]
 
     def functions(self) -> list[FunctionRecord]:
         """All functions, archived ones included."""
-        columns = ", ".join(FunctionRecord.__struct_fields__)
-        return [_function(row) for row in self._db.execute(f"SELECT {columns} FROM functions ORDER BY slug, id")]
+        return [_function(row) for row in self._db.execute(_ALL_FUNCTIONS)]
 
     def save_apps(
         self, apps: Iterable[AppRecord], functions: Iterable[FunctionRecord], removed: Iterable[str] = ()
@@ -239,6 +234,17 @@ class SqliteStore:
         epoch = int(row[0]) + 1 if row else 1
         self._db.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (str(epoch),))
         return epoch
+
+
+def _write_items(
+    db: sqlite3.Connection, items: Mapping[tuple[str, int], Job | Pause | None], put: str, drop: str
+) -> None:
+    """Writes open items and deletes those that are done (None)."""
+    kept = [(run_id, no, encode_row(item).decode()) for (run_id, no), item in items.items() if item is not None]
+    if kept:
+        db.executemany(put, kept)
+    if len(kept) < len(items):
+        db.executemany(drop, [key for key, item in items.items() if item is None])
 
 
 def _live_run(row: tuple[str, str, str, int, int, int | None, str, str, str, str, str, str, str]) -> Run:
