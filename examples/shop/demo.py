@@ -66,7 +66,8 @@ class Demo:
         self.start()
         self.send_orders()
         if self.options.kill:
-            self.watch_until(self.all_asleep, 12)
+            if not self.watch_until(self.all_asleep, 12):
+                raise DemoError(f"The orders do not get on; see {self.server.log} and {self.shop.log}")
             self.pull_the_plug()
         self.watch_until(self.all_ended, 20)
         good = self.summary()
@@ -107,16 +108,17 @@ class Demo:
 
     # Watching
 
-    def watch_until(self, done: Callable[[], bool], seconds: float) -> None:
+    def watch_until(self, done: Callable[[], bool], seconds: float) -> bool:
+        """Tell what happens until `done()`; False when that takes too long."""
         deadline = time.monotonic() + seconds
         while not done():
             if time.monotonic() > deadline:
-                self.console.error(f"The runs do not get on; see {self.server.log} and {self.shop.log}")
-                return
+                return False
             for change in self.watcher.look():
                 self.tell(change)
                 self.ship(change)
             time.sleep(0.1)
+        return True
 
     def tell(self, change: Change) -> None:
         told = ENDS.get(change.state) if not change.what else STORIES.get(change.state)
@@ -232,7 +234,7 @@ def main() -> int:
         require_free(options.port, "--port")
         require_free(options.app_port, "--app-port")
         return 0 if demo.play() else 1
-    except DemoError as error:
+    except (DemoError, httpx.HTTPError) as error:
         demo.console.error(str(error))
         return 2
     except KeyboardInterrupt:

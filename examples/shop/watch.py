@@ -68,6 +68,7 @@ class Watcher:
 
     def query(self, text: str, **variables: object) -> Json:
         response = self.http.post("/v0/gql", json={"query": text, "variables": variables})
+        response.raise_for_status()
         data: Json = response.json().get("data") or {}
         return data
 
@@ -80,7 +81,7 @@ class Watcher:
                 self.runs.setdefault(node["id"], Run(node["id"], node["function"]["slug"]))
             open_runs = [run for run in self.runs.values() if run.status not in ENDED]
             return [change for run in open_runs for change in self.update(run)]
-        except (httpx.TransportError, ValueError):
+        except httpx.TransportError:
             return []
 
     def update(self, run: Run) -> Iterator[Change]:
