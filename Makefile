@@ -1,0 +1,32 @@
+# `make` prints what can be made.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench lock format clean
+
+help: ## Print this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make .venv from the lock file (every other target does it when needed)
+	@scripts/setup
+
+demo: setup ## See it run: a server, a shop, kill -9 in the middle, every order arrives
+	@.venv/bin/python examples/shop/demo.py $(ARGS)
+
+test: check ## Everything that CI runs: the checks, all tests, coverage, work per step
+	@scripts/test
+
+check: setup ## Lint, format, layering and types only
+	@scripts/check
+
+bench: setup ## Measure this machine; `make bench ARGS=--readme` writes the table into README.md
+	@.venv/bin/python -m benchmarks $(ARGS)
+
+format: setup ## Put the code into shape
+	@.venv/bin/ruff check --fix-only --quiet . && .venv/bin/ruff format --quiet .
+
+lock: ## Renew requirements.lock (needs uv)
+	@scripts/lock
+
+clean: ## Remove everything that can be made again
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .holdfast dist \
+	    tests/conformance/js_app/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
