@@ -12,7 +12,7 @@ from holdfast.server.engine import finish, ops
 from holdfast.server.engine.core import Core
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.steps import Answer, FailEarly, OpError, discover, fail, overflow, retry_due
-from holdfast.server.model.job import Job, JobKind
+from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.span import Call, Span
 from holdfast.server.model.status import RunStatus, SpanStatus
 
@@ -98,10 +98,18 @@ def _next(answer: Answer) -> None:
         core, run, answer.completed, race=answer.race, kind=answer.kind, after=job
     ):
         return
-    elif answer.idle:
+    elif answer.idle or _alone(answer):
         _redrive(core, run, job)
     else:
         core.close(run, job)
+
+
+def _alone(answer: Answer) -> bool:
+    """Whether nobody else would ask the app again: an answer without news must not leave its run to lie there for ever."""
+    others = [item for item in answer.run.open.values() if item is not answer.job]
+    if answer.repeated:
+        return all(isinstance(item, Pause) or item.kind is JobKind.SLEEP for item in others)
+    return all(item.kind is PauseKind.CANCEL for item in others)
 
 
 def _redrive(core: Core, run: Run, job: Job) -> None:

@@ -44,7 +44,7 @@ class Settings(msgspec.Struct):
 
 
 class Cancellation(msgspec.Struct, frozen=True, gc=False):
-    """A run that an event cancels; the shell loads its body first."""
+    """A run that an event cancels, or that failed while it was parked; the shell loads its body first."""
 
     run_id: str
     cause: str

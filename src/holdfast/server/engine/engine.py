@@ -142,9 +142,12 @@ class Engine:
         return run
 
     def cancel(self, run: Run, cause: str, now: int) -> None:
-        """Cancels a live run, whose body is loaded."""
+        """Cancels a live run, whose body is loaded; one that was found to fail without it fails now."""
         self.core.now = now
-        finish.cancel(self.core, run, cause)
+        if run.output is not None:
+            fail(self.core, run, run.output)
+        else:
+            finish.cancel(self.core, run, cause)
         self._drain()
 
     def rerun(self, request: schedule.Request, steps: dict[str, bytes], inputs: dict[str, bytes], now: int) -> Run:

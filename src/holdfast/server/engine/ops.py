@@ -34,8 +34,12 @@ def apply(answer: Answer, op: Op) -> None:
 
 
 def save(answer: Answer, op: Op, output: bytes, status: SpanStatus) -> bool:
-    """Memoises what an op completed, after the size check. False: it was there already."""
+    """Memoises what an op completed, after the size check. False: it was there already, and stays as it was."""
     run, limit = answer.run, answer.core.state_limit(answer.run)
+    assert run.body is not None
+    if op.id in run.body.steps:
+        answer.repeated = True
+        return False
     if run.state_size + len(output) > limit:
         raise FailEarly(state_overflow(limit))
     return answer.core.memoise(run, op.id, output, answer.span(op, status))
@@ -185,7 +189,8 @@ def _sync_run_complete(answer: Answer, op: Op) -> None:
         result = msgspec.json.decode(output, type=_SyncResult)
     except msgspec.ValidationError as error:
         raise OpError(f"error handling generator response: {error}") from error
-    failed = (result.data or result).status >= 500
+    result = result.data or result
+    failed = result.status >= 500
     status = RunStatus.FAILED if failed else RunStatus.COMPLETED
     answer.core.record(run, _completion(answer, op, SpanStatus.FAILED if failed else SpanStatus.COMPLETED), output)
     finish.finish(answer.core, run, status, output, "" if not failed else f"invalid status code: {result.status}")

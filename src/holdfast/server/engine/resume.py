@@ -8,7 +8,7 @@ from holdfast.protocol.events import Event
 from holdfast.server.engine import lifecycle
 from holdfast.server.engine.core import Cancellation, Core
 from holdfast.server.engine.run import Run
-from holdfast.server.engine.steps import discover
+from holdfast.server.engine.steps import discover, fail, state_overflow
 from holdfast.server.expressions import Activation
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.span import Span
@@ -25,8 +25,8 @@ Info = dict[str, str | int | bool]
 def by_event(core: Core, event: Event, activation: Activation) -> None:
     """Ends the waits that the event matches, and cancels the runs that it cancels."""
     for pause in core.waits.matching(event.name, activation):
-        run = core.runs[pause.run_id]
-        if pause.expires < core.now or not run.holds(pause):
+        run = core.runs.get(pause.run_id)
+        if run is None or pause.expires < core.now or not run.holds(pause):
             continue
         if pause.kind is PauseKind.CANCEL:
             if event.id > run.id and event.id != pause.trigger:
@@ -88,6 +88,10 @@ def wake(core: Core, job: Job) -> None:
 
 def _end(core: Core, run: Run, pause: Pause, output: bytes, status: SpanStatus, info: Info) -> None:
     core.close(run, pause)
+    limit = core.state_limit(run)
+    if run.state_size + len(output) > limit:
+        fail(core, run, state_overflow(limit))
+        return
     op = {PauseKind.EVENT: "WaitForEvent", PauseKind.INVOKE: "InvokeFunction"}.get(pause.kind, "WaitForSignal")
     span = Span(
         "step", status, pause.created_at, pause.created_at, core.now, pause.name, pause.step, op, info=info,

@@ -9,7 +9,7 @@ from holdfast.protocol.errors import server_error
 from holdfast.protocol.opcodes import Op
 from holdfast.protocol.responses import Outcome
 from holdfast.server.engine import finish
-from holdfast.server.engine.core import Core
+from holdfast.server.engine.core import Cancellation, Core
 from holdfast.server.engine.run import Run
 from holdfast.server.model.job import Job, JobKind
 from holdfast.server.model.span import NULL, Call, Span
@@ -31,7 +31,10 @@ class OpError(Exception):
 class Answer:
     """An answer while its ops are applied, and what they ask for next."""
 
-    __slots__ = ("alone", "call", "completed", "core", "idle", "job", "kept", "kind", "outcome", "race", "retry", "run")
+    __slots__ = (
+        "alone", "call", "completed", "core", "idle", "job", "kept", "kind", "outcome", "race", "repeated", "retry",
+        "run",
+    )  # fmt: skip
 
     def __init__(self, core: Core, run: Run, job: Job, outcome: Outcome, call: Call) -> None:
         self.core = core
@@ -46,6 +49,7 @@ class Answer:
         self.retry: int | None = None  # when the job is to be tried again
         self.kept = False  # the job lives on
         self.idle = False  # nothing was reported that leads on
+        self.repeated = False  # a step was reported that had a result already
 
     def complete(self, op: Op, *, failed: bool = False) -> None:
         """A step ended in this answer: one discovery follows all that did."""
@@ -97,7 +101,11 @@ def discover(
 
 
 def fail(core: Core, run: Run, output: bytes) -> None:
-    """Fails a run for a reason that the server found."""
+    """Fails a run for a reason that the server found: now, or once the shell has loaded its body."""
+    if run.body is None:
+        run.output = output
+        core.cancellations.append(Cancellation(run.id, ""))
+        return
     core.record(run, Span("function", SpanStatus.FAILED, core.now, core.now, core.now), output)
     finish.finish(core, run, RunStatus.FAILED, output)
 

@@ -1,0 +1,1 @@
+"""The engine under virtual time: no server, no store, no waiting."""
