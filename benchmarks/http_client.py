@@ -25,8 +25,9 @@ import uvloop
 
 from holdfast.server.drivers.http import Answer, CallFailure, HttpClient, Target
 
-BODY = b'{"ctx":{"attempt":0,"run_id":"01M7Y8ZZX99M8SG83S1EBFFK5E"},"event":{"name":"bench/event","data":{"p":"%b"}}}' % (
-    b"x" * 490
+BODY = (
+    b'{"ctx":{"attempt":0,"run_id":"01M7Y8ZZX99M8SG83S1EBFFK5E"},"event":{"name":"bench/event","data":{"p":"%b"}}}'
+    % (b"x" * 490)
 )
 OPCODES = b'[{"id":"6b9a0f1c1d5d1c8a1f4c1b0a9e8d7c6b5a493827","op":"StepRun","displayName":"step","data":{"ok":true}}]'
 ANSWER = (

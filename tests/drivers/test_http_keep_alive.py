@@ -198,7 +198,7 @@ def test_a_request_that_never_arrived_is_sent_again(run, client, monkeypatch):
     async def main():
         peer = BlockingPeer()
         with closing(peer.listener):
-            async with client() as http:
+            async with asyncio.timeout(10), client() as http:
                 first = asyncio.ensure_future(answer(http, peer.url))
                 stale = await peer.accept()
                 await peer.serve(stale)
@@ -222,6 +222,33 @@ def test_a_request_that_never_arrived_is_sent_again(run, client, monkeypatch):
                 assert looks[0][0], "the connection looked alive"
                 assert peer.received == 2
                 fresh.close()
+
+    run(main)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs TCP_INFO")
+def test_servers_that_close_without_a_word_are_no_problem(run, client):
+    """The next call goes out before the event loop has seen the FIN."""
+
+    async def main():
+        peer = BlockingPeer()
+        with closing(peer.listener):
+            async with asyncio.timeout(10), client() as http:
+                task = asyncio.ensure_future(answer(http, peer.url))
+                for _ in range(10):
+                    sock = await peer.accept()
+                    while True:
+                        try:
+                            assert sock.recv(65536).endswith(REQUEST_END)
+                            break
+                        except BlockingIOError:
+                            await asyncio.sleep(0)
+                    sock.sendall(ok())
+                    sock.close()
+                    await task
+                    task = asyncio.ensure_future(answer(http, peer.url))
+                task.cancel()
+                await asyncio.sleep(0)
 
     run(main)
 

@@ -8,16 +8,16 @@ from holdfast.server.drivers.http import CallFailure, Target
 @pytest.mark.parametrize(
     ("url", "origin", "path", "host"),
     [
-        ("http://localhost:3000/x?fnId=a&stepId=step", "http://localhost:3000", b"/x?fnId=a&stepId=step", b"localhost:3000"),
+        ("http://localhost:3000/x?fnId=a", "http://localhost:3000", b"/x?fnId=a", b"localhost:3000"),
         ("http://example.com", "http://example.com:80", b"/", b"example.com"),
         ("HTTPS://Example.COM:443/x#frag", "https://example.com:443", b"/x", b"example.com"),
         ("https://example.com:8443?a=b", "https://example.com:8443", b"/?a=b", b"example.com:8443"),
         ("http://[::1]:3000/", "http://::1:3000", b"/", b"[::1]:3000"),
         ("http://[2001:db8::1]/", "http://2001:db8::1:80", b"/", b"[2001:db8::1]"),
-        ("http://mü.example/ü ä?q=ß", "http://xn--m-xga.example:80", b"/%C3%BC%20%C3%A4?q=%C3%9F", b"xn--m-xga.example"),
+        ("http://mü.example/ü ä?ß", "http://xn--m-eha.example:80", b"/%C3%BC%20%C3%A4?%C3%9F", b"xn--m-eha.example"),
         ("http://h/a%20b%2Fc?x=%26", "http://h:80", b"/a%20b%2Fc?x=%26", b"h"),
         ("  http://h/\r\nX: y ", "http://h:80", b"/X:%20y", b"h"),
-        ("http://h:0/", "http://h:80", b"/", b"h:0"),
+        ("http://h:0/", "http://h:0", b"/", b"h:0"),
     ],
 )  # fmt: skip
 def test_parse(url, origin, path, host):
@@ -25,6 +25,13 @@ def test_parse(url, origin, path, host):
     assert (target.origin, target.path) == (origin, path)
     assert target.fixed.startswith(b"Host: " + host + b"\r\n")
     assert target.secure == origin.startswith("https")
+
+
+def test_at():
+    target = Target.parse("http://user@h:3000/x?fnId=a&stepId=step").at(b"/x?fnId=a&stepId=0123")
+    assert target.url == "http://h:3000/x?fnId=a&stepId=0123"
+    assert target.path == b"/x?fnId=a&stepId=0123"
+    assert target.fixed == Target.parse("http://user@h:3000/").fixed
 
 
 def test_parsed_once():

@@ -23,7 +23,8 @@ _MAX_OVERHEAD: Final = 256 * 1024  # heads, interim answers, trailers and chunk 
 _FRAME_ALLOWANCE: Final = 8  # a chunk of one byte takes six on the wire
 _MAX_REPEATED: Final = 1000
 _JOIN_BELOW: Final = 64 * 1024  # one copy of a small body is cheaper than a second write
-_RESTED: Final = 0.05  # seconds idle after which the peer may well have closed
+_RESTED: Final = 0.05  # seconds idle after which the kernel is asked whether the peer has closed
+_SYN: Final = 1  # the handshake counts as an acknowledged byte
 _SWITCHING: Final = 101
 _FIRST_INTERIM: Final = 100
 _FIRST_FINAL: Final = 200
@@ -61,8 +62,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_acked", "_call", "_chunks", "_complete", "_fault", "_first_ns", "_headers", "_keep_alive", "_overhead",
-        "_owner", "_parser", "_repeated", "_reused", "_sent_ns", "_size", "_status", "_stuck",
-        "_transport",
+        "_owner", "_parser", "_repeated", "_reused", "_secure", "_sent_ns", "_size", "_status", "_stuck",
+        "_transport", "_written",
         "connect_ns", "dns_ns", "idle_limit", "origin", "resting_since", "tls_ns",
     )  # fmt: skip
 
@@ -77,6 +78,8 @@ class Connection(asyncio.Protocol):
         self._call: Call | None = None
         self._reused = False
         self._stuck = False
+        self._secure = origin.startswith("https:")
+        self._written = 0
         self._acked = kernel.UNKNOWN
         self._sent_ns = 0
         self._clear()
@@ -103,8 +106,8 @@ class Connection(asyncio.Protocol):
         idle = now - self.resting_since
         if self.idle_limit is not None and idle >= self.idle_limit:
             return False
-        self._acked = kernel.UNKNOWN
-        if idle < _RESTED:
+        if idle < _RESTED and not self._secure:
+            self._acked = self._written + _SYN
             return True
         alive, self._acked = kernel.peek(transport)
         return alive
@@ -118,6 +121,7 @@ class Connection(asyncio.Protocol):
         self._call = call
         call.connection = self
         self._sent_ns = monotonic_ns()
+        self._written += len(head) + len(call.body)
         if len(call.body) < _JOIN_BELOW:
             transport.write(head + call.body)
         else:
@@ -307,11 +311,8 @@ class Connection(asyncio.Protocol):
         The peer's FIN acknowledges all that had arrived until then. If it acknowledges nothing of this request, the
         peer was gone before. A reset proves nothing: it may overtake the acknowledgement.
         """
-        if (
-            not self._reused
-            or self._acked == kernel.UNKNOWN
-            or not (error is None or isinstance(error, BrokenPipeError))
-        ):
+        closed = error is None or isinstance(error, BrokenPipeError)
+        if not closed or not self._reused or self._acked == kernel.UNKNOWN:
             return False
         return kernel.peek(transport)[1] == self._acked
 

@@ -77,6 +77,8 @@ class Dialer:
         return _interleaved([(info[0], info[4]) for info in found])
 
     async def _race(self, addresses: list[Address]) -> socket.socket:
+        if len(addresses) == 1:
+            return await self._connect(*addresses[0])
         waiting = deque(addresses)
         running: set[asyncio.Task[socket.socket]] = set()
         error: OSError = OSError("no address")

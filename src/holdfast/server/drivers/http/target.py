@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import SplitResult, quote, unquote_to_bytes, urlsplit
 
 import msgspec
+from msgspec import structs
 
 from holdfast.server.drivers.http import failures
 
@@ -45,6 +46,11 @@ class Target(msgspec.Struct, frozen=True):
         """TLS is wanted."""
         return self.scheme == "https"
 
+    def at(self, path: bytes) -> Target:
+        """Point to another raw path and query of the same server; much cheaper than parsing."""
+        base = self.url[: len(self.url) - len(self.path)]
+        return structs.replace(self, url=base + path.decode("ascii"), path=path)
+
     @staticmethod
     def parse(url: str) -> Target:
         """Take ``url`` apart; results are cached.
@@ -67,9 +73,10 @@ def _parse(url: str) -> Target:
         raise failures.other(f'unsupported protocol scheme "{parts.scheme}"', failures.UNSUPPORTED_PROTOCOL)
     host = _ascii_host(parts.hostname, url)
     authority = f"[{host}]" if ":" in host else host
-    if port is not None and port != _DEFAULT_PORTS[parts.scheme]:
+    if port is None:
+        port = _DEFAULT_PORTS[parts.scheme]
+    elif port != _DEFAULT_PORTS[parts.scheme]:
         authority = f"{authority}:{port}"
-    port = port or _DEFAULT_PORTS[parts.scheme]
     path = quote(parts.path, safe=_PATH_SAFE) or "/"
     query = quote(parts.query, safe=_PATH_SAFE)
     line = f"{path}?{query}" if query else path
