@@ -6,7 +6,7 @@ import msgspec
 
 from holdfast.protocol import limits
 from holdfast.protocol.errors import server_error
-from holdfast.protocol.opcodes import FIRST_WAVE, LAZY, PLAN_LIKE, Op, Opcode
+from holdfast.protocol.opcodes import FIRST_WAVE, LAZY, PLAN_LIKE, STEPS, Op, Opcode
 from holdfast.protocol.responses import Outcome
 from holdfast.server.engine import finish, ops
 from holdfast.server.engine.core import Core
@@ -82,7 +82,7 @@ def _enter_group(core: Core, run: Run, steps: list[Op]) -> None:
         core.changes.touch(run)
     if state.request_version >= 2 and any(op.op in PLAN_LIKE for op in steps):
         assert run.body is not None
-        state.group = [op.id for op in steps]
+        state.group = [op.id for op in steps if op.op in PLAN_LIKE or op.op in STEPS]
         run.pending = {id for id in state.group if id not in run.body.steps}
         core.changes.touch(run)
 
@@ -105,7 +105,7 @@ def _next(answer: Answer) -> None:
 
 
 def _alone(answer: Answer) -> bool:
-    """Whether nobody else would ask the app again: an answer without news must not leave its run to lie there for ever."""
+    """Whether nobody else would ask the app again: an answer without news must not leave its run lying there."""
     others = [item for item in answer.run.open.values() if item is not answer.job]
     if answer.repeated:
         return all(isinstance(item, Pause) or item.kind is JobKind.SLEEP for item in others)

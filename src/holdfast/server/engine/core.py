@@ -79,10 +79,10 @@ class Core:
         """The run's function as configured now; None once it was removed."""
         return self.registry.functions.get(run.function_id)
 
-    def current(self, job: Job) -> bool:
-        """Whether a job still stands."""
-        run = self.runs.get(job.run_id)
-        return run is not None and run.holds(job)
+    def current(self, item: Job | Pause) -> bool:
+        """Whether a job or pause still stands."""
+        run = self.runs.get(item.run_id)
+        return run is not None and run.holds(item)
 
     def max_attempts(self, run: Run) -> int:
         """Attempts per job of the run's function."""
@@ -125,9 +125,13 @@ class Core:
         if isinstance(item, Job):
             self.changes.jobs[run.id, item.no] = None
             self.release(run, item)
+            due = item.due
         else:
             self.changes.pauses[run.id, item.no] = None
             self.waits.remove(item)
+            due = item.expires if item.kind is not PauseKind.CANCEL else 0
+        if due > self.now:
+            self.queue.timers.ended()
 
     def push(self, run: Run, job: Job) -> None:
         """Sends a job to its timer, or to the queue if it is due."""
@@ -142,28 +146,35 @@ class Core:
         return Entry(job, run.function_id, score, self._limits(run))
 
     def follow(self, run: Run, job: Job, successor: Job) -> None:
-        """`successor` takes the place of the leased `job`: at once where nobody else waits for the slot."""
-        if successor.due <= self.now and self.queue.chain(job, successor):
-            run.leased -= 1
+        """`successor` takes the place of the leased `job`: at once where nobody else waits, else when its turn comes."""
+        if successor.due > self.now or run.function_id in self.settings.paused or not self._has_lease(job):
+            self.release(run, job)
+            self.push(run, successor)
             return
-        self.release(run, job)
-        self.push(run, successor)
+        run.leased -= 1
+        if not self.queue.chain(job, successor):
+            self.queue.succeed(job, self.entry(run, successor))
 
     def release(self, run: Run, job: Job) -> None:
         """Gives a job's lease back, if it has one."""
-        if (job.run_id, job.no) in self.queue.leases and self.queue.leases[job.run_id, job.no].job is job:
+        if self._has_lease(job):
             run.leased -= 1
             self.queue.release(job)
+
+    def _has_lease(self, job: Job) -> bool:
+        entry = self.queue.leases.get((job.run_id, job.no))
+        return entry is not None and entry.job is job
 
     def _limits(self, run: Run) -> tuple[Limit, ...]:
         function = self.function(run)
         if function is None or not function.config.concurrency.steps:
             return ()
-        return tuple(
-            Limit(key, item.limit if item.limit > 0 else DEFAULT_CONCURRENCY)
-            for item in function.config.concurrency.steps
-            if (key := self._key(run, item.scope, item.key, item.hash)) is not None
-        )
+        found: dict[str, Limit] = {}  # sorted by limit: of two for one key, the lower counts
+        for item in function.config.concurrency.steps:
+            key = self._key(run, item.scope, item.key, item.hash)
+            if key is not None and key not in found:
+                found[key] = Limit(key, item.limit if item.limit > 0 else DEFAULT_CONCURRENCY)
+        return tuple(found.values())
 
     @staticmethod
     def _key(run: Run, scope: str, expression: str, digest: str) -> str | None:

@@ -18,6 +18,7 @@ from holdfast.server.engine.registry import Function
 from holdfast.server.engine.schedule import Request, schedule
 
 TIMER_EVENT = "inngest/scheduled.timer"
+_LOOK_BACK_MS = (3_600_000, 86_400_000, 31 * 86_400_000)
 
 
 class Crons:
@@ -42,6 +43,7 @@ class Crons:
             if trigger.cron
         }
         self._armed = {key: tick for key, tick in self._armed.items() if key in wanted}
+        self._last = {key: at for key, at in self._last.items() if key in wanted}
         for key, function in wanted.items():
             if key not in self._armed:
                 self._arm(core, function, key[1], self._first_from(core, key))
@@ -77,6 +79,11 @@ def _latest_missed(tick: Tick, now: int) -> int:
     """The moment after which the latest missed tick is the next: `tick.at` if at most one was missed."""
     schedule_ = Schedule.parse(tick.cron)
     before, at = tick.at, schedule_.next(tick.at)
+    for back in _LOOK_BACK_MS:  # a long time away holds many ticks: begin near its end
+        recent = schedule_.next(now - back) if now - back > tick.at else None
+        if recent is not None and recent <= now:
+            before, at = now - back, recent
+            break
     while at is not None and at <= now:
         following = schedule_.next(at)
         if following is None or following > now:

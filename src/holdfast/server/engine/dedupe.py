@@ -19,8 +19,9 @@ class Seen:
         self._keys[key] = expires
         self._order.append((expires, key))
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._keys
+    def holds(self, key: str, now: int) -> bool:
+        """Whether a key is remembered, and its time is not over."""
+        return self._keys.get(key, 0) > now
 
     def forget(self, now: int, most: int = 100) -> list[str]:
         """Drops up to `most` keys whose time is over, and returns them."""

@@ -6,7 +6,9 @@ outside happens before those are durable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
@@ -17,6 +19,7 @@ from holdfast.server.engine import advance, checkpoints, finish, gateway, lifecy
 from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.core import Cancellation, Core, IdSource, Settings
 from holdfast.server.engine.crons import Crons
+from holdfast.server.engine.queue import Tick
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.steps import FailEarly, fail
@@ -24,6 +27,32 @@ from holdfast.server.expressions import Activation
 from holdfast.server.model.job import Job, JobKind, Pause
 from holdfast.server.model.span import Call, Span
 from holdfast.server.model.status import SpanStatus
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Suspect = tuple[str, int] | tuple[str, str]
+"""What was being handled: a run and the number of its job or pause, or a function and its cron."""
+
+
+class DefectError(Exception):
+    """An input raised what nobody foresaw: the engine may hold half a transition, and must be thrown away."""
+
+
+def _input(handle: Callable[Concatenate[Engine, P], T]) -> Callable[Concatenate[Engine, P], T]:
+    """Makes a method an input: it succeeds as a whole, is refused before it changed anything, or breaks the engine."""
+
+    @wraps(handle)
+    def guarded(self: Engine, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        self.suspect = None
+        try:
+            return handle(self, *args, **kwargs)
+        except checkpoints.CheckpointError:
+            raise
+        except Exception as error:
+            self.on_defect(error)
+            raise DefectError(f"{type(error).__name__}: {error}") from error
+
+    return guarded
 
 
 class Engine:
@@ -34,6 +63,8 @@ class Engine:
     ) -> None:
         self.core = Core(ids, jitter, settings or Settings(), epoch)
         self.crons = Crons()
+        self.suspect: Suspect | None = None
+        self.on_defect: Callable[[Exception], None] = lambda _: None
 
     # --- turns ------------------------------------------------------------------------------------------------------
 
@@ -61,6 +92,7 @@ class Engine:
 
     # --- inputs -----------------------------------------------------------------------------------------------------
 
+    @_input
     def on_event(self, event: Event, now: int) -> list[Run]:
         """An event was accepted: stores it, starts functions, ends waits. Returns the runs that it started."""
         self.core.now = now
@@ -68,6 +100,7 @@ class Engine:
         self._drain()
         return started
 
+    @_input
     def on_answer(self, job: Job, outcome: Outcome, call: Call, now: int) -> bool:
         """User code answered a dispatched job. A late or repeated answer changes nothing (False)."""
         run = self._start(job, now)
@@ -77,6 +110,7 @@ class Engine:
         self._drain()
         return True
 
+    @_input
     def on_gateway(self, job: Job, op: Op, result: gateway.Result, now: int) -> bool:
         """The HTTP exchange of a gateway step ended."""
         run = self._start(job, now)
@@ -89,6 +123,7 @@ class Engine:
         self._drain()
         return True
 
+    @_input
     def on_timers(self, now: int, most: int = 1_000) -> bool:
         """Handles up to `most` due timers. Tells whether more are due."""
         self.core.now = now
@@ -97,18 +132,13 @@ class Engine:
             item = timers.pop(now)
             if item is None:
                 break
-            if isinstance(item, Job):
-                resume.wake(self.core, item)
-            elif isinstance(item, Pause):
-                resume.by_time(self.core, item)
-            else:
-                self.crons.fire(self.core, item)
+            self._due(item)
         for key in self.core.seen.forget(now):
             self.core.changes.forgotten.append((key,))
-        self._drain()
         due = timers.next_due()
         return due is not None and due <= now
 
+    @_input
     def on_signal(self, name: str, data: bytes, now: int) -> str | None:
         """A signal arrived. Returns the id of the run that waited for it."""
         self.core.now = now
@@ -116,12 +146,17 @@ class Engine:
         self._drain()
         return run_id
 
+    @_input
     def on_checkpoint(self, run: Run, ops: list[Op], item: str, now: int) -> None:
         """An open call reports finished steps. Raises CheckpointError."""
         self.core.now = now
-        checkpoints.save_steps(self.core, run, ops, item)
+        try:
+            checkpoints.save_steps(self.core, run, ops, item)
+        except FailEarly as failure:
+            fail(self.core, run, failure.output)
         self._drain()
 
+    @_input
     def on_report(self, run: Run, ops: list[Op], now: int) -> None:
         """A process that drives its run itself reports; ignored once it let go. Raises CheckpointError."""
         self.core.now = now
@@ -134,6 +169,7 @@ class Engine:
             fail(self.core, run, failure.output)
         self._drain()
 
+    @_input
     def open_endpoint(self, request: schedule.Request, now: int) -> Run | None:
         """A durable endpoint began a run. None if its idempotency key was seen before."""
         self.core.now = now
@@ -141,6 +177,7 @@ class Engine:
         self._drain()
         return run
 
+    @_input
     def cancel(self, run: Run, cause: str, now: int) -> None:
         """Cancels a live run, whose body is loaded; one that was found to fail without it fails now."""
         self.core.now = now
@@ -150,6 +187,7 @@ class Engine:
             finish.cancel(self.core, run, cause)
         self._drain()
 
+    @_input
     def rerun(self, request: schedule.Request, steps: dict[str, bytes], inputs: dict[str, bytes], now: int) -> Run:
         """Starts a run again, with `steps` memoised and step `inputs` overridden."""
         self.core.now = now
@@ -166,11 +204,13 @@ class Engine:
 
     # --- recovery ---------------------------------------------------------------------------------------------------
 
-    def adopt(self, run: Run, now: int) -> None:
-        """Takes a live run from the store: its open items are put back where they were."""
+    def adopt(self, run: Run, now: int, shelved: Container[Suspect] = ()) -> None:
+        """Takes a live run from the store: its open items are put back where they were, but for `shelved` ones."""
         self.core.now = now
         self.core.runs[run.id] = run
         for item in list(run.open.values()):
+            if (run.id, item.no) in shelved:
+                continue
             if isinstance(item, Pause):
                 self.core.waits.add(item)
                 self.core.queue.timers.add(item.expires, item)
@@ -183,8 +223,21 @@ class Engine:
 
     def _start(self, job: Job, now: int) -> Run | None:
         self.core.now = now
+        self.suspect = (job.run_id, job.no)
         run = self.core.runs.get(job.run_id)
         return run if run is not None and run.holds(job) else None
+
+    def _due(self, item: Job | Pause | Tick) -> None:
+        if isinstance(item, Tick):
+            self.suspect = (item.function_id, item.cron)
+            self.crons.fire(self.core, item)
+        else:
+            self.suspect = (item.run_id, item.no)
+            if isinstance(item, Job):
+                resume.wake(self.core, item)
+            else:
+                resume.by_time(self.core, item)
+        self._drain()
 
     def _drain(self) -> None:
         """Handles the events that the engine itself sent."""

@@ -111,7 +111,7 @@ def _wait_for_event(answer: Answer, op: Op) -> None:
         raise OpError("error handling generator response: event name is required")
     source = opts.condition or ""
     pause = _pause(answer, op, PauseKind.EVENT, _expiry(core, opts.timeout or "", default=0))
-    pause.event, pause.source, pause.expression = name, source, _interpolated(run, source)
+    pause.event, pause.expression = name, _interpolated(run, source)
     core.open_pause(run, pause)
 
 
@@ -128,7 +128,16 @@ def _wait_for_signal(answer: Answer, op: Op) -> None:
         raise FailEarly(server_error("Error", message, f"Error: {message}"))
     pause = _pause(answer, op, PauseKind.SIGNAL, _expiry(core, opts.timeout or "", limits.DEFAULT_WAIT_MS))
     pause.key = opts.signal
+    if holder is not None:
+        _displace(core, holder)
     core.open_pause(run, pause)
+
+
+def _displace(core: Core, holder: Pause) -> None:
+    """Takes a signal away from a wait: it can only run into its timeout, after a restart too."""
+    core.waits.remove(holder)
+    holder.lost, holder.key = holder.key, ""
+    core.changes.pauses[holder.run_id, holder.no] = holder
 
 
 def _invoke(answer: Answer, op: Op) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 import msgspec
 
@@ -29,16 +29,29 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
 class Timers:
     """What is due later: jobs, expiring pauses, cron ticks."""
 
-    __slots__ = ("_heap", "_order")
+    __slots__ = ("_current", "_heap", "_idle", "_order")
 
-    def __init__(self) -> None:
+    #: So many items that ended early are left in, until they are the greater part.
+    LEFT_IN = 1_000
+
+    def __init__(self, current: Callable[[Job | Pause], bool]) -> None:
         self._heap: list[tuple[int, int, Job | Pause | Tick]] = []
         self._order = 0
+        self._idle = 0
+        self._current = current
 
     def add(self, due: int, item: Job | Pause | Tick) -> None:
         """Puts an item in for `due` (ms). Equal times keep their order."""
         self._order += 1
         heappush(self._heap, (due, self._order, item))
+
+    def ended(self) -> None:
+        """An item ended before its time: a wait of a year that ends at once must not be kept for a year."""
+        self._idle += 1
+        if self._idle > self.LEFT_IN and self._idle * 2 > len(self._heap):
+            self._heap = [entry for entry in self._heap if isinstance(entry[2], Tick) or self._current(entry[2])]
+            heapify(self._heap)
+            self._idle = 0
 
     def next_due(self) -> int | None:
         """When the next item is due, if there is any."""
@@ -68,18 +81,18 @@ class Entry(msgspec.Struct, gc=False):
     function_id: str
     score: int  # ms; smaller goes first
     limits: tuple[Limit, ...] = ()
+    order: int = 0  # among equal scores, first come, first served
 
 
 class Slots:
     """The worker slots, handed out in turn between functions and by score within one."""
 
-    __slots__ = ("_backlog", "_order", "_rotation", "free")
+    __slots__ = ("_backlog", "_rotation", "free")
 
     def __init__(self, workers: int) -> None:
         self.free = workers
         self._backlog: dict[str, list[tuple[int, int, Entry]]] = {}
         self._rotation: deque[str] = deque()
-        self._order = 0
 
     @property
     def contended(self) -> bool:
@@ -88,12 +101,11 @@ class Slots:
 
     def wait(self, entry: Entry) -> None:
         """Lets an entry wait for a slot."""
-        self._order += 1
         backlog = self._backlog.get(entry.function_id)
         if backlog is None:
             backlog = self._backlog[entry.function_id] = []
             self._rotation.append(entry.function_id)
-        heappush(backlog, (entry.score, self._order, entry))
+        heappush(backlog, (entry.score, entry.order, entry))
 
     def take(self) -> Entry | None:
         """The entry that goes next, of the function whose turn it is."""
@@ -113,33 +125,35 @@ class Slots:
 
 
 class Keys:
-    """Concurrency keys: how many hold each, and who waits for it."""
+    """Concurrency keys: how many hold each, and who waits for it.
 
-    __slots__ = ("_blocked", "_order", "held")
+    Functions that share a key may each have another limit for it: those who wait are kept apart by limit.
+    """
+
+    __slots__ = ("_blocked", "held")
 
     def __init__(self) -> None:
         self.held: dict[str, int] = {}
-        self._blocked: dict[str, list[tuple[int, int, Entry]]] = {}
-        self._order = 0
+        self._blocked: dict[str, dict[int, list[tuple[int, int, Entry]]]] = {}
 
     def acquire(self, entry: Entry) -> bool:
         """Takes all keys of the entry, or none and lets it wait for the first that is full."""
         held = self.held
         for limit in entry.limits:
             if held.get(limit.key, 0) >= limit.limit:
-                self.block(limit.key, entry)
+                self.block(limit, entry)
                 return False
         for limit in entry.limits:
             held[limit.key] = held.get(limit.key, 0) + 1
         return True
 
-    def block(self, key: str, entry: Entry) -> None:
+    def block(self, limit: Limit, entry: Entry) -> None:
         """Lets an entry wait for a key."""
-        self._order += 1
-        heappush(self._blocked.setdefault(key, []), (entry.score, self._order, entry))
+        waiting = self._blocked.setdefault(limit.key, {}).setdefault(limit.limit, [])
+        heappush(waiting, (entry.score, entry.order, entry))
 
     def release(self, entry: Entry) -> None:
-        """Gives the entry's keys back; `unblock` then tells who can go on."""
+        """Gives the entry's keys back; `unblock` then tells who may go on."""
         held = self.held
         for limit in entry.limits:
             left = held[limit.key] - 1
@@ -149,51 +163,64 @@ class Keys:
                 del held[limit.key]
 
     def unblock(self, key: str) -> Entry | None:
-        """Takes the first that waits for a key."""
-        waiting = self._blocked.get(key)
-        if not waiting:
+        """Takes the first of those that wait for a key and may have it now."""
+        groups = self._blocked.get(key, {})
+        held = self.held.get(key, 0)
+        limit = min((limit for limit in groups if limit > held), key=lambda limit: groups[limit][0][:2], default=None)
+        if limit is None:
             return None
-        entry = heappop(waiting)[2]
-        if not waiting:
+        entry = heappop(groups[limit])[2]
+        if not groups[limit]:
+            del groups[limit]
+        if not groups:
             del self._blocked[key]
         return entry
 
     def waiting(self) -> int:
         """How many entries wait for a key."""
-        return sum(map(len, self._blocked.values()))
+        return sum(len(waiting) for groups in self._blocked.values() for waiting in groups.values())
 
 
 class Queue:
     """Leases due jobs as keys and slots allow.
 
-    `current(job)` tells whether a job still stands; `lease(entry)` is called for each job that may run now.
+    `current(item)` tells whether a job or pause still stands; `lease(entry)` is called for each job that may run now.
     """
 
-    __slots__ = ("_current", "_lease", "keys", "leases", "slots", "timers")
+    __slots__ = ("_current", "_lease", "_order", "keys", "leases", "slots", "timers")
 
-    def __init__(self, workers: int, current: Callable[[Job], bool], lease: Callable[[Entry], None]) -> None:
-        self.timers = Timers()
+    def __init__(self, workers: int, current: Callable[[Job | Pause], bool], lease: Callable[[Entry], None]) -> None:
+        self.timers = Timers(current)
         self.slots = Slots(workers)
         self.keys = Keys()
         self.leases: dict[tuple[str, int], Entry] = {}
         self._current = current
         self._lease = lease
+        self._order = 0
 
     def push(self, entry: Entry) -> None:
         """A job is due: leases it now, or lets it wait."""
+        self._number(entry)
         if not entry.limits or self.keys.acquire(entry):
             self._slot(entry)
 
     def release(self, job: Job) -> None:
         """A leased job is done with: its keys and slot go to who waits for them."""
         entry = self.leases.pop((job.run_id, job.no), None)
-        if entry is None:
-            return
-        self.slots.free += 1
-        if entry.limits:
-            self.keys.release(entry)
-            for limit in entry.limits:
-                self._wake(limit)
+        if entry is not None:
+            self._free(entry)
+
+    def succeed(self, job: Job, successor: Entry) -> None:
+        """A leased job is done with, and `successor` follows it: by its score, it may be the next in the place that is freed."""
+        entry = self.leases.pop((job.run_id, job.no))
+        self._number(successor)
+        if successor.limits:
+            self.keys.block(successor.limits[0], successor)
+        else:
+            self.slots.wait(successor)
+        self._free(entry)
+        for limit in successor.limits[:1]:
+            self._wake(limit.key)
         self._fill()
 
     def chain(self, job: Job, successor: Job) -> bool:
@@ -205,8 +232,17 @@ class Queue:
         self._grant(Entry(successor, entry.function_id, entry.score))
         return True
 
+    def _number(self, entry: Entry) -> None:
+        self._order += 1
+        entry.order = self._order
+
+    def _free(self, entry: Entry) -> None:
+        self.slots.free += 1
+        self._forfeit(entry)
+        self._fill()
+
     def _slot(self, entry: Entry) -> None:
-        if self.slots.free > 0:
+        if self.slots.free > 0 and not self.slots.contended:
             self.slots.free -= 1
             self._grant(entry)
         else:
@@ -216,13 +252,10 @@ class Queue:
         self.leases[entry.job.run_id, entry.job.no] = entry
         self._lease(entry)
 
-    def _wake(self, limit: Limit) -> None:
-        while self.keys.held.get(limit.key, 0) < limit.limit:
-            entry = self.keys.unblock(limit.key)
-            if entry is None:
-                return
-            if self._current(entry.job):
-                self.push(entry)
+    def _wake(self, key: str) -> None:
+        while (entry := self.keys.unblock(key)) is not None:
+            if self._current(entry.job) and self.keys.acquire(entry):
+                self._slot(entry)
 
     def _fill(self) -> None:
         while self.slots.free > 0:
@@ -232,11 +265,11 @@ class Queue:
             if self._current(entry.job):
                 self.slots.free -= 1
                 self._grant(entry)
-            elif entry.limits:
+            else:
                 self._forfeit(entry)
 
     def _forfeit(self, entry: Entry) -> None:
-        """Its job was cancelled while it held keys and waited for a slot."""
+        """Gives keys up: their job is done with, or was cancelled while it waited for a slot."""
         self.keys.release(entry)
         for limit in entry.limits:
-            self._wake(limit)
+            self._wake(limit.key)

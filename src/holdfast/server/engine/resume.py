@@ -102,12 +102,18 @@ def _end(core: Core, run: Run, pause: Pause, output: bytes, status: SpanStatus, 
 
 
 def _wait_info(pause: Pause) -> Info:
-    return {"event": pause.event, "expression": pause.source, "timeout": pause.expires}
+    return {"event": pause.event, "expression": pause.expression, "timeout": pause.expires, "timed_out": False}
 
 
 def _signal_info(pause: Pause) -> Info:
-    return {"signal": pause.key, "timeout": pause.expires}
+    return {"signal": pause.key or pause.lost, "timeout": pause.expires, "timed_out": False}
 
 
 def _invoke_info(pause: Pause) -> Info:
-    return {"function": pause.function, "event_id": pause.trigger, "timeout": pause.expires, "run_id": pause.child}
+    return {
+        "function": pause.function,
+        "event_id": pause.trigger,
+        "timeout": pause.expires,
+        "run_id": pause.child,
+        "timed_out": False,
+    }

@@ -102,8 +102,9 @@ def _holds(listener: Listener, activation: Activation) -> bool:
 
 
 def _first_time(core: Core, key: str) -> bool:
-    if key in core.seen:
+    if core.seen.holds(key, core.now):
         return False
+    core.changes.forgotten += [(old,) for old in core.seen.forget(core.now, most=2)]
     expires = core.now + limits.IDEMPOTENCY_MS
     core.seen.add(key, expires)
     core.changes.idempotency.append((key, "", expires))
@@ -181,7 +182,7 @@ def _pause_for_cancels(core: Core, run: Run, function: Function, event: Event) -
         if not never:
             pause = Pause(
                 run.id, run.number(), PauseKind.CANCEL, _lifetime(core, cancel.timeout), core.now, event=cancel.event,
-                expression=text, trigger=event.id, source=cancel.condition,
+                expression=text, trigger=event.id,
             )  # fmt: skip
             core.open_pause(run, pause)
 

@@ -23,7 +23,8 @@ class Waits:
     def add(self, pause: Pause) -> None:
         """Indexes a pause by its kind."""
         if pause.kind is PauseKind.SIGNAL:
-            self.signals[pause.key] = pause
+            if pause.key:  # else another wait took its signal
+                self.signals[pause.key] = pause
         elif pause.kind is PauseKind.INVOKE:
             self.correlations[pause.key] = pause
         else:
@@ -35,10 +36,9 @@ class Waits:
             index.add(ref, pause.expression or None)
 
     def remove(self, pause: Pause) -> None:
-        """Forgets a pause; one that another took the place of (a replaced signal) is left alone."""
+        """Forgets a pause."""
         if pause.kind is PauseKind.SIGNAL:
-            if self.signals.get(pause.key) is pause:
-                del self.signals[pause.key]
+            self.signals.pop(pause.key, None)
         elif pause.kind is PauseKind.INVOKE:
             self.correlations.pop(pause.key, None)
         else:

@@ -68,7 +68,7 @@ class Pause(msgspec.Struct, array_like=True, gc=False):
     trigger: str = ""  # the event that created it (CANCEL, INVOKE): never matches itself
     function: str = ""  # INVOKE: the target as asked for
     child: str = ""  # INVOKE: run id of the child, once it exists
-    source: str = ""  # the expression as the user wrote it, for the UI
+    lost: str = ""  # SIGNAL: the name, once another wait has taken it over
     attempt: int = 0
 
 
