@@ -7,10 +7,10 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
 
 from holdfast.server.api.errors import json_response, page_not_found, public_error
 from holdfast.server.api.parse import read_ulid, read_uuid
+from holdfast.server.api.routing import ApiRoute
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from holdfast.server.api.backend import Backend
 
 
-def routes(backend: Backend, *, test_mode: bool = False) -> list[Route]:
+def routes(backend: Backend, *, test_mode: bool = False) -> list[ApiRoute]:
     """The routes of this module; those under `/test` only in test mode."""
     found = [
-        Route("/dev", _Dev(backend).show, methods=["GET"]),
-        Route("/fn/remove", _remove(backend), methods=["DELETE"]),
+        ApiRoute("/dev", _Dev(backend).show, methods=["GET"]),
+        ApiRoute("/fn/remove", _remove(backend), methods=["DELETE"]),
     ]
     for path, limit in (
         ("/fn/step-limit", backend.set_step_limit),
         ("/fn/state-size-limit", backend.set_state_size_limit),
     ):
-        found.append(Route(path, _Limit(limit).set, methods=["POST"]))
-        found.append(Route(path, _Limit(limit).lift, methods=["DELETE"]))
+        found.append(ApiRoute(path, _Limit(limit).set, methods=["POST"]))
+        found.append(ApiRoute(path, _Limit(limit).lift, methods=["DELETE"]))
     return found + (_test_routes(backend) if test_mode else [])
 
 
@@ -99,14 +99,14 @@ def _remove(backend: Backend) -> Callable[[Request], Awaitable[Response]]:
     return remove
 
 
-def _test_routes(backend: Backend) -> list[Route]:
+def _test_routes(backend: Backend) -> list[ApiRoute]:
     tests = _Tests(backend)
     return [
-        Route("/test/", tests.show, methods=["GET"]),
-        Route("/test/reset", tests.reset, methods=["POST"]),
-        Route("/test/function/pause", tests.pause, methods=["POST"]),
-        Route("/test/function/runs/cancel", tests.cancel, methods=["POST"]),
-        Route("/test/queue/function-queue-size", tests.queue_size, methods=["GET"]),
+        ApiRoute("/test/", tests.show, methods=["GET"]),
+        ApiRoute("/test/reset", tests.reset, methods=["POST"]),
+        ApiRoute("/test/function/pause", tests.pause, methods=["POST"]),
+        ApiRoute("/test/function/runs/cancel", tests.cancel, methods=["POST"]),
+        ApiRoute("/test/queue/function-queue-size", tests.queue_size, methods=["GET"]),
     ]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
-from starlette.routing import Route
 
 from holdfast.server.api.backend import CancelOutcome
 from holdfast.server.api.errors import public_error
 from holdfast.server.api.parse import read_ulid
+from holdfast.server.api.routing import ApiRoute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from holdfast.server.api.backend import Backend, RunSnapshot
 
 
-def routes(backend: Backend) -> list[Route]:
+def routes(backend: Backend) -> list[ApiRoute]:
     """The routes of this module."""
     runs = _Runs(backend)
     return [
-        Route("/v0/runs/{run_id}/actions", runs.actions, methods=["GET"]),
-        Route("/v0/runs/{run_id}/batch", runs.batch, methods=["GET"]),
-        Route("/v0/runs/{run_id}", runs.cancel, methods=["DELETE"]),
-        Route("/v0/telemetry", _telemetry, methods=["POST"]),
+        ApiRoute("/v0/runs/{run_id}/actions", runs.actions, methods=["GET"]),
+        ApiRoute("/v0/runs/{run_id}/batch", runs.batch, methods=["GET"]),
+        ApiRoute("/v0/runs/{run_id}", runs.cancel, methods=["DELETE"]),
+        ApiRoute("/v0/telemetry", _telemetry, methods=["POST"]),
     ]
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 from starlette.responses import Response
-from starlette.routing import Route
 
 from holdfast.protocol.rfc3339 import format_rfc3339
 from holdfast.server.api.backend import CancelOutcome
 from holdfast.server.api.errors import json_response, public_error
 from holdfast.server.api.eventdoc import event_document
 from holdfast.server.api.parse import read_time, read_ulid
+from holdfast.server.api.routing import ApiRoute
 from holdfast.server.store.history import EventFilter
 
 if TYPE_CHECKING:
@@ -37,19 +37,19 @@ _MOST_JOBS: Final = 10
 _EVENT_S, _EVENT_RUNS_S, _RUN_S, _JOBS_S = 5, 15, 3, 5  # how long clients may cache these
 
 
-def routes(backend: Backend) -> list[Route]:
+def routes(backend: Backend) -> list[ApiRoute]:
     """The routes of this module."""
     reads, commands = _Reads(backend), _Commands(backend)
     return [
-        Route("/v1/events", reads.events, methods=["GET"]),
-        Route("/v1/events/{event_id}", reads.event, methods=["GET"]),
-        Route("/v1/events/{event_id}/runs", reads.event_runs, methods=["GET"]),
-        Route("/v1/runs/{run_id}", reads.run, methods=["GET"]),
-        Route("/v1/runs/{run_id}", commands.cancel_run, methods=["DELETE"]),
-        Route("/v1/runs/{run_id}/jobs", reads.jobs, methods=["GET"]),
-        Route("/v1/apps/{name}/functions", reads.functions, methods=["GET"]),
-        Route("/v1/signals", commands.signal, methods=["POST"]),
-        Route("/v1/prom/{env}", _not_implemented, methods=["GET"]),
+        ApiRoute("/v1/events", reads.events, methods=["GET"]),
+        ApiRoute("/v1/events/{event_id}", reads.event, methods=["GET"]),
+        ApiRoute("/v1/events/{event_id}/runs", reads.event_runs, methods=["GET"]),
+        ApiRoute("/v1/runs/{run_id}", reads.run, methods=["GET"]),
+        ApiRoute("/v1/runs/{run_id}", commands.cancel_run, methods=["DELETE"]),
+        ApiRoute("/v1/runs/{run_id}/jobs", reads.jobs, methods=["GET"]),
+        ApiRoute("/v1/apps/{name}/functions", reads.functions, methods=["GET"]),
+        ApiRoute("/v1/signals", commands.signal, methods=["POST"]),
+        ApiRoute("/v1/prom/{env}", _not_implemented, methods=["GET"]),
     ]
 
 
@@ -120,14 +120,13 @@ class _Reads:
         cursor = given.get("cursor", "")
         if cursor and read_ulid(cursor) is None:
             return public_error(400, "Invalid cursor query parameter")
-        window: dict[str, int | None] = {"received_after": now - _HOUR_MS, "received_before": None}
-        for name in window:
-            if text := given.get(name):
-                window[name] = read_time(text)
-                if window[name] is None:
-                    return public_error(400, "Invalid received_after query parameter")
+        since, until = given.get("received_after"), given.get("received_before")
+        after = read_time(since) if since else now - _HOUR_MS
+        before = read_time(until) if until else None
+        if after is None or (until and before is None):
+            return public_error(400, "Invalid received_after query parameter")
         names = (given["name"],) if given.get("name") else ()
-        where = EventFilter(window["received_after"] or 0, window["received_before"], names)
+        where = EventFilter(after, before, names)
         found = await self._history.events(where, _limit(given.get("limit", "")), cursor.upper())
         return self._answer([_event(event) for event in found])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 from graphql import GraphQLError, GraphQLScalarType, value_from_ast_untyped
@@ -37,7 +37,6 @@ _TIME_PARTS: Final = (
     ("Z07:00", r"Z|[+-][0-9]{2}:[0-9]{2}"),
 )
 _UUID_LENGTHS: Final = (32, 36, 38, 45)
-_GO_KINDS: Final = {bool: "bool", int: "json.Number", float: "json.Number", dict: "map[string]interface {}"}
 
 
 class BadValue:
@@ -98,7 +97,7 @@ def _parse_text(value: object) -> str | BadValue:
 
 
 def _parse_map(value: object) -> object:
-    return value if isinstance(value, dict) else BadValue(f"{_kind(value)} is not a map")
+    return cast("object", value) if isinstance(value, dict) else BadValue(f"{_kind(value)} is not a map")
 
 
 def _parse_number(value: object) -> int | BadValue:
@@ -145,13 +144,22 @@ _SCALARS: Final[dict[str, tuple[Callable[[object], object], Callable[[object], o
 }
 
 
+_FUNCTIONS: Final = (
+    ("serialize", "coerce_output_value"),
+    ("parse_value", "coerce_input_value"),
+    ("parse_literal", "coerce_input_literal"),
+)
+
+
 def install_scalars(schema: GraphQLSchema) -> None:
     """Give the schema's custom scalars their readers and writers."""
     for name, (write, parse) in _SCALARS.items():
         scalar = schema.type_map[name]
         assert isinstance(scalar, GraphQLScalarType)
-        for attribute, function in (("serialize", write), ("parse_value", parse), ("parse_literal", _literal(parse))):
-            setattr(scalar, attribute, function)
+        # graphql-core 3.3 has new names for the three functions and still knows the old ones, which are all 3.2 has.
+        for names, function in zip(_FUNCTIONS, (write, parse, _literal(parse)), strict=True):
+            for attribute in names:
+                setattr(scalar, attribute, function)
 
 
 def _literal(parse: Callable[[object], object]) -> Callable[..., object]:
@@ -162,7 +170,14 @@ def _literal(parse: Callable[[object], object]) -> Callable[..., object]:
 
 
 def _kind(value: object) -> str:
-    return "nil" if value is None else _GO_KINDS.get(type(value), "[]interface {}")
+    """What Go calls the type of a decoded JSON value."""
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int | float):
+        return "json.Number"
+    if isinstance(value, dict):
+        return "map[string]interface {}"
+    return "nil" if value is None else "[]interface {}"
 
 
 def _time_problem(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from graphql import (
     GraphQLError,
@@ -70,17 +70,30 @@ def build() -> GraphQLSchema:
 
 
 def _attach(field: GraphQLField, name: str, function: Resolver | None) -> None:
-    original = {}
+    original: dict[str, str] = {}
     for argument_name, argument in field.args.items():
         argument.out_name = snake(argument_name)
         original[argument.out_name] = argument_name
     if function is None:
-        attribute = snake(name)
-        field.resolve = lambda source, _info: getattr(source, attribute)
+        field.resolve = _attribute(snake(name))
     elif field.args:
         field.resolve = _checked(function, original)
     else:
-        field.resolve = lambda source, info: function(source, info.context)
+        field.resolve = _plain(function)
+
+
+def _attribute(name: str) -> Resolver:
+    def resolve(source: object, _info: object) -> object:
+        return getattr(source, name)
+
+    return resolve
+
+
+def _plain(function: Resolver) -> Resolver:
+    def resolve(source: object, info: GraphQLResolveInfo[Any]) -> object:
+        return function(source, info.context)
+
+    return resolve
 
 
 def _checked(function: Resolver, names: Mapping[str, str]) -> Resolver:
@@ -98,11 +111,11 @@ def _bad_values(value: object) -> Iterator[tuple[list[str | int], BadValue]]:
     if isinstance(value, BadValue):
         yield [], value
     elif isinstance(value, dict):
-        members: dict[str, object] = value
+        members = cast("dict[str, object]", value)
         for name, member in members.items():
             yield from (([_camel(name), *path], bad) for path, bad in _bad_values(member))
     elif isinstance(value, list):
-        items: list[object] = value
+        items = cast("list[object]", value)
         for index, item in enumerate(items):
             yield from (([index, *path], bad) for path, bad in _bad_values(item))
 

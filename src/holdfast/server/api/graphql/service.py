@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 from graphql import (
@@ -16,14 +16,15 @@ from graphql import (
     GraphQLSyntaxError,
     OperationDefinitionNode,
     OperationType,
-    execute,
+    ValidationRule,
+    execute,  # pyright: ignore[reportUnknownVariableType] - graphql-core leaves type arguments out
     get_named_type,
     parse,
     specified_rules,
     validate,
 )
 from graphql.execution.values import get_variable_values
-from graphql.validation import ValuesOfCorrectTypeRule
+from graphql.validation import ASTValidationRule
 
 from holdfast.server.api.graphql import resolvers, schema
 from holdfast.server.api.graphql.loaders import Context
@@ -37,23 +38,27 @@ _DOCUMENTS: Final = 1_000
 _PARSE_FAILED: Final = "GRAPHQL_PARSE_FAILED"
 _INVALID: Final = "GRAPHQL_VALIDATION_FAILED"
 _QUOTED: Final = re.compile(r"'([^']*)'")
+_ARGUMENT: Final = re.compile(r'^Argument "\w+\.(\w+)\((\w+):\)"')  # graphql-core 3.3's way to name one
 
 _log = structlog.get_logger(__name__)
 
 
-class _EnumRule(ValuesOfCorrectTypeRule):
-    """As the standard rule, with the reference's words for an unknown enum value."""
+class _EnumError(GraphQLError):
+    """An unknown enum value, in the reference's words."""
 
-    def enter_enum_value(self, node: EnumValueNode, *args: Any) -> Any:
-        expected = self.context.get_input_type()
-        named = get_named_type(expected) if expected else None
+
+class _UnknownEnumValueRule(ValidationRule):
+    """Reports unknown enum values, as the standard rule does in other words."""
+
+    def enter_enum_value(self, node: EnumValueNode, *_args: object) -> None:
+        # graphql-core leaves type arguments out
+        expected = self.context.get_input_type()  # pyright: ignore[reportUnknownVariableType]
+        named = get_named_type(expected)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         if isinstance(named, GraphQLEnumType) and node.value not in named.values:
-            self.report_error(GraphQLError(f'Value "{node.value}" does not exist in "{expected}" enum.', node))
-            return None
-        return super().enter_enum_value(node, *args)
+            self.report_error(_EnumError(f'Value "{node.value}" does not exist in "{expected}" enum.', node))
 
 
-_RULES: Final = tuple(_EnumRule if rule is ValuesOfCorrectTypeRule else rule for rule in specified_rules)
+_RULES: Final[tuple[type[ASTValidationRule], ...]] = (_UnknownEnumValueRule, *specified_rules)
 
 
 class _Document(NamedTuple):
@@ -110,8 +115,8 @@ class GraphQLService:
             if isinstance(definition, OperationDefinitionNode) and definition.operation is OperationType.SUBSCRIPTION:
                 message = 'Schema does not support operation type "subscription"'
                 return _Document(None, [_located(GraphQLError(message, definition), _INVALID)])
-        errors = validate(self._schema, node, _RULES)
-        return _Document(None if errors else node, [_located(error, _INVALID) for error in errors])
+        found = [_located(error, _INVALID) for error in _first_of_each(validate(self._schema, node, _RULES))]
+        return _Document(None if found else node, found)
 
     def _variable_problems(self, operation: OperationDefinitionNode, given: dict[str, object]) -> list[Body]:
         definitions = operation.variable_definitions or ()
@@ -123,6 +128,16 @@ class GraphQLService:
                 message = "must be defined" if given.get(name) is None else coerced[0].message
                 problems.append({**_error(message, _INVALID), "path": ["variable", name]})
         return problems
+
+
+def _first_of_each(errors: list[GraphQLError]) -> list[GraphQLError]:
+    """One error of each place, in order: our own words before the standard ones."""
+    first: dict[str, GraphQLError] = {}
+    for error in errors:
+        place = str(error.locations)
+        if place not in first or isinstance(error, _EnumError):
+            first[place] = error
+    return list(first.values())
 
 
 def _operation(node: DocumentNode, name: str | None) -> OperationDefinitionNode | None:
@@ -144,7 +159,8 @@ def _located(error: GraphQLError, code: str) -> Body:
     message = error.message
     if isinstance(error, GraphQLSyntaxError):
         message = message.removeprefix("Syntax Error: ").removesuffix(".")
-    located: Body = {"message": _QUOTED.sub(r'"\1"', message)}
+    message = _ARGUMENT.sub(r'Field "\1" argument "\2"', _QUOTED.sub(r'"\1"', message))
+    located: Body = {"message": message}
     if error.locations:
         located["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
     located["extensions"] = {"code": code}

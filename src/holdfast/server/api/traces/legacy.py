@@ -95,7 +95,8 @@ class _Builder:
         under_step = last.kind == "attempt" or (last.kind == "step" and final.status == COMPLETED)
         node = self._make.node(f"group/{job}", _name(last, len(rows)), final.status, first.queued_at)
         node.span_id = f"{'steprun' if under_step else 'exec'}-{self._make.group(job)}"
-        node.step_op, node.step_id, node.step_info = final.step_op, final.step_id, final.step_info
+        node.step_op, node.step_info = final.step_op, final.step_info
+        node.step_id = final.step_id if last.kind != "function" else None
         node.attempts = _last_attempt(last)
         node.started_at, node.ended_at, node.output_id = first.started_at, final.ended_at, final.output_id
         if retry is not None and final.status == FAILED:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 ZERO_UUID: Final = "00000000-0000-0000-0000-000000000000"
 ROOT: Final = -1
 """The row number of a run as a whole: its events as input, its result as output."""
+
+
+_HIGH: Final = re.compile(r"\\x([89a-f][0-9a-f])")  # what the reference writes as \u0080 to \u00ff
 
 
 class OutputError(ValueError):
@@ -49,7 +53,7 @@ class OutputRef(msgspec.Struct, rename={"run_id": "rid", "span_id": "sid"}, froz
             return msgspec.json.decode(first_value(raw), type=cls)
         except GoJsonError as error:
             text = "unexpected end of JSON input" if "EOF" in str(error) else str(error)
-            raise OutputError(problem + text) from None
+            raise OutputError(problem + _HIGH.sub(r"\\u00\1", text)) from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise OutputError(f"{problem}{error}") from None
 

@@ -69,7 +69,7 @@ async def _runs(context: Context, query: _Query, key: Literal["debug_run_id", "d
         run = await context.runs.load(checked_run_id(run_id))
         detail = run.detail if run else RunDetail()
         wanted = detail.debug_run_id if key == "debug_run_id" else detail.debug_session_id
-    function = await context.functions_by_slug.load(query["function_slug"]) or fail(NO_ROWS)
+    function = await context.functions_by_slug.load(query.get("function_slug", "")) or fail(NO_ROWS)
     run_id, session_id = (wanted, "") if key == "debug_run_id" else ("", wanted)
     return await context.history.debug_runs(function.id, run_id, session_id)
 

@@ -206,7 +206,7 @@ def _where(given: _Filter) -> EventFilter:
     except SearchError as error:
         fail(f"error retrieving events: {error}")
     return EventFilter(
-        since=given["from"],
+        since=given.get("from", 0),
         until=given.get("until"),
         names=tuple(given.get("event_names") or ()),
         internal=given.get("include_internal_events", False),

@@ -254,7 +254,7 @@ def _where(given: _Filter) -> RunFilter:
     except SearchError as error:
         fail(f"error retrieving runs: {error}")
     return RunFilter(
-        since=given["from"],
+        since=given.get("from", 0),
         until=given.get("until"),
         time=_TIMES[given.get("time_field") or "QUEUED_AT"],
         statuses=tuple(_BY_STATUS[name] for name in given.get("status") or () if name != "SKIPPED"),

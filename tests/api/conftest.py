@@ -1,0 +1,159 @@
+"""A server's reading side without an engine: a database file, a backend that records commands, a client."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from starlette.applications import Starlette
+
+from holdfast.protocol.ids import ulid
+from holdfast.server.api import devtools, graphql, rest_v0, rest_v1
+from holdfast.server.api.backend import CancelOutcome, RunSnapshot, ServerInfo, Worker
+from holdfast.server.store.sqlite.history import SqliteHistory
+
+from .book import START, Library
+from .client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass
+class FakeBackend:
+    """Commands are recorded and answered from attributes."""
+
+    history: SqliteHistory
+    info: ServerInfo = field(default_factory=lambda: ServerInfo("dev", "dev-", {"dir": ""}, {"run-details-v4": True}))
+    now: int = START + 60_000
+    commands: list[tuple[Any, ...]] = field(default_factory=list)
+    cancelled: CancelOutcome = CancelOutcome.MISSING
+    rerun_id: str | None = None
+    app_error: str | None = None
+    apps: bool = False
+    signalled: str | None = None
+    state: RunSnapshot | None = None
+    connections: list[Worker] = field(default_factory=list)
+    limited: bool = False
+    ids: int = 0
+
+    def now_ms(self) -> int:
+        return self.now
+
+    def new_id(self) -> str:
+        self.ids += 1
+        return ulid(self.now, self.ids)
+
+    async def invoke(self, slug: str, **given: Any) -> str:
+        self.commands.append(("invoke", slug, given))
+        return ulid(self.now, 0)
+
+    async def cancel_run(self, run_id: str) -> CancelOutcome:
+        self.commands.append(("cancel_run", run_id))
+        return self.cancelled
+
+    async def rerun(self, run_id: str, **given: Any) -> str | None:
+        self.commands.append(("rerun", run_id, given))
+        return self.rerun_id
+
+    async def create_app(self, url: str) -> str | None:
+        self.commands.append(("create_app", url))
+        return self.app_error
+
+    async def update_app(self, app_id: str, url: str) -> bool:
+        self.commands.append(("update_app", app_id, url))
+        return self.apps
+
+    async def delete_app(self, app_id: str) -> bool:
+        self.commands.append(("delete_app", app_id))
+        return self.apps
+
+    async def delete_app_by_name(self, name: str) -> bool:
+        self.commands.append(("delete_app_by_name", name))
+        return self.apps
+
+    async def remove_app_by_url(self, url: str) -> bool:
+        self.commands.append(("remove_app_by_url", url))
+        return self.apps
+
+    async def signal(self, name: str, data: bytes) -> str | None:
+        self.commands.append(("signal", name, data))
+        return self.signalled
+
+    async def run_state(self, run_id: str) -> RunSnapshot | None:
+        return self.state
+
+    async def workers(self) -> list[Worker]:
+        return self.connections
+
+    def set_step_limit(self, function_id: str, limit: int | None) -> bool:
+        self.commands.append(("set_step_limit", function_id, limit))
+        return self.limited
+
+    def set_state_size_limit(self, function_id: str, limit: int | None) -> bool:
+        self.commands.append(("set_state_size_limit", function_id, limit))
+        return self.limited
+
+    async def test_reset(self) -> None:
+        self.commands.append(("test_reset",))
+
+    async def test_pause_function(self, function_id: str) -> None:
+        self.commands.append(("test_pause_function", function_id))
+
+    def test_queue_size(self, function_id: str) -> int:
+        self.commands.append(("test_queue_size", function_id))
+        return 3
+
+
+@dataclass
+class Answer:
+    status: int
+    body: Any
+
+
+@dataclass
+class Api:
+    """The API over one database."""
+
+    library: Library
+    backend: FakeBackend
+    client: Client
+
+    def gql(self, query: str, /, **variables: Any) -> Any:
+        response = self.client.post("/v0/gql", json={"query": query, "variables": variables})
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def data(self, query: str, /, **variables: Any) -> Any:
+        body = self.gql(query, **variables)
+        assert "errors" not in body, body["errors"]
+        return body["data"]
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    library = Library(tmp_path / "holdfast.db")
+    yield library
+    library.close()
+
+
+@pytest.fixture
+def api(library: Library) -> Iterator[Api]:
+    history = SqliteHistory(library.path)
+    backend = FakeBackend(history)
+    modules = (graphql, rest_v0, rest_v1, devtools)
+    app = Starlette(routes=[route for module in modules for route in module.routes(backend)])
+    client = Client(app)
+    yield Api(library, backend, client)
+    client.close()
+    history.close()
+
+
+RECORDED = Path(__file__).parent / "recorded"
+
+
+def recorded(name: str) -> Any:
+    return json.loads((RECORDED / name).read_text())
