@@ -93,7 +93,7 @@ def sleep_info(job: Job) -> SleepStepInfo:
 def pause_info(pause: Pause) -> StepInfo:
     """The info of a wait under way."""
     if pause.kind is PauseKind.EVENT:
-        return WaitForEventStepInfo(pause.event, pause.expression or pause.source or None, pause.expires)
+        return WaitForEventStepInfo(pause.event, pause.expression or None, pause.expires)
     if pause.kind is PauseKind.SIGNAL:
         return WaitForSignalStepInfo(pause.key, pause.expires)
     return InvokeStepInfo(pause.trigger, pause.function, pause.expires, run_id=pause.child or None)
