@@ -145,7 +145,7 @@ def typed(ctx: inngest.ContextSync) -> typing.Any:
 
 @define("bad-output")
 def bad_output(ctx: inngest.ContextSync) -> typing.Any:
-    return step(ctx, "bad", object())
+    return ctx.step.run("bad", object)
 
 
 @define("limited")
