@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from holdfast.protocol.ids import UlidSource
 from holdfast.protocol.limits import CALL_TIMEOUT_S
-from holdfast.server.api import checkpoints, connect, devtools, invoke, register, rest_v0, rest_v1
+from holdfast.server.api import checkpoints, connect, devtools, errors, invoke, register, rest_v0, rest_v1
 from holdfast.server.api.asgi import Message, Receive, Scope, Send
 from holdfast.server.api.auth import SigningKeyAuth
 from holdfast.server.api.endpoints import Endpoints
@@ -103,7 +103,7 @@ class Server:
         return sending
 
     def _starlette(self) -> Starlette:
-        app = Starlette(routes=list(self._routes()))
+        app = Starlette(routes=list(self._routes()), exception_handlers=errors.HANDLERS)
         app.add_middleware(
             CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
             allow_headers=["*"], expose_headers=["Link", "Mcp-Session-Id"], max_age=3600,
@@ -112,6 +112,7 @@ class Server:
 
     def _routes(self) -> Iterable[BaseRoute]:
         yield Route("/health", _health, methods=["GET"])
+        yield Route("/e/{key}", _only_post, methods=["GET", "PUT", "PATCH", "DELETE"])
         yield from register.routes(self.apps, self.config.kind)
         yield from checkpoints.routes(self.partition)
         yield from self._endpoints.routes()
@@ -131,6 +132,10 @@ def _token_secret(config: Config) -> str:
         if config.signing_secret
         else secrets.token_hex()
     )
+
+
+async def _only_post(_: Request) -> Response:
+    return Response(status_code=405)
 
 
 async def _health(_: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from functools import partial
 
@@ -16,6 +17,7 @@ from holdfast.protocol.signing import sign
 from holdfast.protocol.urls import set_step_id
 from holdfast.server.drivers.http import Answer, CallFailure, HttpClient, Target
 from holdfast.server.engine.changes import Dispatch, Effect, Perform
+from holdfast.server.engine.engine import DefectError
 from holdfast.server.engine.run import Body, Run
 from holdfast.server.model.job import Job
 from holdfast.server.model.span import Call
@@ -27,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 #: An app that is gone from the registry is not called; its runs fail with this text.
 NO_FUNCTION = "Unable to reach SDK URL"
+UNHANDLED = "error handling generator response: the server could not handle this answer, see its log"
 
 
 class Dispatcher:
@@ -73,8 +76,8 @@ class Dispatcher:
         if self._partition.engine.core.runs.get(run.id) is not run or not run.holds(job):
             return  # cancelled in the same turn
         function = self._partition.engine.core.registry.functions.get(run.function_id)
-        if function is None:
-            outcome = transport_failure(NO_FUNCTION)
+        if function is None or (job.run_id, job.no) in self._partition.strikes:
+            outcome = transport_failure(NO_FUNCTION) if function is None else _unanswerable()
             self._partition.soon(self._hand_in, run, job, outcome, 0, now_ms())
             return
         self._partition.load(run)
@@ -153,19 +156,19 @@ class Dispatcher:
         partition = self._partition
         if partition.engine.core.runs.get(run.id) is run:
             partition.load(run)
-        try:
+        with contextlib.suppress(DefectError):  # the partition reloads, and this call is made again
             partition.engine.on_answer(job, outcome, call, now)
-        except Exception as error:  # pragma: no cover - a defect: contained to the run, and loud
-            log.exception("answer could not be handled", run=run.id, job=job.id)
-            self._contain(job, call, error, now)
-        partition.changed()
-
-    def _contain(self, job: Job, call: Call, error: Exception, now: int) -> None:
-        text = f"error handling generator response: {type(error).__name__}"
-        self._partition.engine.on_answer(job, transport_failure(text), call, now)
+            partition.changed()
 
     def _perform(self, effect: Perform) -> None:
         self._gateways.perform(effect)
+
+
+def _unanswerable() -> Outcome:
+    """Stands for an answer that broke the engine: the run fails of it."""
+    outcome = transport_failure(UNHANDLED)
+    outcome.no_retry = True
+    return outcome
 
 
 def _position(body: Body, outgoing: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
@@ -13,6 +14,7 @@ from holdfast.protocol.opcodes import Op, Opcode
 from holdfast.protocol.rawjson import valid
 from holdfast.server.drivers.http import Answer, CallFailure, HttpClient
 from holdfast.server.engine.changes import Perform
+from holdfast.server.engine.engine import DefectError
 from holdfast.server.engine.gateway import Result
 from holdfast.server.model.job import Job
 from holdfast.server.model.span import Call
@@ -62,8 +64,9 @@ class Gateways:
         run = partition.engine.core.runs.get(job.run_id)
         if run is not None:
             partition.load(run)
-        partition.engine.on_gateway(job, op, Result(output, failed, _call(job, started, answer)), now_ms())
-        partition.changed()
+        with contextlib.suppress(DefectError):
+            partition.engine.on_gateway(job, op, Result(output, failed, _call(job, started, answer)), now_ms())
+            partition.changed()
 
 
 async def _infer(client: HttpClient, op: Op) -> tuple[bytes, bool, Answer]:

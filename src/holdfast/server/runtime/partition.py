@@ -8,6 +8,7 @@ memory is ahead of the store: the partition reloads itself from the store, which
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -15,8 +16,9 @@ from typing import Protocol
 import structlog
 
 from holdfast.server.engine.changes import Changes, Effect
-from holdfast.server.engine.engine import Engine
+from holdfast.server.engine.engine import DefectError, Engine
 from holdfast.server.engine.run import Run
+from holdfast.server.runtime.strikes import Strikes
 from holdfast.server.runtime.syncing import Durable
 from holdfast.server.store.store import Store, StoreError
 
@@ -27,6 +29,9 @@ Callback = Callable[[StoreError | None], None]
 #: A run that is parked for at least this long (ms), or larger than this (bytes), drops its body.
 SOON_MS = 2_000
 SMALL_BODY = 16_384
+
+RELOADING = "the server is reloading its state; try again"
+STORE_RETRY_S = 0.2
 
 
 def now_ms() -> int:
@@ -52,7 +57,8 @@ class Partition:
     def __init__(self, make_engine: Callable[[int], Engine], store: Store) -> None:
         self._make_engine = make_engine
         self.store = store
-        self.engine = make_engine(store.epoch)
+        self.strikes = Strikes()
+        self.engine = self._fresh()
         self.performer: Performer | None = None
         self.configure: Callable[[], None] = lambda: None
         self.durable = Durable(store)
@@ -60,6 +66,7 @@ class Partition:
         self._ends: dict[str, list[asyncio.Future[None]]] = {}
         self._scheduled = False
         self._busy = False
+        self._down = False  # what the engine holds now counts for nothing: a reload is under way
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due: int | None = None
         self._closed = False
@@ -99,22 +106,22 @@ class Partition:
         self._scheduled = False
         if self._busy:  # the previous turn's sync is under way: this one waits and grows
             return
-        for cancellation in self.engine.take_cancellations():
-            run = self.engine.core.runs.get(cancellation.run_id)
-            if run is not None:
-                self.load(run)
-                self.engine.cancel(run, cancellation.cause, now_ms())
-        if self.engine.core.cancellations:
-            self.changed()
+        with contextlib.suppress(DefectError):
+            self._cancel()
         changes = self.engine.take_changes()
         callbacks, self._callbacks = self._callbacks, []
+        if self._down:
+            for callback in callbacks:
+                callback(StoreError(RELOADING))
+            return
         if changes.empty:
             self._after(changes, callbacks)
             return
         try:
             self.durable.commit(changes)
         except StoreError as error:
-            self._fail(error, callbacks)
+            log.error("commit failed, reloading from the store", error=str(error))
+            self._fail(error, callbacks, STORE_RETRY_S)
             return
         if self.durable.deferred:
             self._busy = True
@@ -128,7 +135,8 @@ class Partition:
         self._busy = False
         error = done.exception()
         if error is not None:
-            self._fail(StoreError(str(error)), callbacks)
+            log.error("sync failed, reloading from the store", error=str(error))
+            self._fail(StoreError(str(error)), callbacks, STORE_RETRY_S)
             return
         self._after(changes, callbacks)
         self.changed()
@@ -147,22 +155,58 @@ class Partition:
         self._park(changes)
         self._set_timer()
 
-    def _fail(self, error: StoreError, callbacks: list[Callback]) -> None:
-        """Fail-stop: memory is ahead of the store, so it is thrown away."""
-        log.error("commit failed, reloading from the store", error=str(error))
+    def _cancel(self) -> None:
+        """Cancels the runs that events of this turn cancel."""
+        for cancellation in self.engine.take_cancellations():
+            run = self.engine.core.runs.get(cancellation.run_id)
+            if run is not None:
+                self.load(run)
+                self.engine.cancel(run, cancellation.cause, now_ms())
+        if self.engine.core.cancellations:
+            self.changed()
+
+    # --- fail-stop --------------------------------------------------------------------------------------------------
+
+    def _fresh(self) -> Engine:
+        engine = self._make_engine(self.store.epoch)
+        engine.on_defect = self._broken
+        return engine
+
+    def _broken(self, error: Exception) -> None:
+        """An input raised: a defect of this program. The turn's other inputs are refused with it."""
+        suspect = self.engine.suspect
+        log.error("an input broke the engine, reloading from the store", suspect=suspect, exc_info=error)
+        if self._down:
+            return
+        if suspect is not None:
+            self.strikes.add(suspect)
+        callbacks, self._callbacks = self._callbacks, []
+        self._fail(StoreError(RELOADING), callbacks, 0)
+
+    def _fail(self, error: StoreError, callbacks: list[Callback], delay: float) -> None:
+        """Memory can't be trusted any more: it is thrown away."""
+        self._down = True
         for callback in callbacks:
             callback(error)
-        self.engine = self._make_engine(self.store.epoch)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = self._timer_due = None
+        self.engine = self._fresh()
         if self.performer is not None:
             self.performer.forget()
-        self._loop.call_later(0.2, self._reload)
+        self._loop.call_later(delay, self._reload)
 
     def _reload(self) -> None:
+        if self._closed:
+            return
+        self.engine = self._fresh()
         try:
             self.recover()
         except Exception as error:  # noqa: BLE001 - the store is still away: try again
             log.error("the store can't be read, trying again", error=str(error))
             self._loop.call_later(1.0, self._reload)
+        else:
+            self._down = False
 
     # --- bodies -----------------------------------------------------------------------------------------------------
 
@@ -199,7 +243,10 @@ class Partition:
     def _tick(self) -> None:
         self._timer = None
         self._timer_due = None
-        more = self.engine.on_timers(now_ms())
+        try:
+            more = self.engine.on_timers(now_ms())
+        except DefectError:
+            return
         self.changed()
         if more:
             self._loop.call_soon(self._tick)
@@ -213,10 +260,10 @@ class Partition:
         for key, expires in recovered.idempotency:
             engine.core.seen.add(key, expires)
         for function_id, cron, tick in recovered.crons:
-            engine.crons.remember(function_id, cron, tick)
+            engine.crons.remember(function_id, cron, now if (function_id, cron) in self.strikes.shelved else tick)
         self.configure()
         for run in recovered.runs:
-            engine.adopt(run, now)
+            engine.adopt(run, now, self.strikes.shelved)
         if recovered.runs:
             log.info("runs recovered", runs=len(recovered.runs))
         self._set_timer()
@@ -226,7 +273,8 @@ class Partition:
         """Commits what is pending and stops. Calls in flight are made again after the next start."""
         if self._timer is not None:
             self._timer.cancel()
-        await self.committed()
+        with contextlib.suppress(StoreError):
+            await self.committed()
         self._closed = True
         self.durable.close()
 

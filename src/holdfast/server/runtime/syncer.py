@@ -12,11 +12,11 @@ import structlog
 
 from holdfast.protocol.canonical import canonical
 from holdfast.protocol.limits import PING_TIMEOUT_S
-from holdfast.protocol.signing import sign
+from holdfast.protocol.signing import sign, verify
 from holdfast.protocol.urls import with_scheme
 from holdfast.server.drivers.http import Answer, CallFailure, HttpClient
 from holdfast.server.model.app import AppRecord
-from holdfast.server.runtime.apps import UNREACHABLE, Apps
+from holdfast.server.runtime.apps import UNREACHABLE, Apps, Refused
 from holdfast.server.runtime.inband import registration_of
 
 log = structlog.get_logger(__name__)
@@ -75,6 +75,8 @@ class Syncer:
         body = canonical(msgspec.json.encode({"url": url}))
         headers = [("Content-Type", "application/json"), ("X-Inngest-Server-Kind", self._kind)]
         if self._key:
+            # Signed, the app may send its functions with its answer: then it need not reach this server (§1.7).
+            headers.append(("X-Inngest-Sync-Kind", "in_band"))
             headers.append(("X-Inngest-Signature", sign(self._key, body, int(time.time()))))
         elif self._kind == "cloud":
             return "missing_server_signing_key", False
@@ -85,17 +87,17 @@ class Syncer:
         except ValueError as error:
             return str(error), False
         in_band = answer.headers.get("x-inngest-sync-kind", "").replace("-", "_") == "in_band"
-        if answer.status == 200 and in_band:
+        if self._key and answer.status == 200 and in_band:
             return self._accept_in_band(answer), True
         return _error_of(answer), bool(answer.headers.get("x-inngest-sdk"))
 
     def _accept_in_band(self, answer: Answer) -> str:
-        """The app sent its functions with its answer (§1.7)."""
+        """The app sent its functions with its answer (§1.7), which must be signed as it is the whole registration."""
+        if not verify(self._key, answer.body, answer.headers.get("x-inngest-signature", "")):
+            return "unauthorized"
         try:
             self._apps.register(registration_of(answer.body))
-        except (ValueError, msgspec.MsgspecError) as error:
-            return str(error)
-        except Exception as error:  # noqa: BLE001 - what the app sent was refused
+        except (Refused, ValueError, msgspec.MsgspecError) as error:
             return str(error)
         return ""
 

@@ -61,7 +61,9 @@ PAUSE_OPS = {PauseKind.EVENT: "WaitForEvent", PauseKind.INVOKE: "InvokeFunction"
 
 def finished_step_info(span: Span) -> StepInfo | None:
     """The info of a finished step, but for steps that run user code or call a gateway."""
-    known = _Known(span.info or {})
+    if span.info is None:
+        return None
+    known = _Known(span.info)
     match span.op:
         case "Sleep":
             return SleepStepInfo(known.number("until", span.ended_at))
