@@ -214,8 +214,8 @@ class World:
     # --- what the app sees --------------------------------------------------------------------------------------------
 
     def call(self, step: str | None = None) -> Dispatch:
-        """The one call that waits for its answer; with `step`, the one that asks for that step."""
-        found = [c for c in self.calls if step is None or c.job.step == hashed(step)]
+        """The one call that waits for its answer; with `step`, the one that asks for that step ("": for none)."""
+        found = [c for c in self.calls if step is None or c.job.step == (hashed(step) if step else "")]
         assert len(found) == 1, f"{len(found)} calls are waiting"
         self.calls.remove(found[0])
         self.load(found[0].run)

@@ -54,6 +54,8 @@ PLAN_LIKE = frozenset({
     Opcode.AI_GATEWAY, Opcode.GATEWAY, Opcode.INVOKE, Opcode.SLEEP, Opcode.STEP_PLANNED, Opcode.WAIT_FOR_EVENT,
     Opcode.WAIT_FOR_SIGNAL,
 })  # fmt: skip
+#: Tell how a step went.
+STEPS = frozenset({Opcode.STEP, Opcode.STEP_RUN, Opcode.STEP_ERROR, Opcode.STEP_FAILED})
 #: Handled before the others of the same answer, so that a wait can't miss its own event.
 FIRST_WAVE = frozenset({Opcode.WAIT_FOR_EVENT, Opcode.DEFER_ADD, Opcode.DEFER_ABORT})
 

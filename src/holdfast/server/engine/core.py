@@ -146,7 +146,7 @@ class Core:
         return Entry(job, run.function_id, score, self._limits(run))
 
     def follow(self, run: Run, job: Job, successor: Job) -> None:
-        """`successor` takes the place of the leased `job`: at once where nobody else waits, else when its turn comes."""
+        """`successor` takes the place of the leased `job`: at once where nobody else waits, else in its turn."""
         if successor.due > self.now or run.function_id in self.settings.paused or not self._has_lease(job):
             self.release(run, job)
             self.push(run, successor)

@@ -24,7 +24,7 @@ from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.steps import FailEarly, fail
 from holdfast.server.expressions import Activation
-from holdfast.server.model.job import Job, JobKind, Pause
+from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.span import Call, Span
 from holdfast.server.model.status import SpanStatus
 
@@ -213,7 +213,8 @@ class Engine:
                 continue
             if isinstance(item, Pause):
                 self.core.waits.add(item)
-                self.core.queue.timers.add(item.expires, item)
+                if item.kind is not PauseKind.CANCEL:
+                    self.core.queue.timers.add(item.expires, item)
             elif item.kind is JobKind.SLEEP and item.step:
                 self.core.queue.timers.add(item.due, item)
             elif item.kind is not JobKind.SYNC:

@@ -211,7 +211,7 @@ class Queue:
             self._free(entry)
 
     def succeed(self, job: Job, successor: Entry) -> None:
-        """A leased job is done with, and `successor` follows it: by its score, it may be the next in the place that is freed."""
+        """A leased job is done with. Its `successor` competes, by its score, for the place that this frees."""
         entry = self.leases.pop((job.run_id, job.no))
         self._number(successor)
         if successor.limits:

@@ -122,8 +122,8 @@ class SqliteStore:
         if changes.pauses:
             _write_items(db, changes.pauses, _PUT_PAUSE, _DROP_PAUSE)
         if changes.idempotency or changes.forgotten or changes.crons:
-            many(_PUT_KEY, changes.idempotency)
             many(_DROP_KEY, changes.forgotten)
+            many(_PUT_KEY, changes.idempotency)
             many(_PUT_CRON, [(*key, tick) for key, tick in changes.crons.items()])
 
     def sync(self) -> None:

@@ -1,0 +1,262 @@
+"""Groups of steps: planning, coalesced discovery, version 1, race (execution.md §4.2)."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.server.model.status import RunStatus, SpanStatus
+
+from .replies import complete, failed, failing, hashed, op, ops, planned, ran, returns, sleep, wait
+from .world import HOUR, MINUTE, SECOND, T0, World, function
+
+
+def test_planned_steps_are_called_one_by_one_and_discovered_once(world: World) -> None:
+    run = world.start()
+    world.reply(ops(planned("a"), planned("b")))
+    assert run.state.force_plan
+    assert {c.job.step for c in world.calls} == {hashed("a"), hashed("b")}
+    world.reply(ops(ran("a", 1)), "a")
+    assert len(world.calls) == 1
+    world.reply(ops(ran("b", 2)), "b")
+    discovery = world.call()
+    assert discovery.job.step == ""
+    assert not run.state.force_plan
+    world.answer(discovery, returns())
+    assert world.status(run) is RunStatus.COMPLETED
+    world.check_idle()
+
+
+def test_a_targeted_call_points_to_the_step_before_the_plan(world: World) -> None:
+    world.start()
+    world.reply(ops(ran("first")))
+    world.reply(ops(planned("a"), planned("b")))
+    assert {c.job.outgoing for c in world.calls} == {hashed("first")}
+    assert {c.job.name for c in world.calls} == {"a", "b"}
+
+
+def test_a_planning_call_is_recorded(world: World) -> None:
+    run = world.start()
+    world.reply(ops(planned("a"), planned("b")))
+    (plan,) = world.history(run)
+    assert (plan.kind, plan.status) == ("plan", SpanStatus.COMPLETED)
+
+
+def test_steps_that_are_reported_again_open_nothing(world: World) -> None:
+    run = world.start()
+    group = ops(planned("a"), sleep("s"), wait("w", "e"))
+    world.reply(group)
+    items = dict(run.open)
+    call = world.call("a")
+    world.engine.core.now = world.now
+    world.answer(call, group)
+    assert {i.step for i in run.open.values()} == {i.step for i in items.values()} - {hashed("a")}
+
+
+def test_a_single_planned_step_is_no_group(world: World) -> None:
+    run = world.start()
+    world.reply(ops(planned("a")))
+    assert not run.state.force_plan
+    assert run.pending is None
+    world.reply(ops(ran("a")), "a")
+    assert world.call().job.outgoing == hashed("a")
+
+
+def test_version_1_discovers_after_each_step_and_keeps_planning(world: World) -> None:
+    run = world.start()
+    world.reply(ops(planned("a"), planned("b"), version=1))
+    world.reply(ops(ran("a"), version=1), "a")
+    world.reply(ops(ran("b"), version=1), "b")
+    assert [c.job.outgoing for c in world.calls] == [hashed("a"), hashed("b")]
+    assert run.state.force_plan
+    for call in list(world.calls):
+        world.calls.remove(call)
+        world.load(run)
+        world.answer(call, ops(planned("join"), version=1))
+    world.reply(ops(ran("join"), version=1), "join")
+    world.reply(returns())
+    assert world.status(run) is RunStatus.COMPLETED
+    world.check_idle()
+
+
+def test_two_discoveries_that_run_the_same_step_go_on_as_one(world: World) -> None:
+    """In race mode two calls may execute one step: the second report must not double the run."""
+    run = world.start()
+    world.reply(ops(planned("a", race=True), planned("b", race=True)))
+    world.reply(ops(ran("a")), "a")
+    world.reply(ops(ran("b")), "b")
+    first, second = world.calls
+    world.calls.clear()
+    for call in (first, second):
+        world.load(run)
+        world.answer(call, ops(ran("join", call.job.no)))
+    assert world.step(run, "join") == {"data": first.job.no}
+    world.reply(returns())
+    assert world.status(run) is RunStatus.COMPLETED
+    world.check_idle()
+
+
+def test_in_a_race_each_end_leads_on(world: World) -> None:
+    run = world.start()
+    world.reply(ops(planned("fast", race=True), planned("slow", race=True)))
+    world.reply(ops(ran("fast", 1)), "fast")
+    world.reply(ops(planned("slow", race=True), planned("join")), "")
+    assert run.pending == {hashed("slow"), hashed("join")}
+    world.reply(ops(ran("join")), "join")
+    world.reply(ops(ran("slow", 2)), "slow")
+    world.reply(returns("end"))
+    assert world.output(run) == "end"
+    world.check_idle()
+
+
+def test_a_race_of_waits_and_sleeps(world: World) -> None:
+    run = world.start()
+    world.reply(ops(sleep("s", "1h", race=True), wait("w", "e", "2h", race=True)))
+    world.advance(HOUR)
+    world.reply(complete_with("sleep"))
+    assert world.output(run) == "sleep"
+    world.check_idle()
+
+
+def test_a_race_that_an_event_wins(world: World) -> None:
+    run = world.start()
+    world.reply(ops(sleep("s", "1h", race=True), wait("w", "e", "2h", race=True)))
+    world.send("e")
+    world.reply(complete_with("event"))
+    assert world.output(run) == "event"
+    world.check_idle()
+
+
+def complete_with(value: str):  # type: ignore[no-untyped-def]
+    return ops(complete(value))
+
+
+def test_mixed_groups_are_discovered_when_all_are_done(world: World) -> None:
+    run = world.start()
+    world.reply(ops(planned("a"), sleep("s", "10s"), wait("w", "e", "1h")))
+    world.reply(ops(ran("a")), "a")
+    world.advance(10 * SECOND)
+    assert not world.calls
+    world.send("e")
+    assert world.call().job.outgoing == hashed("w")
+    assert list(world.memo(run)) == [hashed("a"), hashed("s"), hashed("w")]
+
+
+def test_a_step_that_ran_beside_planned_ones_is_done_already(world: World) -> None:
+    run = world.start()
+    world.reply(ops(ran("a", 1), planned("b")))
+    assert run.pending == {hashed("b")}
+    world.reply(ops(ran("b")), "b")
+    assert world.call().job.outgoing == hashed("b")
+
+
+def test_buffered_steps_alone_are_no_waiting_group(world: World) -> None:
+    run = world.start()
+    world.reply(ops(ran("a"), ran("b"), ran("c")))
+    assert not run.pending
+    discovery = world.call()
+    assert discovery.job.outgoing == hashed("c")
+    assert not run.state.force_plan
+
+
+def test_one_failed_step_of_a_group_waits_for_the_others() -> None:
+    world = World(function(retries=0))
+    run = world.start()
+    world.reply(ops(planned("a"), planned("b")))
+    world.reply(ops(failing("a")), "a")
+    assert len(world.calls) == 1
+    world.reply(ops(ran("b")), "b")
+    world.reply(returns("caught"))
+    assert world.status(run) is RunStatus.COMPLETED
+
+
+def test_retries_of_a_groups_steps_are_counted_apart(world: World) -> None:
+    world.start()
+    world.reply(ops(planned("a"), planned("b")))
+    world.reply(ops(failing("a")), "a")
+    assert world.calls[0].job.attempt == 0
+    world.advance(MINUTE)
+    call = world.call("a")
+    assert call.job.attempt == 1
+    assert call.job.step == hashed("a")
+    world.answer(call, ops(ran("a")))
+    world.reply(ops(ran("b")), "b")
+    assert world.call().job.attempt == 0
+
+
+@pytest.mark.parametrize("extra", [{"op": "None", "id": "x"}, op("DiscoveryRequest", "again")])
+def test_what_is_no_step_holds_no_group_up(world: World, extra: dict[str, object]) -> None:
+    run = world.start()
+    world.reply(ops(planned("a"), planned("b"), extra))
+    assert run.pending == {hashed("a"), hashed("b")}
+    if extra["op"] != "None":
+        world.reply(ops(planned("a"), planned("b")), "")
+    world.reply(ops(ran("a")), "a")
+    world.reply(ops(ran("b")), "b")
+    world.reply(returns())
+    assert world.status(run) is RunStatus.COMPLETED
+    world.check_idle()
+
+
+def test_a_failed_step_beside_a_retry_and_a_plan(world: World) -> None:
+    run = world.start()
+    world.reply(ops(failed("f"), failing("r"), planned("p")))
+    assert "error" in world.step(run, "f")
+    world.reply(ops(ran("p")), "p")
+    assert not world.calls
+    world.advance(MINUTE)
+    world.reply(ops(ran("r")))
+    assert world.call().job.outgoing == hashed("r")
+
+
+def test_the_end_of_the_run_drops_what_is_still_open(world: World) -> None:
+    run = world.start()
+    world.reply(ops(planned("a"), sleep("s"), complete("done")))
+    assert world.output(run) == "done"
+    assert not world.calls
+    world.advance(2 * HOUR)
+    world.check_idle()
+
+
+def test_the_first_of_two_ends_wins(world: World) -> None:
+    run = world.start()
+    world.reply(ops(planned("a", race=True), planned("b", race=True)))
+    world.reply(ops(ran("a")), "a")
+    world.reply(ops(ran("b")), "b")
+    first, second = world.calls
+    world.load(run)
+    assert world.answer(first, returns(1))
+    assert world.answer(second, returns(2)) is False
+    assert world.output(run) == 1
+    assert len(world.events("inngest/function.finished")) == 1
+
+
+def test_a_second_group_follows_the_first(world: World) -> None:
+    run = world.start()
+    for names in (("a", "b"), ("c", "d")):
+        world.reply(ops(*map(planned, names)))
+        for name in names:
+            world.reply(ops(ran(name)), name)
+    world.reply(returns())
+    assert world.status(run) is RunStatus.COMPLETED
+    assert len(world.memo(run)) == 4
+
+
+def test_a_targeted_call_that_answers_nothing_is_planned_again(world: World) -> None:
+    run = world.start()
+    world.reply(ops(planned("a"), planned("b")))
+    world.reply(ops(), "a")
+    world.reply(ops(ran("b")), "b")
+    world.advance(150)
+    world.reply(ops(planned("a")))
+    world.reply(ops(ran("a")), "a")
+    world.reply(returns())
+    assert world.status(run) is RunStatus.COMPLETED
+
+
+def test_a_planned_step_that_has_a_result_does_not_strand_the_run(world: World) -> None:
+    world.start()
+    world.checkpoint(world.calls[0], ran("a"))
+    world.reply(ops(planned("a")))
+    world.advance(150)
+    assert world.call().job.step == ""
+    assert world.now == T0 + 150
