@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import msgspec
+import structlog
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
+
+from holdfast.server.engine.engine import DefectError
+from holdfast.server.store.store import StoreError
+
+log = structlog.get_logger(__name__)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -21,3 +28,18 @@ def public_error(status: int, message: str, data: object = None) -> Response:
 def page_not_found() -> Response:
     """The 404 of routes that don't exist."""
     return PlainTextResponse("404 page not found\n", 404, {"x-content-type-options": "nosniff"})
+
+
+async def unexpected(request: Request, error: Exception) -> Response:
+    """Answers what a route did not foresee: as JSON with a text, like every other error."""
+    if isinstance(error, StoreError):
+        return public_error(503, "The request could not be stored; nothing of it was done. Try again")
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=400)  # nobody reads it
+    if not isinstance(error, DefectError):  # the partition told of that
+        log.error("a request failed", method=request.method, path=request.url.path, exc_info=error)
+    return public_error(500, "The request could not be handled, see the server's log")
+
+
+#: For Starlette: each class apart, so that the middleware which raises the error again never sees them.
+HANDLERS = {StoreError: unexpected, ClientDisconnect: unexpected, DefectError: unexpected, Exception: unexpected}

@@ -10,12 +10,14 @@ import msgspec
 from holdfast.protocol.events import read_events
 from holdfast.protocol.limits import MAX_EVENT
 from holdfast.server.api.asgi import DisconnectedError, Receive, Scope, Send, TooLargeError, answer, header, read_body
+from holdfast.server.engine.engine import DefectError
 from holdfast.server.runtime.partition import Partition, now_ms
 from holdfast.server.store.store import StoreError
 
 #: A request body is read no further than this: 5,000 events fit unless they are large on average.
 MAX_BODY = max(64 * 1024 * 1024, MAX_EVENT)
 _JSON = msgspec.json.encode
+DEFECT = "The event could not be handled (see the server's log); nothing of this request was accepted"
 STORE_DOWN = "The event could not be stored; nothing of this request was accepted. Try again"
 
 
@@ -50,13 +52,15 @@ class EventApi:
             seed=header(scope, b"x-inngest-event-id-seed"),
         )  # fmt: skip
         if intake.events:
-            on_event = partition.engine.on_event
-            for event in intake.events:
-                on_event(event, now)
             try:
+                for event in intake.events:
+                    partition.engine.on_event(event, now)
                 await partition.committed()
             except StoreError:
                 await self._refuse(send, 503, STORE_DOWN)
+                return
+            except DefectError:
+                await self._refuse(send, 500, DEFECT)
                 return
         ids = '","'.join([e.id for e in intake.events])
         if intake.error:
