@@ -27,11 +27,11 @@ def routes(backend: Backend, *, test_mode: bool = False) -> list[ApiRoute]:
         ApiRoute("/fn/remove", _remove(backend), methods=["DELETE"]),
     ]
     for path, limit in (
-        ("/fn/step-limit", backend.set_step_limit),
-        ("/fn/state-size-limit", backend.set_state_size_limit),
+        ("/fn/step-limit", _Limit("step", backend.set_step_limit)),
+        ("/fn/state-size-limit", _Limit("state size", backend.set_state_size_limit)),
     ):
-        found.append(ApiRoute(path, _Limit(limit).set, methods=["POST"]))
-        found.append(ApiRoute(path, _Limit(limit).lift, methods=["DELETE"]))
+        found.append(ApiRoute(path, limit.set, methods=["POST"]))
+        found.append(ApiRoute(path, limit.lift, methods=["DELETE"]))
     return found + (_test_routes(backend) if test_mode else [])
 
 
@@ -65,7 +65,8 @@ class _Dev:
 class _Limit:
     """A limit on runs of one function, for test suites."""
 
-    def __init__(self, change: Callable[[str, int | None], bool]) -> None:
+    def __init__(self, what: str, change: Callable[[str, int | None], bool]) -> None:
+        self._what = what
         self._change = change
 
     async def set(self, request: Request) -> Response:
@@ -85,7 +86,7 @@ class _Limit:
         if function_id is None:
             return public_error(400, f"Invalid function ID: {form.get('functionId', '')}")
         if not self._change(function_id, None):
-            return public_error(404, f"No limit set for function: {function_id}")
+            return public_error(404, f"No {self._what} limit set for function: {function_id}")
         return Response()
 
 

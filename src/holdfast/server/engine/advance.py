@@ -133,9 +133,10 @@ def _attempt_failed(core: Core, run: Run, job: Job, outcome: Outcome, call: Call
     """A function-level error, on whatever request: retried as the job allows, else the run has failed."""
     final = outcome.no_retry or job.attempt + 1 >= job.max_attempts
     status = SpanStatus.FAILED if final else SpanStatus.ERRORED
-    core.record(run, _function_span(job, call, status, outcome.error), outcome.output)
+    output = outcome.output if outcome.output is not None else msgspec.json.encode(outcome.error)
+    core.record(run, _function_span(job, call, status, outcome.error), output)
     if final:
-        finish.finish(core, run, RunStatus.FAILED, outcome.output, outcome.error)
+        finish.finish(core, run, RunStatus.FAILED, output, outcome.error)
     else:
         retry_job(core, run, job, outcome.retry_at or retry_due(core, job.attempt))
 
