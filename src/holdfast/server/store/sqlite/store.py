@@ -70,16 +70,13 @@ class SqliteStore:
     def __init__(self, path: Path | None, durability: Durability = "full") -> None:
         self._folder = None if path else tempfile.TemporaryDirectory(prefix="holdfast-")
         self.path = path or Path(self._folder.name if self._folder else ".") / "main.db"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         self.durability: Durability = durability
-        self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA wal_autocheckpoint=0")
-        self._db.execute("PRAGMA busy_timeout=5000")
-        self._db.execute("PRAGMA cache_size=-16000")
-        migrate(self._db)
-        self.set_durability(durability)
-        self.epoch = self._open_epoch()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
+            self.epoch = self._open()
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(f"can't use the database {self.path}: {error}") from error
         self._copy = self.epoch << 40
         self._wal: int | None = None
 
@@ -97,7 +94,7 @@ class SqliteStore:
             db.execute("BEGIN IMMEDIATE")
             self._write(db, changes)
             db.execute("COMMIT")
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except Exception as error:  # a disk that fails, or a value that no row can hold: nothing is written either way
             with contextlib.suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
             raise StoreError(f"{self.path}: {error}") from error
@@ -229,7 +226,14 @@ class SqliteStore:
         if self._folder is not None:
             self._folder.cleanup()
 
-    def _open_epoch(self) -> int:
+    def _open(self) -> int:
+        """Sets the connection up; returns this start's epoch."""
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA wal_autocheckpoint=0")
+        self._db.execute("PRAGMA busy_timeout=5000")
+        self._db.execute("PRAGMA cache_size=-16000")
+        migrate(self._db)
+        self.set_durability(self.durability)
         row = self._db.execute("SELECT value FROM meta WHERE key='epoch'").fetchone()
         epoch = int(row[0]) + 1 if row else 1
         self._db.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (str(epoch),))

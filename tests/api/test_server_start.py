@@ -1,0 +1,78 @@
+"""Starts that must not happen: each ends at once, with exit code 1 and a text that says why."""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .serving import free_port, run_to_end
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEYS = ("--signing-key", "abcd", "--event-key", "e")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ((), "Error: signing-key is required"),
+        (("--signing-key", "abc"), "Error: signing-key must be hex string with even number of chars"),
+        (("--signing-key", "zz"), "Error: signing-key must be valid hex string: "),
+        (("--signing-key", "abcd"), "Error: at least one event-key is required"),
+        (("--signing-key", "signkey-prod-abcd", "--event-key", " , "), "Error: at least one event-key is required"),
+    ],
+)
+def test_start_wants_keys(tmp_path: Path, options: tuple[str, ...], text: str) -> None:
+    code, output = run_to_end("start", "--port", str(free_port()), "--sqlite-dir", str(tmp_path), *options)
+    assert code == 1
+    assert output.startswith(text), output
+    assert "Traceback" not in output
+
+
+def test_start_does_not_move_to_another_port(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, output = run_to_end(
+            "start", "--host", "127.0.0.1", "--port", str(port), "--sqlite-dir", str(tmp_path), *KEYS
+        )
+    assert code == 1
+    assert output.startswith(f"Error: port {port} is in use")
+    assert "--port" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("mode", ["start", "dev"])
+def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path, mode: str) -> None:
+    connection = sqlite3.connect(tmp_path / "main.db")
+    connection.execute("PRAGMA user_version = 999")
+    connection.close()
+    more = KEYS if mode == "start" else ("--persist", "--no-discovery")
+    code, output = run_to_end(mode, "--port", str(free_port()), "--sqlite-dir", str(tmp_path), *more)
+    assert code == 1
+    assert output.startswith("Error: ")
+    assert "schema version 999" in output
+    assert "newer Holdfast" in output
+    assert "Traceback" not in output
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "main.db").write_bytes(b"this is no database" * 100)
+    code, output = run_to_end("start", "--port", str(free_port()), "--sqlite-dir", str(tmp_path), *KEYS)
+    assert code == 1
+    assert "main.db" in output
+    assert "Traceback" not in output
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    folder = tmp_path / "file" / "data"
+    code, output = run_to_end("start", "--port", str(free_port()), "--sqlite-dir", str(folder), *KEYS)
+    assert code == 1
+    assert str(folder) in output
+    assert "Traceback" not in output

@@ -1,0 +1,149 @@
+"""`kill -9` in the midst of everything: what was acknowledged is done, once; what was remembered is not done again.
+
+The times of the kills and the load come from one seed; it is printed, and HOLDFAST_CHAOS_SEED takes one to run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from api.serving import Served
+from holdfast.server.model.status import RunStatus
+
+from .app import SHAPES, ChaosApp
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROUNDS = 20
+ALIVE_S = (0.2, 0.8)
+SENDERS = 4
+SETTLE_S = 40
+COMPLETED = RunStatus.COMPLETED.value
+
+
+class Load:
+    """Sends numbered events of all shapes until it is stopped; remembers which were acknowledged."""
+
+    def __init__(self, server: Served, chance: random.Random) -> None:
+        self.server = server
+        self.chance = chance
+        self.sent: list[str] = []
+        """The shape of each event, by number."""
+        self.acknowledged: dict[int, str] = {}
+        self.refused: list[str] = []
+
+    async def run(self) -> None:
+        """One server's life: ends when the server is gone."""
+        limits = httpx.Limits(max_connections=SENDERS)
+        async with httpx.AsyncClient(base_url=self.server.url, limits=limits, timeout=10) as client:
+            await asyncio.gather(*(self._send(client) for _ in range(SENDERS)))
+
+    async def _send(self, client: httpx.AsyncClient) -> None:
+        while True:
+            number, shape = len(self.sent), self.chance.choice(SHAPES)
+            self.sent.append(shape)
+            try:
+                answer = await client.post("/e/chaos", json={"name": f"chaos/{shape}", "data": {"n": number}})
+            except httpx.TransportError:
+                return  # killed under us: not acknowledged
+            if answer.status_code == 200:
+                self.acknowledged[number] = shape
+            else:
+                self.refused.append(answer.text)
+            await asyncio.sleep(self.chance.uniform(0.002, 0.012))
+
+
+async def sync(server: Served, app: ChaosApp) -> None:
+    async with httpx.AsyncClient(timeout=10) as client:
+        answer = await client.post(f"{server.url}/fn/register", content=app.registration())
+        assert answer.status_code == 200, answer.text
+
+
+async def resume_all(server: Served, numbers: list[int]) -> None:
+    """Ends the waits of all runs, however often they are asked to."""
+    async with httpx.AsyncClient(timeout=10) as client:
+        for start in range(0, len(numbers), 100):
+            events = [{"name": "chaos/resume", "data": {"n": n}} for n in numbers[start : start + 100]]
+            answer = await client.post(f"{server.url}/e/chaos", json=events)
+            assert answer.status_code == 200, answer.text
+
+
+def open_rows(server: Served) -> int:
+    return int(server.query("SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM pauses)")[0][0])
+
+
+async def drain(server: Served, load: Load) -> None:
+    """Lets everything end."""
+    waiting = [number for number, shape in enumerate(load.sent) if shape == "wait"]
+    deadline = time.monotonic() + SETTLE_S
+    while open_rows(server):
+        assert time.monotonic() < deadline, f"{open_rows(server)} rows are still open\n{server.tail()}"
+        await resume_all(server, waiting)
+        await asyncio.sleep(0.25)
+
+
+async def chaos(folder: Path, seed: int) -> tuple[Served, ChaosApp, Load]:
+    chance = random.Random(seed)
+    server = Served(folder, "--retry-interval", "1")
+    app = ChaosApp(server.url)
+    await app.serve()
+    load = Load(server, chance)
+    for _ in range(ROUNDS):
+        await asyncio.to_thread(server.start)
+        await sync(server, app)
+        sending = asyncio.ensure_future(load.run())
+        await asyncio.sleep(chance.uniform(*ALIVE_S))
+        server.kill()
+        await sending
+    await asyncio.to_thread(server.start)
+    await sync(server, app)
+    await drain(server, load)
+    await app.close()
+    return server, app, load
+
+
+def check(server: Served, app: ChaosApp, load: Load) -> None:
+    watch = app.watch
+    started = dict(
+        server.query(
+            "SELECT json_extract(e.json, '$.data.n'), count(*) FROM events e JOIN event_runs r ON r.event_id = e.id"
+            " WHERE e.name LIKE 'chaos/%' AND e.name NOT IN ('chaos/resume') GROUP BY 1"
+        )
+    )
+    lost = [n for n in load.acknowledged if n not in started or n not in watch.runs]
+    doubled = [n for n, runs in started.items() if runs != 1] + [n for n, ids in watch.runs.items() if len(ids) != 1]
+    assert not lost, f"acknowledged and lost: {[(n, load.acknowledged[n]) for n in lost]}"
+    assert not doubled, f"events with several runs: {doubled}"
+    assert not watch.forgotten, "memoised steps that a later call did not show"
+    assert not watch.again, "memoised steps that were executed again"
+    assert not load.refused
+    assert server.query("SELECT status, count(*) FROM runs WHERE status <> ? GROUP BY 1", COMPLETED) == []
+    assert open_rows(server) == 0
+    assert server.query("SELECT run_id, step_id FROM steps GROUP BY 1, 2 HAVING count(*) > 1") == []
+    assert server.query("PRAGMA integrity_check") == [("ok",)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_twenty_kills_lose_and_repeat_nothing(tmp_path: Path) -> None:
+    seed = int(os.environ.get("HOLDFAST_CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
+    print(f"HOLDFAST_CHAOS_SEED={seed}")
+    server, app, load = asyncio.run(chaos(tmp_path, seed))
+    try:
+        check(server, app, load)
+    finally:
+        code = server.stop()
+    shapes = {shape: list(load.acknowledged.values()).count(shape) for shape in SHAPES}
+    print(json.dumps({"acknowledged": shapes, "calls": dict(app.watch.calls)}))
+    assert code == 0
+    assert server.errors() == []
+    assert min(shapes.values()) > 0
