@@ -60,7 +60,7 @@ def parse_search(query: str) -> tuple[Expression, ...]:
 _TOKEN: Final = re.compile(
     r"""\s*(?:
         (?P<float>[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)
-      | (?P<int>0x[0-9a-fA-F]+|[0-9]+)
+      | (?P<int>0x[0-9a-fA-F]{1,15}|[0-9]+)
       | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
       | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
       | (?P<op>==|!=|<=|>=|&&|\|\||[<>!()\[\].,+\-*/%?:{}])
@@ -77,6 +77,8 @@ _EXPECTED: Final = (
 )
 _UNSUPPORTED: Final = "invalid syntax detected"
 _MACROS: Final = "macros are currently not supported"
+_INTEGER_DIGITS: Final = 18
+_DEEPEST: Final = 100
 _ARITHMETIC: Final = frozenset("+-*/%?")
 
 
@@ -95,6 +97,7 @@ class _Parser:
         self._line = line.strip()
         self._tokens = _tokens(self._line)
         self._at = 0
+        self._depth = 0
 
     def parse(self) -> Expression:
         found = self._any()
@@ -129,14 +132,20 @@ class _Parser:
         return operands[0] if len(operands) == 1 else Junction(operator == "||", tuple(operands))
 
     def _unary(self) -> Expression:
-        if self._take("!"):
-            return Negation(self._unary())
-        if self._take("("):
-            inner = self._any()
-            if not self._take(")"):
-                self._syntax_error()
-            return inner
-        return self._comparison()
+        if self._text not in {"!", "("}:
+            return self._comparison()
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise SearchError(_UNSUPPORTED)
+        found = Negation(self._unary()) if self._next() == "!" else self._group()
+        self._depth -= 1
+        return found
+
+    def _group(self) -> Expression:
+        inner = self._any()
+        if not self._take(")"):
+            self._syntax_error()
+        return inner
 
     def _comparison(self) -> Expression:
         left = self._operand()
@@ -176,9 +185,9 @@ class _Parser:
         return self._next()
 
     def _index(self) -> int:
-        if self._kind != "int":
+        if self._kind != "int" or len(self._text) > _INTEGER_DIGITS:
             raise SearchError(_UNSUPPORTED)
-        index = int(self._next(), 0)
+        index = int(_number(self._next()))
         if not self._take("]"):
             self._syntax_error()
         return index
@@ -187,8 +196,7 @@ class _Parser:
         sign = -1 if self._take("-") else 1
         if self._kind not in {"int", "float"}:
             self._syntax_error()
-        number = float(self._next()) if self._kind == "float" else int(self._next(), 0)
-        return sign * number
+        return sign * _number(self._next())
 
     def _next(self) -> str:
         text = self._text
@@ -212,6 +220,13 @@ def _compare(left: _Path | _Literal, operator: Operator, right: _Path | _Literal
         return Comparison("", (), operator, None)
     source = _SOURCES.get(str(left.steps[0]), "")
     return Comparison(source, left.steps[1:] if source else (), operator, right.value)
+
+
+def _number(text: str) -> int | float:
+    """A literal; integers that no database takes for one become floats."""
+    if text[:2] == "0x":
+        return int(text, 16)
+    return int(text) if text.isdecimal() and len(text) <= _INTEGER_DIGITS else float(text)
 
 
 def _tokens(line: str) -> Sequence[tuple[str, str]]:

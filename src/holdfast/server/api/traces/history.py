@@ -198,7 +198,7 @@ class _Builder:
 
     def _open(self) -> None:
         for number, job in enumerate(self._trace.jobs):
-            if job.kind is JobKind.SLEEP:
+            if job.kind is JobKind.SLEEP and job.step:
                 self._began(_AFTER_ROWS + 1 + number, job.name, job.step_queued_at or job.queued_at, sleep_info(job))
         for number, pause in enumerate(self._trace.pauses):
             if pause.kind is not PauseKind.CANCEL:

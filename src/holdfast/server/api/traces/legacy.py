@@ -16,10 +16,10 @@ from holdfast.server.api.traces.node import (
     RUN_COMPLETE,
     RUN_STATUSES,
     RUNNING,
-    SPAN_STATUSES,
     STEP_OPS,
     WAITING,
     NodeFactory,
+    span_status,
 )
 from holdfast.server.api.traces.output import OutputRef, is_value
 from holdfast.server.api.traces.stepinfo import PAUSE_OPS, finished_step_info, pause_info, sleep_info
@@ -111,7 +111,7 @@ class _Builder:
         span, call = row.span, row.span.call
         assert call is not None  # rows without a request are flat
         queued = call.queued_at if call.attempt == 0 else max(call.scheduled_at, call.queued_at)
-        node = self._make.node(f"row/{row.seq}", name, SPAN_STATUSES[span.status], queued)
+        node = self._make.node(f"row/{row.seq}", name, span_status(span), queued)
         node.attempts, node.started_at, node.ended_at = call.attempt, call.started_at, call.ended_at
         node.output_id = self._output(row, node.span_id)
         _describe(node, span)
@@ -121,7 +121,7 @@ class _Builder:
     def _lone(self, row: TraceRow) -> TraceNode:
         span = row.span
         name = span.name if span.kind != "function" else _name(span, attempts=1)
-        node = self._make.node(f"row/{row.seq}", name, SPAN_STATUSES[span.status], span.queued_at)
+        node = self._make.node(f"row/{row.seq}", name, span_status(span), span.queued_at)
         node.attempts, node.started_at, node.ended_at = span.attempt, span.started_at, span.ended_at
         node.output_id = self._output(row, node.span_id)
         _describe(node, span)
@@ -132,7 +132,7 @@ class _Builder:
         found: list[TraceNode] = []
         seen = {row.span.call.job for row in self._trace.rows if row.span.call is not None and row.span.kind != "plan"}
         for job in self._trace.jobs:
-            if job.kind is JobKind.SLEEP:
+            if job.kind is JobKind.SLEEP and job.step:
                 # The reference shows a sleep under way as running.
                 at = job.step_queued_at or job.queued_at
                 found.append(self._pending(job.step, job.name, RUNNING, at, "Sleep", sleep_info(job)))
@@ -186,7 +186,7 @@ def _name(span: Span, attempts: int) -> str:
 
 
 def _last_attempt(span: Span) -> int:
-    if SPAN_STATUSES[span.status] == COMPLETED:
+    if span_status(span) == COMPLETED:
         return span.attempt
     tried = span.attempt + 1
     return span.max_attempts if span.max_attempts and tried >= span.max_attempts else span.attempt

@@ -13,6 +13,7 @@ from holdfast.server.model.status import RunStatus, SpanStatus
 if TYPE_CHECKING:
     from holdfast.server.api.traces.metadata import Metadata
     from holdfast.server.api.traces.stepinfo import StepInfo
+    from holdfast.server.model.span import Span
     from holdfast.server.store.history import StoredRun
 
 COMPLETED: Final = "COMPLETED"
@@ -143,6 +144,13 @@ class NodeFactory:
     def group(self, job: str) -> str | None:
         """The UUID by which clients tell what one queue item did; None for no job."""
         return oid_uuid(f"{self._run.id}/{job}") if job else None
+
+
+def span_status(span: Span) -> str:
+    """How a finished span is shown; an invocation that timed out has failed, a wait has come to nothing."""
+    if span.op == "InvokeFunction" and span.status is SpanStatus.TIMED_OUT:
+        return FAILED
+    return SPAN_STATUSES[span.status]
 
 
 def trace_id(run_id: str) -> str:

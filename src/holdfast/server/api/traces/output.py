@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from holdfast.protocol.go_json import GoJsonError, first_value
+from holdfast.server.api.traces.node import GATEWAYS
 from holdfast.server.model.status import RunStatus, SpanStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from holdfast.server.model.span import Span
     from holdfast.server.store.history import StoredEvent, StoredRun, TraceRow
 
 ZERO_UUID: Final = "00000000-0000-0000-0000-000000000000"
@@ -86,7 +88,7 @@ def read_output(row: TraceRow, wrapped: bool) -> SpanOutput:
     """What a row came to. `wrapped` keeps the `{"data":…}` around what is stored of a step."""
     stored = row.output
     span = row.span
-    given = _text(bytes(span.input)) if bytes(span.input) != b"null" else None
+    given = _input(span)
     if stored is None:
         return SpanOutput(given)
     if span.kind == "function" and span.status is SpanStatus.COMPLETED:
@@ -126,6 +128,14 @@ def step_error(raw: bytes) -> StepError:
 def is_value(stored: bytes | None) -> bool:
     """Whether a wait or a sleep came to something: its output is not `null`."""
     return stored is not None and stored != b"null"
+
+
+def _input(span: Span) -> str | None:
+    raw = bytes(span.input)
+    if span.op in GATEWAYS:
+        # The options of a gateway step hold the key for the provider: only the body is for showing.
+        raw = bytes(_members(raw).get("body", b""))
+    return _text(raw) if raw not in {b"", b"null"} else None
 
 
 def _error(stored: bytes, members: dict[str, msgspec.Raw]) -> StepError:

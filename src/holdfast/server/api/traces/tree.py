@@ -19,11 +19,11 @@ from holdfast.server.api.traces.node import (
     RUN_COMPLETE,
     RUN_STATUSES,
     RUNNING,
-    SPAN_STATUSES,
     STEP_OPS,
     WAITING,
     NodeFactory,
     ResponseInfo,
+    span_status,
 )
 from holdfast.server.api.traces.output import ROOT, OutputRef, is_value
 from holdfast.server.api.traces.stepinfo import (
@@ -162,7 +162,7 @@ class _Builder:
     def _step(self, row: TraceRow) -> TraceNode:
         span = row.span
         label = f"step/{span.step_id}/{span.attempt}" if span.kind == "attempt" else f"step/{span.step_id}"
-        node = self._make.node(label, span.name or "Unknown step", SPAN_STATUSES[span.status], span.queued_at)
+        node = self._make.node(label, span.name or "Unknown step", span_status(span), span.queued_at)
         node.attempts, node.started_at, node.ended_at = span.attempt, span.started_at, span.ended_at
         job = span.job or (span.call.job if span.call else "")
         node.group_id = self._make.group(job)
@@ -178,7 +178,7 @@ class _Builder:
 
     def _answer(self, row: TraceRow) -> TraceNode:
         span = row.span
-        node = self._make.node(f"answer/{row.seq}", "executor.nonstep", SPAN_STATUSES[span.status], span.queued_at)
+        node = self._make.node(f"answer/{row.seq}", "executor.nonstep", span_status(span), span.queued_at)
         node.attempts, node.scheduled_at = span.attempt, span.call.scheduled_at if span.call else span.queued_at
         node.started_at, node.ended_at = span.started_at, span.ended_at
         node.group_id = self._make.group(span.call.job if span.call else span.job)
@@ -188,7 +188,7 @@ class _Builder:
 
     def _place_open(self) -> None:
         for job in self._trace.jobs:
-            if job.kind is JobKind.SLEEP:
+            if job.kind is JobKind.SLEEP and job.step:
                 reported = job.step_queued_at or job.queued_at
                 node = self._open(job.step, job.name, WAITING, reported, sleep_info(job))
                 self._place_open_step(node, "Sleep", reported)
@@ -272,7 +272,7 @@ def _is_hidden(span: Span) -> bool:
 
 
 def _call_status(span: Span) -> str:
-    return COMPLETED if span.kind == "plan" else SPAN_STATUSES[span.status]
+    return COMPLETED if span.kind == "plan" else span_status(span)
 
 
 def _all_metadata(node: TraceNode) -> list[Metadata]:

@@ -1,0 +1,108 @@
+"""The SQLite readers: snapshots, batches, behaviour beside a writer."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from api.book import START, Book, Library
+from holdfast.protocol.ids import ulid
+from holdfast.server.model.status import RunStatus
+from holdfast.server.store.history import RunFilter, RunOrder, RunTime
+from holdfast.server.store.sqlite.history import SqliteHistory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    library = Library(tmp_path / "a file.db")
+    yield library
+    library.close()
+
+
+@pytest.fixture
+def history(library: Library) -> Iterator[SqliteHistory]:
+    history = SqliteHistory(library.path)
+    yield history
+    history.close()
+
+
+def test_a_trace_holds_everything_by_seq(library: Library, history: SqliteHistory) -> None:
+    book = Book().step("a", 1).step_errors("b").plan().waits("nap", "Sleep", {"ms": 1_000})
+    book.waits("answer", "WaitForEvent", {"event": "x", "expires": START + 9})
+    library.run(book)
+    trace = asyncio.run(history.traces([book.id, ulid(START, 99)]))[book.id]
+    assert [(row.seq, row.memoised, row.span.kind) for row in trace.rows] == [
+        (1, True, "step"),
+        (2, False, "attempt"),
+        (3, False, "plan"),
+    ]
+    assert trace.rows[0].output == b'{"data":1}'
+    assert [job.name for job in trace.jobs] == ["nap"]
+    assert [pause.name for pause in trace.pauses] == ["answer"]
+
+
+def test_readers_cannot_write(history: SqliteHistory) -> None:
+    def write(connection: sqlite3.Connection) -> Any:
+        return connection.execute("DELETE FROM runs")
+
+    with pytest.raises(sqlite3.OperationalError):
+        asyncio.run(history._call(write))
+
+
+def test_a_writer_under_way_is_neither_seen_nor_waited_for(library: Library, history: SqliteHistory) -> None:
+    book = Book().step("a", 1)
+    library.run(book)
+    library.db.execute("BEGIN IMMEDIATE")
+    library.db.execute("UPDATE runs SET status = ?, output = '1'", (int(RunStatus.COMPLETED),))
+    run = asyncio.run(history.run(book.id))
+    assert run is not None
+    assert (run.status, run.output) == (RunStatus.RUNNING, None)
+    library.db.execute("COMMIT")
+    run = asyncio.run(history.run(book.id))
+    assert run is not None
+    assert (run.status, run.output) == (RunStatus.COMPLETED, b"1")
+
+
+def test_values_bound_as_bytes_are_read_too(library: Library, history: SqliteHistory) -> None:
+    book = Book().returns({"a": 1})
+    library.run(book)
+    library.db.execute("UPDATE runs SET output = CAST(output AS BLOB), detail = CAST(detail AS BLOB)")
+    run = asyncio.run(history.run(book.id))
+    assert run is not None
+    assert run.output == b'{"a":1}'
+
+
+def test_a_page_by_id_reads_no_more_than_it_needs(library: Library, history: SqliteHistory) -> None:
+    """The newest runs are found from the end of the primary key: no sort of the whole table."""
+    for number in range(5):
+        library.run(Book(number, start=START + number))
+    order = [RunOrder(RunTime.QUEUED, descending=True)]
+    runs = asyncio.run(history.runs(RunFilter(since=START), order, 2))
+    assert [run.scheduled_at for run in runs] == [START + 4, START + 3]
+    plan: list[str] = []
+
+    async def explain() -> None:
+        from holdfast.server.store.sqlite.history import _QUERIES
+        from holdfast.server.store.sqlite.lists import RunList
+
+        wanted = RunList(RunFilter(since=START), order)
+        query = _QUERIES["run_page"].replace("{condition}", wanted.condition).replace("{order}", wanted.order)
+        found = await history._all(f"EXPLAIN QUERY PLAN {query}", (*wanted.parameters, 2), lambda row: str(row[3]))
+        plan.extend(found)
+
+    asyncio.run(explain())
+    assert not any("TEMP B-TREE" in line for line in plan)
+    assert any("PRIMARY KEY (id>?)" in line for line in plan)
+
+
+def test_empty_lists_of_ids_ask_nothing(history: SqliteHistory) -> None:
+    assert asyncio.run(history.traces([])) == {}
+    assert asyncio.run(history.deferred_runs([])) == {}
+    assert asyncio.run(history.runs_by_id([])) == {}
