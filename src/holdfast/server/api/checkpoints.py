@@ -11,6 +11,7 @@ from starlette.routing import Route
 from holdfast.protocol.ids import is_ulid
 from holdfast.protocol.limits import MAX_RESPONSE
 from holdfast.protocol.opcodes import OpcodeError, parse_ops
+from holdfast.protocol.rawjson import UNREADABLE
 from holdfast.server.engine.checkpoints import CheckpointError
 from holdfast.server.runtime.partition import Partition, now_ms
 from holdfast.server.store.store import StoreError
@@ -37,7 +38,7 @@ def routes(partition: Partition) -> list[Route]:
         try:
             given = msgspec.json.decode(body, type=_Async)
             ops = parse_ops(bytes(given.steps)) if bytes(given.steps) not in (b"[]", b"null") else []
-        except (msgspec.DecodeError, OpcodeError) as error:
+        except (*UNREADABLE, OpcodeError) as error:
             return _refusal(400, f"invalid request body: {error}")
         run = partition.engine.core.runs.get(given.run_id) if is_ulid(given.run_id) else None
         if run is None:

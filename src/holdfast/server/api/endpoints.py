@@ -18,6 +18,7 @@ from holdfast.protocol.events import Event, render_event
 from holdfast.protocol.ids import is_ulid
 from holdfast.protocol.limits import ENV_ID, MAX_REQUEST
 from holdfast.protocol.opcodes import Op, OpcodeError, parse_ops
+from holdfast.protocol.rawjson import UNREADABLE
 from holdfast.server.engine import schedule
 from holdfast.server.engine.checkpoints import CheckpointError
 from holdfast.server.runtime.apps import Apps
@@ -106,7 +107,7 @@ class Endpoints:
             ops = _ops(given.steps)
             if not is_ulid(given.run_id):
                 raise ValueError("run_id is not a ULID")
-        except (msgspec.DecodeError, OpcodeError, ValueError) as error:
+        except (*UNREADABLE, OpcodeError, ValueError) as error:
             return _error(400, f"Invalid request body: {error}")
         if given.run_id in self._partition.engine.core.runs or await self._history.run(given.run_id) is not None:
             return _error(409, "Run already exists")
@@ -123,7 +124,7 @@ class Endpoints:
         try:
             given = msgspec.json.decode(await request.body(), type=_Steps)
             ops = _ops(given.steps)
-        except (msgspec.DecodeError, OpcodeError) as error:
+        except (*UNREADABLE, OpcodeError) as error:
             return _error(400, f"Invalid request body: {error}")
         self._report(request.path_params["run_id"], ops)
         await self._partition.committed()
@@ -198,7 +199,7 @@ def _replay(output: bytes) -> Response:
     """The endpoint's own response, if the output holds one; the output as JSON otherwise."""
     try:
         found = msgspec.json.decode(output, type=_Output)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return Response(output, media_type=_JSON)
     result = found.data or found
     if result.status <= 0:

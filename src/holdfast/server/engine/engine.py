@@ -12,6 +12,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
+from holdfast.protocol.errors import server_error
 from holdfast.protocol.events import Event, Invocation
 from holdfast.protocol.opcodes import Op
 from holdfast.protocol.responses import Outcome
@@ -22,7 +23,7 @@ from holdfast.server.engine.crons import Crons
 from holdfast.server.engine.queue import Tick
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Run
-from holdfast.server.engine.steps import FailEarly, fail
+from holdfast.server.engine.steps import FailEarly, OpError, fail
 from holdfast.server.expressions import Activation
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.span import Call, Span
@@ -167,6 +168,8 @@ class Engine:
             checkpoints.report(self.core, run, job, ops)
         except FailEarly as failure:
             fail(self.core, run, failure.output)
+        except OpError as error:  # nobody will call again
+            fail(self.core, run, server_error("Error", str(error), str(error)))
         self._drain()
 
     @_input
