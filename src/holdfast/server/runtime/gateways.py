@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from holdfast.protocol.opcodes import Op, Opcode
 from holdfast.protocol.rawjson import valid
-from holdfast.server.drivers.http import Answer, CallFailure, HttpClient
+from holdfast.server.drivers.http import Answer, HttpClient
 from holdfast.server.engine.changes import Perform
 from holdfast.server.engine.engine import DefectError
 from holdfast.server.engine.gateway import Result
