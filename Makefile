@@ -20,8 +20,9 @@ check: setup ## Lint, format, layering and types only
 bench: setup ## Measure this machine; `make bench ARGS=--readme` writes the table into README.md
 	@.venv/bin/python -m benchmarks $(ARGS)
 
-format: setup ## Put the code into shape
+format: setup ## Put the code and the generated pages into shape
 	@.venv/bin/ruff check --fix-only --quiet . && .venv/bin/ruff format --quiet .
+	@.venv/bin/python scripts/cli_reference.py
 
 lock: ## Renew requirements.lock (needs uv)
 	@scripts/lock
