@@ -464,7 +464,7 @@ def rate_limit(ctx: inngest.ContextSync) -> typing.Any:
     return ctx.event.data["n"]
 
 
-@define("throttle", throttle=inngest.Throttle(limit=1, period=1000, key="event.data.key"))
+@define("throttle", throttle=inngest.Throttle(limit=1, period=1000, burst=0, key="event.data.key"))
 def throttle(ctx: inngest.ContextSync) -> typing.Any:
     note(ctx, "body")
     return ctx.event.data["n"]

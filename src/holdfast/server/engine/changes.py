@@ -34,6 +34,10 @@ SpanRow = tuple[str, int, bytes | None, Span]
 """run, seq, output, span"""
 
 
+FlowRecord = msgspec.Struct | int | str
+"""A flow-control record as JSON: each feature has its own shape."""
+
+
 class Changes:
     """The rows of a turn, by table, and its effects.
 
@@ -42,8 +46,8 @@ class Changes:
     """
 
     __slots__ = (
-        "crons", "effects", "event_runs", "events", "forgotten", "idempotency", "jobs", "new_runs", "pauses", "runs",
-        "spans", "steps",
+        "batched", "crons", "effects", "event_runs", "events", "flow", "forgotten", "idempotency", "jobs", "new_runs",
+        "pauses", "runs", "spans", "steps", "unbatched",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -58,6 +62,9 @@ class Changes:
         self.idempotency: list[tuple[str, str, int]] = []
         self.forgotten: list[tuple[str]] = []  # idempotency keys whose time is over
         self.crons: dict[tuple[str, str], int] = {}
+        self.flow: dict[tuple[str, str], FlowRecord | None] = {}
+        self.batched: list[tuple[str, int, str]] = []  # batch id, place, event id
+        self.unbatched: list[tuple[str]] = []  # batches whose runs have started
         self.effects: list[Effect] = []
 
     def touch(self, run: Run) -> None:
@@ -70,5 +77,5 @@ class Changes:
         """Whether there is nothing to write (there may be effects)."""
         return not (
             self.events or self.new_runs or self.runs or self.steps or self.spans or self.jobs or self.pauses
-            or self.idempotency or self.forgotten or self.crons
+            or self.idempotency or self.forgotten or self.crons or self.flow or self.batched
         )  # fmt: skip

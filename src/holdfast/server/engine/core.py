@@ -13,6 +13,13 @@ from holdfast.protocol.events import Event
 from holdfast.protocol.ids import xxh36
 from holdfast.server.engine.changes import Changes, Dispatch
 from holdfast.server.engine.dedupe import Seen
+from holdfast.server.engine.flow import timeouts
+from holdfast.server.engine.flow.batch import Batches
+from holdfast.server.engine.flow.debounce import Debounces
+from holdfast.server.engine.flow.pausing import Pausing
+from holdfast.server.engine.flow.rate_limit import RateLimits
+from holdfast.server.engine.flow.singleton import Singletons
+from holdfast.server.engine.flow.throttle import Throttles, gate, throttle_prefix
 from holdfast.server.engine.queue import Entry, Limit, Queue
 from holdfast.server.engine.registry import Function, Registry
 from holdfast.server.engine.run import Run
@@ -54,8 +61,8 @@ class Core:
     """All live state of one partition. `now` is the time of the input that is being handled (ms)."""
 
     __slots__ = (
-        "cancellations", "changes", "epoch", "inbox", "jitter", "new_id", "now", "queue", "registry", "runs", "seen",
-        "settings", "waits",
+        "batches", "cancellations", "changes", "debounces", "epoch", "inbox", "jitter", "new_id", "now", "pausing",
+        "queue", "rate_limits", "registry", "runs", "seen", "settings", "singletons", "throttles", "waits",
     )  # fmt: skip
 
     def __init__(self, ids: IdSource, jitter: Callable[[int], int], settings: Settings, epoch: int) -> None:
@@ -66,7 +73,13 @@ class Core:
         self.now = 0
         self.registry = Registry()
         self.runs: dict[str, Run] = {}
-        self.queue = Queue(settings.workers, self.current, self._leased)
+        self.queue = Queue(settings.workers, self.current, self._admit, self._leased)
+        self.rate_limits = RateLimits()
+        self.throttles = Throttles()
+        self.debounces = Debounces()
+        self.batches = Batches()
+        self.singletons = Singletons()
+        self.pausing = Pausing()
         self.waits = Waits()
         self.seen = Seen()
         self.inbox: deque[Event] = deque()
@@ -138,12 +151,31 @@ class Core:
         if job.due > self.now:
             self.queue.timers.add(job.due, job)
         elif run.function_id not in self.settings.paused:
-            self.queue.push(self.entry(run, job))
+            entry = self.entry(run, job)
+            if job.kind is not JobKind.START or not self.pausing.hold(entry):
+                self.queue.push(entry)
 
     def entry(self, run: Run, job: Job) -> Entry:
         """A due job with its score and concurrency keys."""
         score = run.scheduled_at - run.state.priority * 1_000
-        return Entry(job, run.function_id, score, self._limits(run))
+        entry = Entry(job, run.function_id, score, self._limits(run))
+        if job.kind is JobKind.START and run.state.holds is None:
+            self._add_start_conditions(run, entry)
+        return entry
+
+    def _add_start_conditions(self, run: Run, entry: Entry) -> None:
+        """What only a run's very first call has to wait for: whole-run concurrency and the throttle."""
+        function = self.function(run)
+        if function is None:
+            return
+        config = function.config
+        if config.concurrency.runs:
+            item = config.concurrency.runs[0]
+            key = self._key(run, f"run-{item.scope}", item.key, item.hash)
+            entry.whole = (Limit(f"run:{key}", item.limit),) if key is not None else ()
+        bucket = run.state.throttle
+        if config.throttle is not None and bucket.startswith(throttle_prefix(config.throttle)):
+            entry.gate = gate(config.throttle, bucket) if run.started_at is None else None
 
     def follow(self, run: Run, job: Job, successor: Job) -> None:
         """`successor` takes the place of the leased `job`: at once where nobody else waits, else in its turn."""
@@ -183,13 +215,28 @@ class Core:
         prefix = f"{scope}:{digest}:"
         return next((key for key in run.state.keys or () if key.startswith(prefix)), None)
 
+    def _admit(self, entry: Entry) -> bool:
+        if not self.current(entry.job) or entry.gate is None:
+            return True
+        if self.throttles.admit(entry, entry.gate, self.queue.timers, self.changes, self.now):
+            entry.gate = None
+            return True
+        return False
+
     def _leased(self, entry: Entry) -> None:
         run = self.runs[entry.job.run_id]
         run.leased += 1
+        if entry.whole:
+            run.state.holds = [limit.key for limit in entry.whole]
+            entry.whole = ()
+            self.changes.touch(run)
         if run.status is RunStatus.SCHEDULED:
             run.status = RunStatus.RUNNING
             run.started_at = self.now
             self.changes.touch(run)
+            function = self.function(run)
+            if function is not None and function.config.timeouts is not None:
+                timeouts.arm(timeouts.FINISH, function.config, run, self.queue.timers)
         self.changes.effects.append(Dispatch(run, entry.job))
 
     # --- pauses -----------------------------------------------------------------------------------------------------

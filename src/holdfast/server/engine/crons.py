@@ -12,10 +12,11 @@ from holdfast.protocol.cron import Schedule
 from holdfast.protocol.dates import format_rfc3339
 from holdfast.protocol.events import Event, render_event
 from holdfast.protocol.ids import xxh36
+from holdfast.server.engine.admission import offer
 from holdfast.server.engine.core import Core
 from holdfast.server.engine.queue import Tick
 from holdfast.server.engine.registry import Function
-from holdfast.server.engine.schedule import Request, schedule
+from holdfast.server.engine.schedule import Request
 
 TIMER_EVENT = "inngest/scheduled.timer"
 _LOOK_BACK_MS = (3_600_000, 86_400_000, 31 * 86_400_000)
@@ -101,7 +102,7 @@ def _start(core: Core, function: Function, tick: Tick) -> None:
     json = render_event(TIMER_EVENT, scheduled, fire_at, data)
     event = Event(core.new_id(core.now), TIMER_EVENT, scheduled, fire_at, core.now, json, deduplicated=True)
     core.changes.events.append(event)
-    schedule(core, Request(function, [event], key=scheduled, cron=tick.cron, due=fire_at))
+    offer(core, Request(function, [event], key=scheduled, cron=tick.cron, due=fire_at))
 
 
 def _jitter(function: Function, tick: Tick) -> int:

@@ -16,11 +16,13 @@ from holdfast.protocol.errors import server_error
 from holdfast.protocol.events import Event, Invocation
 from holdfast.protocol.opcodes import Op
 from holdfast.protocol.responses import Outcome
-from holdfast.server.engine import advance, checkpoints, finish, gateway, lifecycle, resume, schedule
+from holdfast.server.engine import admission, advance, checkpoints, finish, gateway, lifecycle, resume, schedule
 from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.core import Cancellation, Core, IdSource, Settings
 from holdfast.server.engine.crons import Crons
-from holdfast.server.engine.queue import Tick
+from holdfast.server.engine.flow import batch, debounce, restore, throttle, timeouts
+from holdfast.server.engine.flow.pausing import Mode
+from holdfast.server.engine.queue import Deadline, Item, Tick
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.steps import FailEarly, OpError, fail
@@ -205,12 +207,29 @@ class Engine:
         self._drain()
         return run
 
+    # --- operations -------------------------------------------------------------------------------------------------
+
+    def pause(self, function_id: str, mode: Mode, now: int) -> None:
+        """Pauses a function: running runs go on, new ones wait or are skipped."""
+        self.core.now = now
+        self.core.pausing.pause(function_id, mode, self.core.changes)
+
+    @_input
+    def resume(self, function_id: str, now: int) -> None:
+        """Resumes a function; what waited for that goes to the queue."""
+        self.core.now = now
+        for entry in self.core.pausing.resume(function_id, self.core.changes):
+            if self.core.current(entry.job):
+                self.core.queue.push(entry)
+        self._drain()
+
     # --- recovery ---------------------------------------------------------------------------------------------------
 
     def adopt(self, run: Run, now: int, shelved: Container[Suspect] = ()) -> None:
         """Takes a live run from the store: its open items are put back where they were, but for `shelved` ones."""
         self.core.now = now
         self.core.runs[run.id] = run
+        self._adopt_flow(run)
         for item in list(run.open.values()):
             if (run.id, item.no) in shelved:
                 continue
@@ -223,6 +242,21 @@ class Engine:
             elif item.kind is not JobKind.SYNC:
                 self.core.queue.timers.add(max(item.due, 0), item)
 
+    def _adopt_flow(self, run: Run) -> None:
+        core, state = self.core, run.state
+        if state.singleton:
+            core.singletons.holders[state.singleton] = run.id
+        for key in state.holds or ():
+            core.queue.keys.hold(key)
+        function = core.function(run)
+        if function is not None and function.config.timeouts is not None:
+            for kind in (timeouts.START, timeouts.FINISH):
+                timeouts.arm(kind, function.config, run, core.queue.timers)
+
+    def restore(self, kind: str, key: str, record: bytes, events: dict[str, Event]) -> None:
+        """Takes a flow-control record from the store, with the events that it needs by id."""
+        restore.record(self.core, kind, key, record, events)
+
     # --- internals --------------------------------------------------------------------------------------------------
 
     def _start(self, job: Job, now: int) -> Run | None:
@@ -231,10 +265,13 @@ class Engine:
         run = self.core.runs.get(job.run_id)
         return run if run is not None and run.holds(job) else None
 
-    def _due(self, item: Job | Pause | Tick) -> None:
+    def _due(self, item: Item) -> None:
         if isinstance(item, Tick):
             self.suspect = (item.function_id, item.cron)
             self.crons.fire(self.core, item)
+        elif isinstance(item, Deadline):
+            self.suspect = (item.kind, item.key)
+            self._deadline(item)
         else:
             self.suspect = (item.run_id, item.no)
             if isinstance(item, Job):
@@ -242,6 +279,33 @@ class Engine:
             else:
                 resume.by_time(self.core, item)
         self._drain()
+
+    def _deadline(self, item: Deadline) -> None:
+        core = self.core
+        if item.kind == throttle.KIND:
+            while (entry := core.throttles.pop(item.key, core.now)) is not None:
+                if core.current(entry.job):
+                    core.queue.push(entry)
+            core.throttles.settle(item.key, core.queue.timers, core.now)
+        elif item.kind == debounce.KIND:
+            admission.fire_debounce(core, item.key, item.at)
+        elif item.kind == batch.KIND:
+            admission.fire_batch(core, item.key, item.at)
+        else:
+            self._time_out(item)
+
+    def _time_out(self, item: Deadline) -> None:
+        """A start or finish timeout is due; the config is read again, since it may have changed."""
+        core = self.core
+        run = core.runs.get(item.key)
+        function = core.function(run) if run is not None else None
+        if run is None or function is None:
+            return
+        due = timeouts.due(item.kind, function.config, run)
+        if due is not None and due > core.now:
+            timeouts.arm(item.kind, function.config, run, core.queue.timers)
+        elif due is not None:
+            core.cancellations.append(Cancellation(run.id, item.kind))
 
     def _drain(self) -> None:
         """Handles the events that the engine itself sent."""
@@ -262,7 +326,7 @@ class Engine:
             if waited_for:
                 resume.by_event(core, event, activation)
             if listeners:
-                started += schedule.by_event(core, event, listeners, activation)
+                started += admission.by_event(core, event, listeners, activation)
         if event.correlation_id:
             resume.by_finish(core, event)
         return started
@@ -271,7 +335,7 @@ class Engine:
         """Starts the function that an invocation asks for, or tells the invoker that there is none."""
         function = self.core.registry.find(invocation.fn_id)
         if function is not None:
-            run = schedule.schedule(self.core, schedule.for_event(function, event))
+            run = admission.offer(self.core, admission.for_event(function, event))
             return [run] if run is not None else []
         if invocation.correlation_id:
             message = f"could not find function with ID: {invocation.fn_id}"

@@ -7,7 +7,7 @@ import msgspec
 from holdfast.protocol.errors import standard_error
 from holdfast.protocol.events import Event, render_event
 from holdfast.protocol.ids import ulid, ulid_time, xxh36
-from holdfast.server.engine import lifecycle
+from holdfast.server.engine import lifecycle, waitinfo
 from holdfast.server.engine.core import Core
 from holdfast.server.engine.run import Run
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
@@ -33,8 +33,18 @@ def finish(core: Core, run: Run, status: RunStatus, output: bytes | None, error:
     del core.runs[run.id]
     for item in list(run.open.values()):
         core.close(run, item)
+    _release_keys(core, run)
     _announce(core, run, error)
     _release_defers(core, run)
+
+
+def _release_keys(core: Core, run: Run) -> None:
+    """Gives back what the run held as a whole."""
+    state = run.state
+    if state.singleton:
+        core.singletons.release(state.singleton, run.id)
+    for key in state.holds or ():
+        core.queue.drop(key)
 
 
 def cancel(core: Core, run: Run, cause: str) -> None:
@@ -49,7 +59,8 @@ def cancel(core: Core, run: Run, cause: str) -> None:
 def _cancelled(core: Core, item: Job | Pause) -> Span:
     queued = item.step_queued_at or item.queued_at if isinstance(item, Job) else item.created_at
     op = _OPS.get(item.kind, "StepPlanned")
-    return Span("step", SpanStatus.CANCELLED, queued, queued, core.now, item.name, item.step, op)
+    info = waitinfo.of_job(item) if isinstance(item, Job) else waitinfo.of_pause(item)
+    return Span("step", SpanStatus.CANCELLED, queued, queued, core.now, item.name, item.step, op, info=info)
 
 
 def _announce(core: Core, run: Run, error: str) -> None:

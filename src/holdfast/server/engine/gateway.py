@@ -37,10 +37,25 @@ def on_result(core: Core, run: Run, job: Job, op: Op, result: Result) -> None:
         core.close(run, job)
 
 
+class _Opts(msgspec.Struct):
+    body: msgspec.Raw = NULL
+
+
+def _shown(op: Op) -> msgspec.Raw:
+    """What the trace shows of the request: the prompt, never the provider's key."""
+    if op.op is not Opcode.AI_GATEWAY or not op.opts:
+        return NULL
+    try:
+        body = msgspec.json.decode(op.opts, type=_Opts).body
+    except msgspec.DecodeError:
+        return NULL
+    return msgspec.Raw(b'{"body":' + bytes(body) + b"}")
+
+
 def _span(job: Job, op: Op, result: Result, status: SpanStatus) -> Span:
     call = result.call
     return Span(
         "attempt" if status is SpanStatus.ERRORED else "step", status, job.step_queued_at or job.queued_at,
         call.started_at, call.ended_at, op.display, op.id, op.op.value, op.type, job.attempt, job.max_attempts, job.id,
-        call, input=msgspec.Raw(op.opts) if op.opts and op.op is Opcode.AI_GATEWAY else NULL,
+        call, input=_shown(op),
     )  # fmt: skip

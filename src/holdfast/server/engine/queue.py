@@ -14,6 +14,7 @@ from heapq import heapify, heappop, heappush
 
 import msgspec
 
+from holdfast.server.engine.flow.gcra import Gate
 from holdfast.server.model.job import Job, Pause
 
 
@@ -26,8 +27,19 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
     version: int  # of the function: a newer registration makes the old loop stop
 
 
+class Deadline(msgspec.Struct, frozen=True, gc=False):
+    """A moment of a flow-control record. One that was moved since leaves its old deadline behind, to be ignored."""
+
+    kind: str
+    key: str
+    at: int
+
+
+Item = Job | Pause | Tick | Deadline
+
+
 class Timers:
-    """What is due later: jobs, expiring pauses, cron ticks."""
+    """What is due later: jobs, expiring pauses, cron ticks, deadlines of flow control."""
 
     __slots__ = ("_current", "_heap", "_idle", "_order")
 
@@ -35,12 +47,12 @@ class Timers:
     LEFT_IN = 1_000
 
     def __init__(self, current: Callable[[Job | Pause], bool]) -> None:
-        self._heap: list[tuple[int, int, Job | Pause | Tick]] = []
+        self._heap: list[tuple[int, int, Item]] = []
         self._order = 0
         self._idle = 0
         self._current = current
 
-    def add(self, due: int, item: Job | Pause | Tick) -> None:
+    def add(self, due: int, item: Item) -> None:
         """Puts an item in for `due` (ms). Equal times keep their order."""
         self._order += 1
         heappush(self._heap, (due, self._order, item))
@@ -49,7 +61,7 @@ class Timers:
         """An item ended before its time: a wait of a year that ends at once must not be kept for a year."""
         self._idle += 1
         if self._idle > self.LEFT_IN and self._idle * 2 > len(self._heap):
-            self._heap = [entry for entry in self._heap if isinstance(entry[2], Tick) or self._current(entry[2])]
+            self._heap = [e for e in self._heap if isinstance(e[2], Tick | Deadline) or self._current(e[2])]
             heapify(self._heap)
             self._idle = 0
 
@@ -57,7 +69,7 @@ class Timers:
         """When the next item is due, if there is any."""
         return self._heap[0][0] if self._heap else None
 
-    def pop(self, now: int) -> Job | Pause | Tick | None:
+    def pop(self, now: int) -> Item | None:
         """Takes one item that is due at `now`."""
         if self._heap and self._heap[0][0] <= now:
             return heappop(self._heap)[2]
@@ -82,6 +94,14 @@ class Entry(msgspec.Struct, gc=False):
     score: int  # ms; smaller goes first
     limits: tuple[Limit, ...] = ()
     order: int = 0  # among equal scores, first come, first served
+    whole: tuple[Limit, ...] = ()  # keys that the run keeps until its end, once it has started
+    gate: Gate | None = None  # the throttle that it has to pass yet
+    turn: bool = False  # it came to the head of its throttle's queue
+
+    @property
+    def claims(self) -> tuple[Limit, ...]:
+        """All keys that it needs."""
+        return self.limits + self.whole if self.whole else self.limits
 
 
 class Slots:
@@ -138,12 +158,12 @@ class Keys:
 
     def acquire(self, entry: Entry) -> bool:
         """Takes all keys of the entry, or none and lets it wait for the first that is full."""
-        held = self.held
-        for limit in entry.limits:
+        held, claims = self.held, entry.claims
+        for limit in claims:
             if held.get(limit.key, 0) >= limit.limit:
                 self.block(limit, entry)
                 return False
-        for limit in entry.limits:
+        for limit in claims:
             held[limit.key] = held.get(limit.key, 0) + 1
         return True
 
@@ -154,13 +174,20 @@ class Keys:
 
     def release(self, entry: Entry) -> None:
         """Gives the entry's keys back; `unblock` then tells who may go on."""
-        held = self.held
-        for limit in entry.limits:
-            left = held[limit.key] - 1
-            if left:
-                held[limit.key] = left
-            else:
-                del held[limit.key]
+        for limit in entry.claims:
+            self.drop(limit.key)
+
+    def hold(self, key: str) -> None:
+        """Counts a key that a run holds from before."""
+        self.held[key] = self.held.get(key, 0) + 1
+
+    def drop(self, key: str) -> None:
+        """Gives one place under a key back."""
+        left = self.held[key] - 1
+        if left:
+            self.held[key] = left
+        else:
+            del self.held[key]
 
     def unblock(self, key: str) -> Entry | None:
         """Takes the first of those that wait for a key and may have it now."""
@@ -184,25 +211,34 @@ class Keys:
 class Queue:
     """Leases due jobs as keys and slots allow.
 
-    `current(item)` tells whether a job or pause still stands; `lease(entry)` is called for each job that may run now.
+    `current(item)` tells whether a job or pause still stands; `admit(entry)` whether one with a gate may pass it (else
+    it waits there); `lease(entry)` is called for each job that may run now.
     """
 
-    __slots__ = ("_current", "_lease", "_order", "keys", "leases", "slots", "timers")
+    __slots__ = ("_admit", "_current", "_lease", "_order", "keys", "leases", "slots", "timers")
 
-    def __init__(self, workers: int, current: Callable[[Job | Pause], bool], lease: Callable[[Entry], None]) -> None:
+    def __init__(
+        self, workers: int, current: Callable[[Job | Pause], bool], admit: Callable[[Entry], bool],
+        lease: Callable[[Entry], None],
+    ) -> None:  # fmt: skip
         self.timers = Timers(current)
         self.slots = Slots(workers)
         self.keys = Keys()
         self.leases: dict[tuple[str, int], Entry] = {}
         self._current = current
+        self._admit = admit
         self._lease = lease
         self._order = 0
 
     def push(self, entry: Entry) -> None:
         """A job is due: leases it now, or lets it wait."""
         self._number(entry)
-        if not entry.limits or self.keys.acquire(entry):
-            self._slot(entry)
+        self._enter(entry)
+
+    def drop(self, key: str) -> None:
+        """A run ended that held a key as a whole: its place goes to who waits for it."""
+        self.keys.drop(key)
+        self._wake(key)
 
     def release(self, job: Job) -> None:
         """A leased job is done with: its keys and slot go to who waits for them."""
@@ -232,6 +268,17 @@ class Queue:
         self._grant(Entry(successor, entry.function_id, entry.score))
         return True
 
+    def _enter(self, entry: Entry) -> None:
+        if not entry.claims or self.keys.acquire(entry):
+            self._pass(entry)
+
+    def _pass(self, entry: Entry) -> None:
+        """It has its keys. One that must wait at its gate holds none meanwhile."""
+        if entry.gate is not None and not self._admit(entry):
+            self.keys.release(entry)
+        else:
+            self._slot(entry)
+
     def _number(self, entry: Entry) -> None:
         self._order += 1
         entry.order = self._order
@@ -254,8 +301,8 @@ class Queue:
 
     def _wake(self, key: str) -> None:
         while (entry := self.keys.unblock(key)) is not None:
-            if self._current(entry.job) and self.keys.acquire(entry):
-                self._slot(entry)
+            if self._current(entry.job):
+                self._enter(entry)
 
     def _fill(self) -> None:
         while self.slots.free > 0:
@@ -270,6 +317,7 @@ class Queue:
 
     def _forfeit(self, entry: Entry) -> None:
         """Gives keys up: their job is done with, or was cancelled while it waited for a slot."""
+        claims = entry.claims
         self.keys.release(entry)
-        for limit in entry.limits:
+        for limit in claims:
             self._wake(limit.key)

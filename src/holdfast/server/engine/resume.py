@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from holdfast.protocol.events import Event
-from holdfast.server.engine import lifecycle
+from holdfast.server.engine import lifecycle, waitinfo
 from holdfast.server.engine.core import Cancellation, Core
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.steps import discover, fail, state_overflow
@@ -19,7 +19,6 @@ INVOKE_TIMEOUT = (
     b'{"error":{"error":"InngestInvokeTimeoutError: Timed out waiting for invoked function to complete",'
     b'"name":"InngestInvokeTimeoutError","message":"Timed out waiting for invoked function to complete"}}'
 )
-Info = dict[str, str | int | bool]
 
 
 def by_event(core: Core, event: Event, activation: Activation) -> None:
@@ -32,7 +31,7 @@ def by_event(core: Core, event: Event, activation: Activation) -> None:
             if event.id > run.id and event.id != pause.trigger:
                 core.cancellations.append(Cancellation(run.id, event.id))
         else:
-            _end(core, run, pause, event.json, SpanStatus.COMPLETED, {**_wait_info(pause), "found": event.id})
+            _end(core, run, pause, event.json, SpanStatus.COMPLETED, {**waitinfo.of_pause(pause), "found": event.id})
 
 
 def by_finish(core: Core, event: Event) -> None:
@@ -42,7 +41,7 @@ def by_finish(core: Core, event: Event) -> None:
         return
     run = core.runs[pause.run_id]
     output, failed = lifecycle.invoke_result(event.json)
-    info = {**_invoke_info(pause), "return_event": event.id}
+    info = {**waitinfo.of_pause(pause), "return_event": event.id}
     _end(core, run, pause, output, SpanStatus.FAILED if failed else SpanStatus.COMPLETED, info)
 
 
@@ -52,7 +51,7 @@ def by_signal(core: Core, name: str, data: bytes) -> str | None:
     if pause is None or pause.expires < core.now:
         return None
     output = b'{"data":{"data":%s,"signal":%s}}' % (data, msgspec.json.encode(name))
-    _end(core, core.runs[pause.run_id], pause, output, SpanStatus.COMPLETED, _signal_info(pause))
+    _end(core, core.runs[pause.run_id], pause, output, SpanStatus.COMPLETED, waitinfo.of_pause(pause))
     return pause.run_id
 
 
@@ -61,12 +60,8 @@ def by_time(core: Core, pause: Pause) -> None:
     run = core.runs.get(pause.run_id)
     if run is None or not run.holds(pause):
         return
-    if pause.kind is PauseKind.INVOKE:
-        info: Info = {**_invoke_info(pause), "timed_out": True}
-        _end(core, run, pause, INVOKE_TIMEOUT, SpanStatus.TIMED_OUT, info)
-    else:
-        info = _wait_info(pause) if pause.kind is PauseKind.EVENT else _signal_info(pause)
-        _end(core, run, pause, NULL, SpanStatus.TIMED_OUT, {**info, "timed_out": True})
+    output = INVOKE_TIMEOUT if pause.kind is PauseKind.INVOKE else NULL
+    _end(core, run, pause, output, SpanStatus.TIMED_OUT, {**waitinfo.of_pause(pause), "timed_out": True})
 
 
 def wake(core: Core, job: Job) -> None:
@@ -86,7 +81,7 @@ def wake(core: Core, job: Job) -> None:
     discover(core, run, job.step, race=job.race)
 
 
-def _end(core: Core, run: Run, pause: Pause, output: bytes, status: SpanStatus, info: Info) -> None:
+def _end(core: Core, run: Run, pause: Pause, output: bytes, status: SpanStatus, info: waitinfo.Info) -> None:
     core.close(run, pause)
     limit = core.state_limit(run)
     if run.state_size + len(output) > limit:
@@ -99,21 +94,3 @@ def _end(core: Core, run: Run, pause: Pause, output: bytes, status: SpanStatus, 
     core.memoise(run, pause.step, output, span)
     suffix = "-timeout" if status is SpanStatus.TIMED_OUT else "-event"
     discover(core, run, pause.step, race=pause.race, suffix=suffix)
-
-
-def _wait_info(pause: Pause) -> Info:
-    return {"event": pause.event, "expression": pause.expression, "timeout": pause.expires, "timed_out": False}
-
-
-def _signal_info(pause: Pause) -> Info:
-    return {"signal": pause.key or pause.lost, "timeout": pause.expires, "timed_out": False}
-
-
-def _invoke_info(pause: Pause) -> Info:
-    return {
-        "function": pause.function,
-        "event_id": pause.trigger,
-        "timeout": pause.expires,
-        "run_id": pause.child,
-        "timed_out": False,
-    }

@@ -7,10 +7,13 @@ import msgspec
 from holdfast.protocol import limits
 from holdfast.protocol.durations import DurationError, parse_timeout
 from holdfast.protocol.events import Event
-from holdfast.protocol.functions import Scope
+from holdfast.protocol.functions import Scope, SingletonMode
 from holdfast.server.engine import lifecycle
-from holdfast.server.engine.core import Core
-from holdfast.server.engine.registry import Function, Listener
+from holdfast.server.engine.core import Cancellation, Core
+from holdfast.server.engine.flow import keys, timeouts
+from holdfast.server.engine.flow.pausing import Mode
+from holdfast.server.engine.flow.throttle import throttle_prefix
+from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Body, Run
 from holdfast.server.expressions import Activation, ExpressionError, compile, interpolate
 from holdfast.server.model.job import JobKind, Pause, PauseKind
@@ -42,73 +45,90 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
     request_version: int
 
 
-def by_event(core: Core, event: Event, listeners: tuple[Listener, ...], activation: Activation) -> list[Run]:
-    """Starts each function whose first matching trigger holds for the event."""
-    started: list[Run] = []
-    for listener in listeners:
-        if _holds(listener, activation):
-            run = schedule(core, for_event(listener.function, event))
-            if run is not None:
-                started.append(run)
-    return started
-
-
-def for_event(function: Function, event: Event) -> Request:
-    """The run that one event asks of a function; a future `ts` delays it."""
-    invocation = event.invocation
-    return Request(
-        function, [event],
-        key=event.external_id if event.deduplicated else "",
-        due=0 if event.internal else event.ts,
-        debug_run_id=invocation.debug_run_id if invocation else "",
-        debug_session_id=invocation.debug_session_id if invocation else "",
-    )  # fmt: skip
-
-
 def schedule(core: Core, request: Request) -> Run | None:
-    """Creates the run with its first job, its cancel pauses and its rows. None for a duplicate."""
-    function, first = request.function, request.events[0]
-    if request.key and not _first_time(core, f"{function.id}:{request.key}"):
+    """Creates the run with its first job, its cancel pauses and its rows. None for a duplicate or a skipped run."""
+    if request.key and core.seen.holds(dedupe_key(request), core.now):
         return None
     run = _create(core, request)
+    if _skipped(core, run, request):
+        return None
+    _remember(core, request)
     core.runs[run.id] = run
     core.changes.new_runs[run.id] = run
     for event_id in run.event_ids:
         core.changes.event_runs.append((event_id, run.id))
     if not request.batch_id:
-        _pause_for_cancels(core, run, function, first)
-    if request.endpoint is None:
-        core.push(run, core.new_job(run, JobKind.START, "", due=max(core.now, request.due)))
-    else:
-        run.status, run.started_at = RunStatus.RUNNING, core.now
-        core.new_job(run, JobKind.SYNC, "")
-    if first.name == lifecycle.DEFERRED:
-        run.detail.deferred_from = lifecycle.parent_of(first.json)
-    if first.invocation and first.invocation.correlation_id:
-        _tell_invoker(core, run, first.invocation.correlation_id)
+        _pause_for_cancels(core, run, request.function, request.events[0])
+    _open_first_job(core, run, request)
+    _link(core, run, request.events)
     return run
 
 
-def _holds(listener: Listener, activation: Activation) -> bool:
-    for condition in listener.conditions:
-        if not condition:
+def dedupe_key(request: Request) -> str:
+    """The idempotency key of a request within all functions."""
+    return f"{request.function.id}:{request.key}"
+
+
+def _open_first_job(core: Core, run: Run, request: Request) -> None:
+    if request.endpoint is not None:
+        run.status, run.started_at = RunStatus.RUNNING, core.now
+        core.new_job(run, JobKind.SYNC, "")
+        return
+    core.push(run, core.new_job(run, JobKind.START, "", due=max(core.now, request.due)))
+    if request.function.config.timeouts is not None:
+        timeouts.arm(timeouts.START, request.function.config, run, core.queue.timers)
+
+
+def _link(core: Core, run: Run, events: list[Event]) -> None:
+    """Ties the run to the run that deferred it, and to those that invoked it."""
+    if events[0].name == lifecycle.DEFERRED:
+        run.detail.deferred_from = lifecycle.parent_of(events[0].json)
+    for event in events:
+        if event.invocation and event.invocation.correlation_id:
+            _tell_invoker(core, run, event.invocation.correlation_id)
+
+
+def _skipped(core: Core, run: Run, request: Request) -> bool:
+    """Whether the run must not start: its function skips runs while paused, or another run holds its singleton."""
+    function = request.function
+    if core.pausing.modes.get(function.id) is Mode.SKIP:
+        _skip(core, run, "FunctionPaused")
+        return True
+    singleton = function.config.singleton
+    if singleton is None:
+        return False
+    activation = Activation(request.events[0].json, None, now_ms=core.now)
+    key = core.singletons.key(singleton, function.id, activation)
+    if not key:
+        return False
+    holder = core.singletons.holders.get(key)
+    if holder is not None and holder in core.runs:
+        if singleton.mode is SingletonMode.SKIP:
+            _skip(core, run, "Singleton", holder)
             return True
-        try:
-            if compile(condition).is_true(activation):
-                return True
-        except ExpressionError:
-            continue
+        core.cancellations.append(Cancellation(holder, request.events[0].id))
+    run.state.singleton = key
+    core.singletons.holders[key] = run.id
     return False
 
 
-def _first_time(core: Core, key: str) -> bool:
-    if core.seen.holds(key, core.now):
-        return False
+def _skip(core: Core, run: Run, reason: str, existing: str = "") -> None:
+    """Records a run that never starts, and why."""
+    run.status, run.ended_at = RunStatus.SKIPPED, core.now
+    run.detail.skip_reason, run.detail.skip_existing_run = reason, existing
+    core.changes.new_runs[run.id] = run
+    for event_id in run.event_ids:
+        core.changes.event_runs.append((event_id, run.id))
+
+
+def _remember(core: Core, request: Request) -> None:
+    """Makes the next run of the same key a duplicate, for a day."""
+    if not request.key:
+        return
     core.changes.forgotten += [(old,) for old in core.seen.forget(core.now, most=2)]
-    expires = core.now + limits.IDEMPOTENCY_MS
+    key, expires = dedupe_key(request), core.now + limits.IDEMPOTENCY_MS
     core.seen.add(key, expires)
     core.changes.idempotency.append((key, "", expires))
-    return True
 
 
 def _create(core: Core, request: Request) -> Run:
@@ -134,29 +154,27 @@ def _create(core: Core, request: Request) -> Run:
 
 
 def _evaluate_keys(run: Run, function: Function, event: Event, now: int) -> None:
-    """Evaluates concurrency keys and priority once, from the first event."""
-    keyed = [item for item in function.config.concurrency.steps if item.key]
-    priority = function.config.priority
-    if not keyed and not priority:
+    """Evaluates concurrency keys, throttle key and priority once, from the first event."""
+    config = function.config
+    keyed = [("", item) for item in config.concurrency.steps if item.key]
+    keyed += [("run-", item) for item in config.concurrency.runs if item.key]
+    if not keyed and not config.priority and config.throttle is None:
         return
     activation = Activation(event.json, None, now_ms=now)
     if keyed:
         run.state.keys = [
-            f"{item.scope}:{item.hash}:{_owner(run, item.scope)}:{_value(item.key, activation)}" for item in keyed
+            f"{prefix}{item.scope}:{item.hash}:{_owner(run, item.scope)}:{keys.value(item.key, activation)}"
+            for prefix, item in keyed
         ]
-    if priority:
-        run.state.priority = _priority(priority, activation)
+    if config.throttle is not None:
+        bucket = keys.bucket(function.id, config.throttle.key, activation)
+        run.state.throttle = throttle_prefix(config.throttle) + bucket
+    if config.priority:
+        run.state.priority = _priority(config.priority, activation)
 
 
 def _owner(run: Run, scope: Scope) -> str:
     return run.function_id if scope == Scope.FUNCTION else ""
-
-
-def _value(expression: str, activation: Activation) -> str:
-    try:
-        return compile(expression).key(activation)
-    except ExpressionError:
-        return ""
 
 
 def _priority(expression: str, activation: Activation) -> int:
@@ -164,6 +182,8 @@ def _priority(expression: str, activation: Activation) -> int:
         value = compile(expression).evaluate(activation)
     except ExpressionError:
         return 0
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # numbers of events are doubles: `event.data.priority` is meant as it is written
     if type(value) is not int:
         return 0
     return max(-43_200, min(43_200, value))

@@ -45,6 +45,9 @@ class RunState(msgspec.Struct, omit_defaults=True, gc=False):
     group: list[str] | None = None  # the current parallel group
     priority: int = 0  # seconds by which the run goes before its time
     keys: list[str] | None = None  # evaluated concurrency keys
+    holds: list[str] | None = None  # keys that it keeps until its end, once it has started
+    throttle: str = ""  # its throttle's bucket
+    singleton: str = ""  # the singleton key that it holds
     inputs: dict[str, msgspec.Raw] | None = None  # step inputs overridden by a rerun
     defers: dict[str, Defer] | None = None
     sync_url: str = ""  # durable endpoint: where its own process answers

@@ -15,8 +15,10 @@ from typing import Protocol
 
 import structlog
 
+from holdfast.protocol.events import Event, load_event
 from holdfast.server.engine.changes import Changes, Effect
 from holdfast.server.engine.engine import DefectError, Engine
+from holdfast.server.engine.flow import restore
 from holdfast.server.engine.run import Run
 from holdfast.server.runtime.strikes import Strikes
 from holdfast.server.runtime.syncing import Durable
@@ -262,12 +264,20 @@ class Partition:
         for function_id, cron, tick in recovered.crons:
             engine.crons.remember(function_id, cron, now if (function_id, cron) in self.strikes.shelved else tick)
         self.configure()
+        for kind, key, record in recovered.flow:
+            engine.restore(kind, key, record, self._flow_events(kind, record))
         for run in recovered.runs:
             engine.adopt(run, now, self.strikes.shelved)
         if recovered.runs:
             log.info("runs recovered", runs=len(recovered.runs))
         self._set_timer()
         self.changed()
+
+    def _flow_events(self, kind: str, record: bytes) -> dict[str, Event]:
+        """The events that a flow-control record holds back, by id."""
+        batch = restore.batch_of(kind, record)
+        ids = self.store.batch_events(batch) if batch else restore.needed_events(kind, record)
+        return {row[0]: load_event(*row) for row in self.store.load_events(ids)}
 
     async def close(self) -> None:
         """Commits what is pending and stops. Calls in flight are made again after the next start."""

@@ -26,6 +26,7 @@ class Recovered(msgspec.Struct):
     runs: list[Run]  # without bodies
     idempotency: list[tuple[str, int]]  # key, expiry (ms), oldest first
     crons: list[tuple[str, str, int]]  # function id, cron, last tick (ms)
+    flow: list[tuple[str, str, bytes]]  # kind, key, record (JSON)
 
 
 class EndedRun(msgspec.Struct):
@@ -53,6 +54,10 @@ class Store(Protocol):
 
     def recover(self) -> Recovered:
         """Reads all live state."""
+        ...
+
+    def batch_events(self, batch_id: str) -> list[str]:
+        """The ids of the events in a batch that is being filled, in order."""
         ...
 
     def load_body(self, run_id: str) -> Body:

@@ -22,6 +22,8 @@ from holdfast.server.store.sqlite import writes
 from holdfast.server.store.sqlite.migrate import migrate
 from holdfast.server.store.store import EndedRun, Recovered, StoreError
 
+_encode = msgspec.json.encode
+
 Durability = Literal["full", "deferred", "none"]
 """When a commit is durable. `full`: when it returns; `deferred`: after the next `sync`; `none`: never (ephemeral)."""
 
@@ -43,6 +45,13 @@ _DROP_PAUSE = "DELETE FROM pauses WHERE run_id=? AND no=?"
 _PUT_KEY = "INSERT OR REPLACE INTO idempotency (key, run_id, expires) VALUES (?,?,?)"
 _DROP_KEY = "DELETE FROM idempotency WHERE key=?"
 _PUT_CRON = "INSERT OR REPLACE INTO crons (function_id, cron, tick) VALUES (?,?,?)"
+_PUT_APP = f"INSERT OR REPLACE INTO apps VALUES ({','.join('?' * len(AppRecord.__struct_fields__))})"  # noqa: S608
+_PUT_FUNCTION = f"INSERT OR REPLACE INTO functions VALUES ({','.join('?' * len(FunctionRecord.__struct_fields__))})"  # noqa: S608
+_PUT_FLOW = "INSERT OR REPLACE INTO flow (kind, key, record) VALUES (?,?,?)"
+_DROP_FLOW = "DELETE FROM flow WHERE kind=? AND key=?"
+_PUT_BATCHED = "INSERT OR REPLACE INTO batch_events (batch_id, place, event_id) VALUES (?,?,?)"
+_DROP_BATCHED = "DELETE FROM batch_events WHERE batch_id=?"
+_BATCHED = "SELECT event_id FROM batch_events WHERE batch_id=? ORDER BY place"
 _ALL_APPS = f"SELECT {', '.join(AppRecord.__struct_fields__)} FROM apps ORDER BY id"  # noqa: S608 - field names
 _ALL_FUNCTIONS = f"SELECT {', '.join(FunctionRecord.__struct_fields__)} FROM functions ORDER BY slug, id"  # noqa: S608
 _LIVE_RUNS = """
@@ -122,6 +131,8 @@ class SqliteStore:
             many(_DROP_KEY, changes.forgotten)
             many(_PUT_KEY, changes.idempotency)
             many(_PUT_CRON, [(*key, tick) for key, tick in changes.crons.items()])
+        if changes.flow or changes.batched:
+            _write_flow(db, changes)
 
     def sync(self) -> None:
         """Makes the write-ahead log durable. Holds no GIL while the disk works."""
@@ -165,7 +176,12 @@ class SqliteStore:
                 run.pending = set(run.state.group) - done
         keys = db.execute("SELECT key, expires FROM idempotency ORDER BY expires").fetchall()
         crons = db.execute("SELECT function_id, cron, tick FROM crons").fetchall()
-        return Recovered(list(runs.values()), keys, crons)
+        flow = [(kind, key, record.encode()) for kind, key, record in db.execute("SELECT kind, key, record FROM flow")]
+        return Recovered(list(runs.values()), keys, crons, flow)
+
+    def batch_events(self, batch_id: str) -> list[str]:
+        """The ids of the events in a batch, in order."""
+        return [id for (id,) in self._db.execute(_BATCHED, (batch_id,))]
 
     def load_body(self, run_id: str) -> Body:
         """Reads a live run's events and memoised steps."""
@@ -208,10 +224,8 @@ class SqliteStore:
         try:
             db.execute("BEGIN IMMEDIATE")
             db.executemany("DELETE FROM apps WHERE id=?", [(id,) for id in removed])
-            db.executemany(f"INSERT OR REPLACE INTO apps VALUES ({_marks(AppRecord)})", map(_record_row, apps))
-            db.executemany(
-                f"INSERT OR REPLACE INTO functions VALUES ({_marks(FunctionRecord)})", map(_record_row, functions)
-            )
+            db.executemany(_PUT_APP, map(_record_row, apps))
+            db.executemany(_PUT_FUNCTION, map(_record_row, functions))
             db.execute("COMMIT")
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
@@ -251,6 +265,14 @@ def _write_items(
         db.executemany(drop, [key for key, item in items.items() if item is None])
 
 
+def _write_flow(db: sqlite3.Connection, changes: Changes) -> None:
+    """Writes flow-control records, and the events of batches."""
+    db.executemany(_PUT_FLOW, [(*k, _encode(r).decode()) for k, r in changes.flow.items() if r is not None])
+    db.executemany(_DROP_FLOW, [key for key, record in changes.flow.items() if record is None])
+    db.executemany(_PUT_BATCHED, changes.batched)
+    db.executemany(_DROP_BATCHED, changes.unbatched)
+
+
 def _live_run(row: tuple[str, str, str, int, int, int | None, str, str, str, str, str, str, str]) -> Run:
     run = Run(row[0], row[1], row[2], row[4])
     run.status, run.started_at = RunStatus(row[3]), row[5]
@@ -269,10 +291,6 @@ def _reopen(runs: dict[str, Run], item: Job | Pause) -> None:
 def _record_row(record: AppRecord | FunctionRecord) -> tuple[object, ...]:
     values = (getattr(record, field) for field in record.__struct_fields__)
     return tuple(v.decode() if isinstance(v, bytes) else int(v) if isinstance(v, bool) else v for v in values)
-
-
-def _marks(record: type[msgspec.Struct]) -> str:
-    return ",".join("?" * len(record.__struct_fields__))
 
 
 def _app(row: tuple[object, ...]) -> AppRecord:

@@ -1,0 +1,84 @@
+"""Batches (`protocol/flow-control.md` §4.5): events gathered into one run. A batch that fills starts at once."""
+
+from __future__ import annotations
+
+import msgspec
+
+from holdfast.protocol.events import Event
+from holdfast.protocol.functions import Batch
+from holdfast.server.engine.changes import Changes
+from holdfast.server.engine.flow.gcra import NS_PER_MS
+from holdfast.server.engine.queue import Deadline, Timers
+
+KIND = "batch"
+MAX_BYTES = 10 * 1024 * 1024
+
+
+class Filling(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A batch that takes events until `due` (ms)."""
+
+    function_id: str
+    batch_id: str
+    due: int
+
+
+class Full(msgspec.Struct, frozen=True, gc=False):
+    """A batch whose run starts now."""
+
+    function_id: str
+    batch_id: str
+    events: list[Event]
+
+
+class Batches:
+    """Batches that are being filled, by bucket, with their events."""
+
+    __slots__ = ("_events", "_sizes", "filling")
+
+    def __init__(self) -> None:
+        self.filling: dict[str, Filling] = {}
+        self._events: dict[str, dict[str, Event]] = {}
+        self._sizes: dict[str, int] = {}
+
+    def append(
+        self, config: Batch, bucket: str, function_id: str, event: Event, new_id: str, timers: Timers,
+        changes: Changes, now: int,
+    ) -> Full | None:  # fmt: skip
+        """Adds an event to its bucket's batch, once. Returns the batch if that filled it."""
+        known = self.filling.get(bucket)
+        if known is None:
+            due = now + max(1, (config.timeout_ns or 0) // NS_PER_MS)
+            known = self.filling[bucket] = changes.flow[KIND, bucket] = Filling(function_id, new_id, due)
+            self._events[bucket], self._sizes[bucket] = {}, 0
+            timers.add(due, Deadline(KIND, bucket, due))
+        events = self._events[bucket]
+        if event.id in events:
+            return None
+        events[event.id] = event
+        self._sizes[bucket] += len(event.json)
+        changes.batched.append((known.batch_id, len(events), event.id))
+        if len(events) >= config.max_size or self._sizes[bucket] >= MAX_BYTES:
+            return self._close(bucket, known, changes)
+        return None
+
+    def take(self, bucket: str, due: int, changes: Changes) -> Full | None:
+        """Ends a batch whose time has come. None for the timer of one that is gone."""
+        known = self.filling.get(bucket)
+        return self._close(bucket, known, changes) if known is not None and known.due == due else None
+
+    def restore(self, bucket: str, filling: Filling, events: list[Event], timers: Timers) -> None:
+        """Takes a batch from the store."""
+        self.filling[bucket] = filling
+        self._events[bucket] = {e.id: e for e in events}
+        self._sizes[bucket] = sum(len(e.json) for e in events)
+        timers.add(filling.due, Deadline(KIND, bucket, filling.due))
+
+    def size(self, bucket: str) -> int:
+        """How many events a bucket's batch holds."""
+        return len(self._events.get(bucket, ()))
+
+    def _close(self, bucket: str, known: Filling, changes: Changes) -> Full:
+        del self.filling[bucket], self._sizes[bucket]
+        changes.flow[KIND, bucket] = None
+        changes.unbatched.append((known.batch_id,))
+        return Full(known.function_id, known.batch_id, list(self._events.pop(bucket).values()))

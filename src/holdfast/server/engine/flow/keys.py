@@ -1,0 +1,23 @@
+"""The key that a flow-control expression gives an event."""
+
+from __future__ import annotations
+
+from holdfast.protocol.ids import xxh36
+from holdfast.server.expressions import Activation, ExpressionError, compile
+
+#: What a missing attribute counts as, and what switches rate limits and singletons off for an event.
+NONE = "false"
+INVALID = "<invalid>"
+
+
+def bucket(function_id: str, expression: str, activation: Activation) -> str:
+    """A function's bucket for an event: one for all without a key, else one per value."""
+    return f"{function_id}-{xxh36(value(expression, activation))}" if expression else function_id
+
+
+def value(expression: str, activation: Activation) -> str:
+    """The value of a key expression as text; an error is a value of its own."""
+    try:
+        return compile(expression).key(activation)
+    except ExpressionError:
+        return INVALID

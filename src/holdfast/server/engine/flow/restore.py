@@ -1,0 +1,43 @@
+"""Flow-control records, back from the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from holdfast.protocol.events import Event
+from holdfast.server.engine.flow import batch, debounce, pausing, rate_limit, throttle
+
+if TYPE_CHECKING:
+    from holdfast.server.engine.core import Core
+
+_pending = msgspec.json.Decoder(debounce.Pending).decode
+_filling = msgspec.json.Decoder(batch.Filling).decode
+
+
+def needed_events(kind: str, record: bytes) -> list[str]:
+    """The ids of the events that a record needs besides those of its batch."""
+    return [_pending(record).event_id] if kind == debounce.KIND else []
+
+
+def batch_of(kind: str, record: bytes) -> str:
+    """The batch that a record is about, if it is about one."""
+    return _filling(record).batch_id if kind == batch.KIND else ""
+
+
+def record(core: Core, kind: str, key: str, raw: bytes, events: dict[str, Event]) -> None:
+    """Puts a record back where it was; `events` are those that it needs, by id, in order."""
+    timers = core.queue.timers
+    if kind == rate_limit.KIND:
+        core.rate_limits.restore(key, msgspec.json.decode(raw, type=int))
+    elif kind == throttle.KIND:
+        core.throttles.restore(key, msgspec.json.decode(raw, type=int))
+    elif kind == pausing.KIND:
+        core.pausing.modes[key] = pausing.Mode(msgspec.json.decode(raw, type=str))
+    elif kind == debounce.KIND:
+        pending = _pending(raw)
+        if pending.event_id in events:
+            core.debounces.restore(key, pending, events[pending.event_id], timers)
+    elif kind == batch.KIND:
+        core.batches.restore(key, _filling(raw), list(events.values()), timers)
