@@ -31,8 +31,8 @@ _SYNCHRONOUS = {"full": "FULL", "deferred": "NORMAL", "none": "OFF"}
 
 _INSERT_EVENT = "INSERT INTO events (id, n, name, external_id, ts, received_at, json) VALUES (?,?,?,?,?,?,?)"
 _INSERT_RUN = (
-    "INSERT INTO runs (id, function_id, app_id, status, scheduled_at, started_at, ended_at, event_ids, event_name, cron,"
-    " batch_id, original_run_id, output, detail, state) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    "INSERT INTO runs (id, function_id, app_id, status, scheduled_at, started_at, ended_at, event_ids, event_name,"
+    " cron, batch_id, original_run_id, output, detail, state) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 )
 _UPDATE_RUN = "UPDATE runs SET status=?, started_at=?, ended_at=?, output=?, detail=?, state=? WHERE id=?"
 _INSERT_EVENT_RUN = "INSERT OR IGNORE INTO event_runs (event_id, run_id) VALUES (?,?)"
@@ -127,12 +127,7 @@ class SqliteStore:
             _write_items(db, changes.jobs, _PUT_JOB, _DROP_JOB)
         if changes.pauses:
             _write_items(db, changes.pauses, _PUT_PAUSE, _DROP_PAUSE)
-        if changes.idempotency or changes.forgotten or changes.crons:
-            many(_DROP_KEY, changes.forgotten)
-            many(_PUT_KEY, changes.idempotency)
-            many(_PUT_CRON, [(*key, tick) for key, tick in changes.crons.items()])
-        if changes.flow or changes.batched:
-            _write_flow(db, changes)
+        _write_records(db, changes)
 
     def sync(self) -> None:
         """Makes the write-ahead log durable. Holds no GIL while the disk works."""
@@ -265,8 +260,14 @@ def _write_items(
         db.executemany(drop, [key for key, item in items.items() if item is None])
 
 
-def _write_flow(db: sqlite3.Connection, changes: Changes) -> None:
-    """Writes flow-control records, and the events of batches."""
+def _write_records(db: sqlite3.Connection, changes: Changes) -> None:
+    """Writes what is keyed by function: idempotency, crons, flow control."""
+    if changes.idempotency or changes.forgotten or changes.crons:
+        db.executemany(_DROP_KEY, changes.forgotten)
+        db.executemany(_PUT_KEY, changes.idempotency)
+        db.executemany(_PUT_CRON, [(*key, tick) for key, tick in changes.crons.items()])
+    if not changes.flow and not changes.batched:
+        return
     db.executemany(_PUT_FLOW, [(*k, _encode(r).decode()) for k, r in changes.flow.items() if r is not None])
     db.executemany(_DROP_FLOW, [key for key, record in changes.flow.items() if record is None])
     db.executemany(_PUT_BATCHED, changes.batched)
