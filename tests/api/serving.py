@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 POLL_S = 0.01
 
@@ -35,7 +35,9 @@ def command(mode: str, *options: str) -> list[str]:
 
 def run_to_end(mode: str, *options: str, timeout: float = 10) -> tuple[int, str]:
     """Exit code and output of a command that is expected to end by itself."""
-    done = subprocess.run(command(mode, *options), capture_output=True, timeout=timeout, env=environment(), text=True)
+    done = subprocess.run(
+        command(mode, *options), check=False, capture_output=True, timeout=timeout, env=environment(), text=True
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -53,7 +55,7 @@ class Served:
         self.command = command(mode, *common, *kept, *options)
         self.child: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Served:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

@@ -18,8 +18,17 @@ import httptools
 APP = "chaos"
 Ops = list[dict[str, Any]]
 SHAPES = (
-    "noop", "steps", "parallel-v1", "parallel-v2", "sleep", "wait", "invoke", "limited", "checkpoint", "checkpoint-stop",
-)  # fmt: skip
+    "noop",
+    "steps",
+    "parallel-v1",
+    "parallel-v2",
+    "sleep",
+    "wait",
+    "invoke",
+    "limited",
+    "checkpoint",
+    "checkpoint-stop",
+)
 HEAVY = {"limited": 0.01}
 """How long a function's calls take, s."""
 
@@ -49,7 +58,7 @@ class Watch:
     runs: defaultdict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     """Run ids by the number of the event."""
     memoised: defaultdict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
-    """By run, the steps that a call has shown as done, and the first such call: calls of parallel steps overtake each other."""
+    """By run, the steps that a call has shown as done, with the first such call: parallel calls overtake each other."""
     finished: set[str] = field(default_factory=set)
     forgotten: list[str] = field(default_factory=list)
     """Steps that a later call did not show any more."""
@@ -93,7 +102,8 @@ def answer_of(call: Call) -> Ops | None:
         return _first_then(call, op("Sleep", "nap", duration="300ms"))
     if name == "wait":
         return _first_then(
-            call, op("WaitForEvent", "resume", event="chaos/resume", timeout="1h", **{"if": "event.data.n == async.data.n"})
+            call,
+            op("WaitForEvent", "resume", event="chaos/resume", timeout="1h", **{"if": "event.data.n == async.data.n"}),
         )
     if name == "invoke":
         payload = {"data": {"n": -1}}
@@ -147,10 +157,15 @@ class ChaosApp:
         functions = [_function(name, url) for name in (*SHAPES, "child", "stall")]
         return json.dumps(
             {
-                "url": url, "deployType": "ping", "appName": APP, "sdk": "inngest-py:v0.5.19", "v": "0.1",
-                "framework": "raw", "functions": functions,
+                "url": url,
+                "deployType": "ping",
+                "appName": APP,
+                "sdk": "inngest-py:v0.5.19",
+                "v": "0.1",
+                "framework": "raw",
+                "functions": functions,
             }
-        ).encode()  # fmt: skip
+        ).encode()
 
     def receive(self, url: str, body: bytes, connection: _Connection) -> None:
         task = asyncio.ensure_future(self._call(parse_qs(urlsplit(url).query), body, connection))
@@ -161,9 +176,14 @@ class ChaosApp:
         given = json.loads(body)
         name = query["fnId"][0].removeprefix(f"{APP}-")
         call = Call(
-            given["ctx"]["request_id"], name, query.get("stepId", ["step"])[0], given["ctx"]["run_id"], given["event"]["data"].get("n", -1),
-            given["steps"], given["ctx"]["qi_id"],
-        )  # fmt: skip
+            given["ctx"]["request_id"],
+            name,
+            query.get("stepId", ["step"])[0],
+            given["ctx"]["run_id"],
+            given["event"]["data"].get("n", -1),
+            given["steps"],
+            given["ctx"]["qi_id"],
+        )
         watch = self.watch
         watch.called(call)
         if name == "stall" and not self.stalled.is_set():
@@ -219,9 +239,12 @@ def _function(name: str, url: str) -> dict[str, Any]:
     more: dict[str, Any] = {"concurrency": [{"limit": 3}]} if name == "limited" else {}
     runtime = {"type": "http", "url": f"{url}?fnId={APP}-{name}&stepId=step"}
     return {
-        "id": f"{APP}-{name}", "name": name, "triggers": [{"event": f"chaos/{name}"}],
-        "steps": {"step": {"id": "step", "name": "step", "runtime": runtime, "retries": {"attempts": 20}}}, **more,
-    }  # fmt: skip
+        "id": f"{APP}-{name}",
+        "name": name,
+        "triggers": [{"event": f"chaos/{name}"}],
+        "steps": {"step": {"id": "step", "name": "step", "runtime": runtime, "retries": {"attempts": 20}}},
+        **more,
+    }
 
 
 class _Connection(asyncio.Protocol):
@@ -260,5 +283,6 @@ class _Connection(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.write(
                 b"HTTP/1.1 %d OK\r\ncontent-type: application/json\r\nx-inngest-sdk: inngest-py:v0.5.19\r\n"
-                b"x-inngest-req-version: %s\r\ncontent-length: %d\r\n\r\n%s" % (status, version.encode(), len(body), body)
+                b"x-inngest-req-version: %s\r\ncontent-length: %d\r\n\r\n%s"
+                % (status, version.encode(), len(body), body)
             )

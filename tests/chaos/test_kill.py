@@ -136,14 +136,14 @@ def check(server: Served, app: ChaosApp, load: Load) -> None:
 @pytest.mark.timeout(120)
 def test_twenty_kills_lose_and_repeat_nothing(tmp_path: Path) -> None:
     seed = int(os.environ.get("HOLDFAST_CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
-    print(f"HOLDFAST_CHAOS_SEED={seed}")
+    print(f"HOLDFAST_CHAOS_SEED={seed}")  # noqa: T201 - shown when it fails
     server, app, load = asyncio.run(chaos(tmp_path, seed))
     try:
         check(server, app, load)
     finally:
         code = server.stop()
     shapes = {shape: list(load.acknowledged.values()).count(shape) for shape in SHAPES}
-    print(json.dumps({"acknowledged": shapes, "calls": dict(app.watch.calls)}))
+    print(json.dumps({"acknowledged": shapes, "calls": dict(app.watch.calls)}))  # noqa: T201 - as above
     assert code == 0
     assert server.errors() == []
     assert min(shapes.values()) > 0

@@ -1,0 +1,280 @@
+"""A defect in the engine: its state is thrown away and loaded again; one request or run pays for it, nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from holdfast.protocol.ids import UlidSource
+from holdfast.server.api.events import EventApi
+from holdfast.server.drivers.http import Answer
+from holdfast.server.engine import advance, resume
+from holdfast.server.engine.changes import Dispatch, Effect
+from holdfast.server.engine.core import Settings
+from holdfast.server.engine.engine import DefectError, Engine
+from holdfast.server.engine.run import Run
+from holdfast.server.model.event import Event
+from holdfast.server.runtime.apps import Apps
+from holdfast.server.runtime.dispatcher import UNHANDLED, Dispatcher
+from holdfast.server.runtime.partition import Partition
+from holdfast.server.store.sqlite.store import SqliteStore
+from holdfast.server.store.store import StoreError
+
+from .mutations import dumps
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STEP_OPS = b'[{"op":"StepRun","id":"aa","name":"a","data":1}]'
+NAP_OPS = b'[{"op":"Sleep","id":"aa","name":"50ms","opts":{"duration":"50ms"}}]'
+
+
+class FakeClient:
+    """Answers every call with the same body."""
+
+    def __init__(self) -> None:
+        self.ops = STEP_OPS
+        self.calls = 0
+
+    def post(self, _target: object, _head: bytes, body: bytes, done: Callable[[Any], None]) -> None:
+        self.calls += 1
+        headers = {"x-inngest-sdk": "inngest-py:v0.5.19", "x-inngest-req-version": "2"}
+        again = b'"aa"' in body
+        answer = Answer(200, headers, b'"done"') if again else Answer(206, headers, self.ops)
+        asyncio.get_running_loop().call_soon(done, answer)
+
+
+class Shell:
+    """Partition, dispatcher and event API without sockets."""
+
+    def __init__(self, folder: Path) -> None:
+        numbers = iter(range(1, 1_000_000))
+        ids = UlidSource(lambda _bits: next(numbers))
+        self.store = SqliteStore(folder / "main.db", "none")
+        self.partition = Partition(lambda epoch: Engine(ids, lambda _: 0, Settings(), epoch), self.store)
+        self.client = FakeClient()
+        self.partition.performer = Dispatcher(self.partition, self.client, ids)  # type: ignore[arg-type]
+        self.apps = Apps(self.partition)
+        self.partition.recover()
+        url = "http://127.0.0.1:1/x"
+        functions = [
+            {
+                "id": f"app-{name}",
+                "name": name,
+                "triggers": [{"event": name}],
+                "steps": {
+                    "step": {"id": "step", "name": "s", "runtime": {"type": "http", "url": f"{url}?fnId={name}"}}
+                },
+            }
+            for name in ("good", "bad")
+        ]
+        self.apps.register(
+            dumps({"url": url, "appName": "app", "sdk": "inngest-py:v0.5.19", "v": "0.1", "functions": functions})
+        )
+        self.events = EventApi(self.partition, (), [])
+
+    async def send(self, name: str) -> int:
+        """The status of a sent event."""
+        body = dumps({"name": name, "data": {}})
+        statuses: list[int] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body}
+
+        async def send(message: Any) -> None:
+            statuses.extend([message["status"]] if "status" in message else [])
+
+        await self.events({"type": "http", "path": "/e/k", "headers": []}, receive, send)
+        return statuses[0]
+
+    async def idle(self) -> None:
+        """Waits until no job or pause is open but shelved ones."""
+        for _ in range(400):
+            await asyncio.sleep(0.005)
+            open_ = self.rows("SELECT run_id, no FROM jobs")
+            if all(tuple(row) in self.partition.strikes.shelved for row in open_):
+                return
+        raise AssertionError("still busy")
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self.store._db.execute(sql).fetchall()
+
+    def runs(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for name, status in self.rows("SELECT event_name, status FROM runs ORDER BY id"):
+            found.setdefault(name, []).append(status)
+        return found
+
+    async def close(self) -> None:
+        await self.partition.close()
+        self.store.close()
+
+
+def broken(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, function: str) -> list[str]:
+    """Lets a part of the engine raise, after it changed something, for the runs of one function."""
+    real = getattr(module, name)
+    raised: list[str] = []
+
+    def raising(core: Any, *args: Any, **kwargs: Any) -> Any:
+        result = real(core, *args, **kwargs)
+        run = next((core.runs.get(a.run_id) for a in args if hasattr(a, "run_id")), None) or args[0]
+        if getattr(run, "event_name", "") == function or getattr(args[0], "name", "") == function:
+            raised.append(name)
+            raise KeyError("defect")
+        return result
+
+    monkeypatch.setattr(module, name, raising)
+    return raised
+
+
+def scenario(folder: Path, play: Callable[[Shell], Any]) -> None:
+    async def main() -> None:
+        shell = Shell(folder)
+        try:
+            await play(shell)
+        finally:
+            await shell.close()
+
+    asyncio.run(main())
+
+
+def test_an_event_that_breaks_the_engine_is_not_half_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(shell: Shell) -> None:
+        real = Engine._event
+
+        def half(engine: Engine, event: Event) -> list[Run]:
+            runs = real(engine, event)
+            if event.name == "bad":
+                raise KeyError("defect")
+            return runs
+
+        monkeypatch.setattr(Engine, "_event", half)
+        together = await asyncio.gather(shell.send("good"), shell.send("bad"), shell.send("good"))
+        assert together[1] == 500
+        assert set(together) <= {500, 503, 200}
+        await shell.idle()
+        assert await shell.send("good") == 200
+        await shell.idle()
+        accepted = 1 + together.count(200)
+        assert shell.runs() == {"good": [1] * accepted}
+        assert shell.rows("SELECT count(*) FROM events WHERE name = 'good'") == [(accepted,)]
+
+    scenario(tmp_path, play)
+
+
+def test_nothing_is_accepted_while_the_state_is_reloaded(tmp_path: Path) -> None:
+    async def play(shell: Shell) -> None:
+        run_before = shell.partition.engine
+        shell.partition._fail(StoreError("disk"), [], 0.05)
+        assert shell.partition.engine is not run_before
+        assert await shell.send("good") == 503
+        await asyncio.sleep(0.1)
+        assert await shell.send("good") == 200
+        await shell.idle()
+        assert shell.runs() == {"good": [1]}
+
+    scenario(tmp_path, play)
+
+
+def test_a_reload_is_tried_until_the_store_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(shell: Shell) -> None:
+        real, tries = shell.store.recover, []
+
+        def recover() -> Any:
+            tries.append(1)
+            if len(tries) == 1:
+                raise OSError("away")
+            return real()
+
+        monkeypatch.setattr(shell.store, "recover", recover)
+        shell.partition._fail(StoreError("disk"), [], 0)
+        await asyncio.sleep(0.05)
+        assert await shell.send("good") == 503
+        await asyncio.sleep(1.1)
+        assert await shell.send("good") == 200
+        assert len(tries) == 2
+
+    scenario(tmp_path, play)
+
+
+def test_an_answer_that_breaks_the_engine_fails_its_run_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(shell: Shell) -> None:
+        real = advance._report
+
+        def report(answer: Any, ops: Any) -> None:
+            real(answer, ops)
+            if answer.run.event_name == "bad":
+                raise KeyError("defect")
+
+        monkeypatch.setattr(advance, "_report", report)
+        assert await asyncio.gather(*map(shell.send, ("good", "bad", "good"))) == [200, 200, 200]
+        await shell.idle()
+        assert shell.runs() == {"good": [1, 1], "bad": [2]}
+        assert UNHANDLED in shell.rows("SELECT output FROM runs WHERE event_name = 'bad'")[0][0]
+        assert shell.rows("SELECT count(*) FROM steps") == [(2,)], "the broken answer left nothing behind"
+
+    scenario(tmp_path, play)
+
+
+def test_a_run_that_cannot_even_fail_is_let_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(shell: Shell) -> None:
+        raised = broken(monkeypatch, advance, "on_answer", "bad")
+        assert await asyncio.gather(*map(shell.send, ("good", "bad", "good"))) == [200, 200, 200]
+        await shell.idle()
+        await asyncio.sleep(0.05)
+        assert len(raised) == 2
+        assert shell.runs() == {"good": [1, 1], "bad": [0]}
+        assert len(shell.partition.strikes.shelved) == 1
+
+    scenario(tmp_path, play)
+
+
+def test_a_timer_that_breaks_the_engine_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(shell: Shell) -> None:
+        shell.client.ops = NAP_OPS
+        raised = broken(monkeypatch, resume, "wake", "bad")
+        assert await asyncio.gather(*map(shell.send, ("bad", "good", "good"))) == [200, 200, 200]
+        await shell.idle()
+        assert len(raised) == 2
+        assert shell.runs() == {"good": [1, 1], "bad": [0]}
+
+    scenario(tmp_path, play)
+
+
+def test_a_broken_engine_says_so_to_its_caller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(shell: Shell) -> None:
+        def signal(*_: object) -> None:
+            raise KeyError("defect")
+
+        monkeypatch.setattr(resume, "by_signal", signal)
+        with pytest.raises(DefectError, match="KeyError: 'defect'"):
+            shell.partition.engine.on_signal("s", b"1", 1)
+
+    scenario(tmp_path, play)
+
+
+def test_effects_of_a_dead_engine_reach_nobody(tmp_path: Path) -> None:
+    async def play(shell: Shell) -> None:
+        performed: list[Effect] = []
+        real = shell.partition.performer
+        assert real is not None
+
+        class Watching:
+            forget = staticmethod(real.forget)
+
+            def perform(self, effect: Effect) -> None:
+                performed.append(effect)
+                real.perform(effect)
+
+        shell.partition.performer = Watching()
+        assert await shell.send("good") == 200
+        shell.partition._fail(StoreError("disk"), [], 0)
+        await shell.idle()
+        assert shell.runs() == {"good": [1]}
+        calls = [e for e in performed if isinstance(e, Dispatch)]
+        assert calls, "the reloaded engine made the call again"
+
+    scenario(tmp_path, play)
