@@ -10,6 +10,7 @@ from holdfast.server.api.backend import CancelOutcome, RunSnapshot, ServerInfo, 
 from holdfast.server.config import Config
 from holdfast.server.engine import lifecycle, schedule
 from holdfast.server.engine.core import Settings
+from holdfast.server.engine.flow.pausing import Mode
 from holdfast.server.model.job import Job
 from holdfast.server.model.status import RunStatus
 from holdfast.server.runtime.apps import Apps
@@ -163,8 +164,9 @@ class Service:
         await partition.committed()
 
     async def test_pause_function(self, function_id: str) -> None:
-        """Lets no more jobs of a function be dispatched."""
-        self._settings.paused.add(function_id)
+        """Lets no more runs of a function start."""
+        self._partition.engine.pause(function_id, Mode.QUEUE, now_ms())
+        await self._partition.committed()
 
     def test_queue_size(self, function_id: str) -> int:
         """How many jobs of a function are open."""

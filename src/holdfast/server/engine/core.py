@@ -47,7 +47,6 @@ class Settings(msgspec.Struct):
     retry_interval_ms: int = 0  # 0: the back-off table
     step_limits: dict[str, int] = {}  # overrides by function id (test hooks)
     state_limits: dict[str, int] = {}
-    paused: set[str] = set()  # functions whose jobs stay in the queue
 
 
 class Cancellation(msgspec.Struct, frozen=True, gc=False):
@@ -73,7 +72,7 @@ class Core:
         self.now = 0
         self.registry = Registry()
         self.runs: dict[str, Run] = {}
-        self.queue = Queue(settings.workers, self.current, self._admit, self._leased)
+        self.queue = Queue(settings.workers, self.current, self.ready, self._admit, self._leased)
         self.rate_limits = RateLimits()
         self.throttles = Throttles()
         self.debounces = Debounces()
@@ -138,6 +137,8 @@ class Core:
         if isinstance(item, Job):
             self.changes.jobs[run.id, item.no] = None
             self.release(run, item)
+            if self.pausing.held:
+                self.pausing.forget(run.function_id, item)
             due = item.due
         else:
             self.changes.pauses[run.id, item.no] = None
@@ -150,10 +151,25 @@ class Core:
         """Sends a job to its timer, or to the queue if it is due."""
         if job.due > self.now:
             self.queue.timers.add(job.due, job)
-        elif run.function_id not in self.settings.paused:
-            entry = self.entry(run, job)
-            if job.kind is not JobKind.START or not self.pausing.hold(entry):
-                self.queue.push(entry)
+        else:
+            self.enqueue(self.entry(run, job))
+
+    def enqueue(self, entry: Entry) -> None:
+        """Puts an entry into the queue, unless its function is paused and it would start a run."""
+        if not self.pausing.modes or not self._held(entry):
+            self.queue.push(entry)
+
+    def ready(self, entry: Entry) -> bool:
+        """Whether an entry that waited may go on: its job still stands, and its function was not paused meanwhile."""
+        return self.current(entry.job) and not (self.pausing.modes and self._held(entry))
+
+    def _held(self, entry: Entry) -> bool:
+        if entry.function_id not in self.pausing.modes or entry.job.kind is not JobKind.START:
+            return False
+        if self.runs[entry.job.run_id].started_at is not None:  # a retry, or a call that was cut off by a restart
+            return False
+        self.pausing.hold(entry)
+        return True
 
     def entry(self, run: Run, job: Job) -> Entry:
         """A due job with its score and concurrency keys."""
@@ -179,7 +195,7 @@ class Core:
 
     def follow(self, run: Run, job: Job, successor: Job) -> None:
         """`successor` takes the place of the leased `job`: at once where nobody else waits, else in its turn."""
-        if successor.due > self.now or run.function_id in self.settings.paused or not self._has_lease(job):
+        if successor.due > self.now or not self._has_lease(job):
             self.release(run, job)
             self.push(run, successor)
             return

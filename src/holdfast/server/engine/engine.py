@@ -285,7 +285,7 @@ class Engine:
         if item.kind == throttle.KIND:
             while (entry := core.throttles.pop(item.key, core.now)) is not None:
                 if core.current(entry.job):
-                    core.queue.push(entry)
+                    core.enqueue(entry)
             core.throttles.settle(item.key, core.queue.timers, core.now)
         elif item.kind == debounce.KIND:
             admission.fire_debounce(core, item.key, item.at)

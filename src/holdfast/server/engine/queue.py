@@ -211,21 +211,22 @@ class Keys:
 class Queue:
     """Leases due jobs as keys and slots allow.
 
-    `current(item)` tells whether a job or pause still stands; `admit(entry)` whether one with a gate may pass it (else
-    it waits there); `lease(entry)` is called for each job that may run now.
+    `current(item)` tells whether a job or pause still stands; `ready(entry)` whether one that waited may go on (else it is
+    not the queue's any more); `admit(entry)` whether one with a gate may pass it (else it waits there); `lease(entry)` is
+    called for each job that may run now.
     """
 
-    __slots__ = ("_admit", "_current", "_lease", "_order", "keys", "leases", "slots", "timers")
+    __slots__ = ("_admit", "_lease", "_order", "_ready", "keys", "leases", "slots", "timers")
 
     def __init__(
-        self, workers: int, current: Callable[[Job | Pause], bool], admit: Callable[[Entry], bool],
-        lease: Callable[[Entry], None],
+        self, workers: int, current: Callable[[Job | Pause], bool], ready: Callable[[Entry], bool],
+        admit: Callable[[Entry], bool], lease: Callable[[Entry], None],
     ) -> None:  # fmt: skip
         self.timers = Timers(current)
         self.slots = Slots(workers)
         self.keys = Keys()
         self.leases: dict[tuple[str, int], Entry] = {}
-        self._current = current
+        self._ready = ready
         self._admit = admit
         self._lease = lease
         self._order = 0
@@ -301,7 +302,7 @@ class Queue:
 
     def _wake(self, key: str) -> None:
         while (entry := self.keys.unblock(key)) is not None:
-            if self._current(entry.job):
+            if self._ready(entry):
                 self._enter(entry)
 
     def _fill(self) -> None:
@@ -309,7 +310,7 @@ class Queue:
             entry = self.slots.take()
             if entry is None:
                 return
-            if self._current(entry.job):
+            if self._ready(entry):
                 self.slots.free -= 1
                 self._grant(entry)
             else:

@@ -70,7 +70,7 @@ def wake(core: Core, job: Job) -> None:
     if run is None or not run.holds(job):
         return
     if job.kind is not JobKind.SLEEP or not job.step:
-        core.queue.push(core.entry(run, job))
+        core.enqueue(core.entry(run, job))
         return
     span = Span(
         "step", SpanStatus.COMPLETED, job.step_queued_at, job.step_queued_at, core.now, job.name, job.step, "Sleep",

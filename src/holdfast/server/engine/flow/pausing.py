@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.queue import Entry
+from holdfast.server.model.job import Job
 
 KIND = "paused"
 
@@ -20,11 +21,11 @@ class Mode(StrEnum):
 class Pausing:
     """Paused functions, and the first jobs that wait for each to be resumed."""
 
-    __slots__ = ("_held", "modes")
+    __slots__ = ("held", "modes")
 
     def __init__(self) -> None:
         self.modes: dict[str, Mode] = {}
-        self._held: dict[str, list[Entry]] = {}
+        self.held: dict[str, dict[tuple[str, int], Entry]] = {}
 
     def pause(self, function_id: str, mode: Mode, changes: Changes) -> None:
         """Pauses a function, or changes what becomes of its new runs."""
@@ -35,11 +36,14 @@ class Pausing:
         """Resumes a function; returns what waited for that, in its order."""
         if self.modes.pop(function_id, None) is not None:
             changes.flow[KIND, function_id] = None
-        return self._held.pop(function_id, [])
+        return list(self.held.pop(function_id, {}).values())
 
-    def hold(self, entry: Entry) -> bool:
-        """Keeps an entry back if its function is paused."""
-        if entry.function_id not in self.modes:
-            return False
-        self._held.setdefault(entry.function_id, []).append(entry)
-        return True
+    def hold(self, entry: Entry) -> None:
+        """Keeps an entry back until its function is resumed."""
+        self.held.setdefault(entry.function_id, {})[entry.job.run_id, entry.job.no] = entry
+
+    def forget(self, function_id: str, job: Job) -> None:
+        """A job ended: nothing waits for a cancelled run."""
+        waiting = self.held.get(function_id)
+        if waiting is not None:
+            waiting.pop((job.run_id, job.no), None)
