@@ -59,8 +59,8 @@ def row(option: click.Option) -> str:
     names = [option.envvar] if isinstance(option.envvar, str) else option.envvar or ()
     plain = not option.is_flag and isinstance(option.default, (str, int, Path))
     default = f"`{option.default}`" if plain and option.default != "" else ""
-    values = f"One of {', '.join(option.type.choices)}." if isinstance(option.type, click.Choice) else ""
-    return f"| {flags} | {', '.join(f'`{name}`' for name in names)} | {default} | {values}{option.help or ''} |"
+    values = f"One of {', '.join(option.type.choices)}. " if isinstance(option.type, click.Choice) else ""
+    return f"| {flags} | {', '.join(f'`{name}`' for name in names)} | {default} | {(values + (option.help or '')).strip()} |"
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ MAX_DEBOUNCE: Final = 7 * DAY
 MAX_RATE_LIMIT_PERIOD: Final = DAY
 MIN_BATCH_SIZE: Final = 2
 MIN_BATCH_TIMEOUT: Final = SECOND
+CATCH_UP: Final = ("none", "latest", "all")
 _SCHEMES: Final = frozenset({"http", "https", "ws", "wss"})
 
 
@@ -149,6 +150,8 @@ def _check_cron(cron: str, trigger: Trigger) -> Iterator[str]:
         yield f"cron jitter must be less than or equal to {format_go_duration(MAX_JITTER)}"
     elif jitter and jitter < MIN_JITTER:
         yield f"cron jitter must be greater than or equal to {format_go_duration(MIN_JITTER)}"
+    if trigger.catch_up and trigger.catch_up not in CATCH_UP:
+        yield f"'{trigger.catch_up}' isn't a valid cron catch-up policy: it is one of {', '.join(CATCH_UP)}"
 
 
 def _check_duplicates(triggers: tuple[Trigger, ...]) -> Iterator[str]:

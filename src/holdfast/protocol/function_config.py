@@ -21,6 +21,7 @@ class Trigger(Struct, frozen=True):
     """What starts a run: an event (by name or pattern, with a condition) or a cron schedule.
 
     Exactly one of `event` and `cron` is set in a valid function. `jitter_ns` is None for a text that is no duration.
+    `catch_up` is an extension of ours: which missed ticks are made up for, empty for the server's own choice.
     """
 
     event: str | None = None
@@ -28,6 +29,7 @@ class Trigger(Struct, frozen=True):
     cron: str | None = None
     jitter: str = ""
     jitter_ns: int | None = 0
+    catch_up: str = ""
 
 
 class Step(Struct, frozen=True):

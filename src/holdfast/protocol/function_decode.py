@@ -177,14 +177,15 @@ def _list(fields: Fields, key: str) -> list[object]:
 def _trigger(fields: Fields) -> Trigger:
     jitter = fields.text("jitter")
     expression = fields.text("expression")
-    event, cron = fields.optional_text("event"), fields.optional_text("cron")
+    event, cron, catch_up = fields.optional_text("event"), fields.optional_text("cron"), fields.text("catchUp")
     return Trigger(
         # A condition alone still makes it an event trigger, one without a name.
         event="" if event is None and expression else event,
         expression=expression,
-        cron="" if cron is None and jitter else cron,
+        cron="" if cron is None and (jitter or catch_up) else cron,
         jitter=jitter,
         jitter_ns=_duration(jitter) if jitter else 0,
+        catch_up=catch_up,
     )
 
 

@@ -93,7 +93,7 @@ def _limit(limit: ConcurrencyLimit) -> dict[str, object]:
 
 def _trigger(trigger: Trigger) -> dict[str, object]:
     if trigger.cron is not None:
-        return {"cron": trigger.cron} | _present(jitter=trigger.jitter)
+        return {"cron": trigger.cron} | _present(jitter=trigger.jitter, catchUp=trigger.catch_up)
     return {"event": trigger.event or ""} | _present(expression=trigger.expression)
 
 

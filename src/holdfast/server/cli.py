@@ -19,6 +19,7 @@ from holdfast.server.config import DEFAULT_DIR, DEFAULT_GATEWAY_PORT, DEFAULT_PO
 Command = Callable[..., Any]
 _PORT = click.IntRange(0, 65_535)
 _FOLDER = click.Path(path_type=Path)
+_CATCH_UP = click.Choice(["none", "latest", "all"])
 _LEVELS = click.Choice(["trace", "debug", "info", "warn", "error"])
 
 
@@ -36,6 +37,8 @@ _COMMON = [
     _option("--retry-interval", type=click.IntRange(0), default=0, help="Seconds between retries; 0: back-off."),
     _option("--queue-workers", type=click.IntRange(1), default=100, show_default=True, help="Calls in flight at once."),
     _option("--tick", type=click.IntRange(1), default=150, help="Accepted for compatibility: nothing is polled here."),
+    _option("--cron-catch-up", type=_CATCH_UP, default="latest", show_default=True,
+            help="Missed cron ticks of functions that don't say."),
     _option("--connect-gateway-port", type=_PORT, default=DEFAULT_GATEWAY_PORT, help="Port of the Connect gateway."),
     _option("--sqlite-dir", type=_FOLDER, default=Path(DEFAULT_DIR), show_default=True, help="Folder of the database."),
     _option("--log-level", "-l", envvar=["LOG_LEVEL", "HOLDFAST_LOG_LEVEL"], type=_LEVELS, default="info"),
@@ -107,6 +110,7 @@ def _serve(options: dict[str, Any], **settings: Any) -> None:
         poll_interval=float(options["poll_interval"] or 5),
         retry_interval=options["retry_interval"],
         workers=options["queue_workers"],
+        cron_catch_up=options["cron_catch_up"],
         tick=options["tick"],
         directory=options["sqlite_dir"],
         gateway_port=options["connect_gateway_port"],

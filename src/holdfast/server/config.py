@@ -25,6 +25,7 @@ class Config(msgspec.Struct, frozen=True):
     poll_interval: float = 5.0  # seconds
     retry_interval: int = 0  # seconds; 0: the back-off table
     workers: int = 100
+    cron_catch_up: str = "latest"
     tick: int = 150  # ms; accepted for compatibility: nothing here is polled
     persist: bool = False
     directory: Path = Path(DEFAULT_DIR)

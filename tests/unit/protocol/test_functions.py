@@ -93,7 +93,7 @@ def test_recorded_configs(row: dict[str, Any]) -> None:
 EVERYTHING: dict[str, Any] = {
     "triggers": [
         {"event": "a<b", "expression": "event.data.n > 1 && true"},
-        {"cron": "TZ=Europe/Paris 0 12 * * 5", "jitter": "30s"},
+        {"cron": "TZ=Europe/Paris 0 12 * * 5", "jitter": "30s", "catchUp": "all"},
     ],
     "concurrency": {
         "fn": [{"limit": 5, "key": "event.data.k"}],
@@ -119,6 +119,7 @@ def test_everything_is_decoded() -> None:
     assert fn.max_attempts == 8
     assert fn.url == URL
     assert fn.triggers[1].jitter_ns == 30 * SECOND
+    assert (fn.triggers[0].catch_up, fn.triggers[1].catch_up) == ("", "all")
     assert fn.concurrency == Concurrency(
         steps=(ConcurrencyLimit(2), ConcurrencyLimit(9, "'a'", Scope.ACCOUNT)),
         runs=(ConcurrencyLimit(5, "event.data.k"),),
@@ -312,6 +313,15 @@ def test_any_body_is_decoded_or_refused(body: bytes) -> None:
         (
             {"triggers": [{"cron": "* * * * *", "jitter": "500ms"}]},
             ["cron jitter must be greater than or equal to 1s"],
+        ),
+        ({"triggers": [{"cron": "* * * * *", "catchUp": "none"}]}, []),
+        (
+            {"triggers": [{"cron": "* * * * *", "catchUp": "some"}]},
+            ["'some' isn't a valid cron catch-up policy: it is one of none, latest, all"],
+        ),
+        (
+            {"triggers": [{"event": "e", "catchUp": "all"}]},
+            ["A trigger cannot have both an event and a cron trigger"],
         ),
         ({"triggers": [{"cron": "@hourly"}]}, ["'@hourly' isn't a valid cron schedule"]),
         ({"triggers": [{"event": f"e{n}"} for n in range(10)]}, []),

@@ -47,6 +47,7 @@ class Settings(msgspec.Struct):
     retry_interval_ms: int = 0  # 0: the back-off table
     step_limits: dict[str, int] = {}  # overrides by function id (test hooks)
     state_limits: dict[str, int] = {}
+    cron_catch_up: str = "latest"  # of schedules that don't say: none, latest or all
 
 
 class Cancellation(msgspec.Struct, frozen=True, gc=False):
@@ -126,14 +127,14 @@ class Core:
 
     def open_job(self, run: Run, job: Job) -> None:
         """Puts a job's row down, in place of one of the same number."""
-        run.open[job.no] = job
+        run.open.put(job)
         self.changes.jobs[run.id, job.no] = job
 
     def close(self, run: Run, item: Job | Pause) -> None:
         """Removes a job or pause; a lease that it holds is released."""
         if run.open.get(item.no) is not item:
             return
-        del run.open[item.no]
+        run.open.drop(item)
         if isinstance(item, Job):
             self.changes.jobs[run.id, item.no] = None
             self.release(run, item)
@@ -259,7 +260,7 @@ class Core:
 
     def open_pause(self, run: Run, pause: Pause) -> None:
         """Puts a pause's row down, indexes it, and sets its timer (a cancel pause only lapses)."""
-        run.open[pause.no] = pause
+        run.open.put(pause)
         self.changes.pauses[run.id, pause.no] = pause
         self.waits.add(pause)
         if pause.kind is not PauseKind.CANCEL:

@@ -1,10 +1,13 @@
 """Cron schedules (`protocol/flow-control.md` §1.5).
 
-Ticks survive restarts: the last one of each schedule is stored. Of the ticks that were missed while no server ran,
-the latest is made up for at the start, once; older ones are skipped.
+Ticks survive restarts: the last one of each schedule is stored. What becomes of the ticks that were missed while no
+server ran, or while the machine slept, is the schedule's policy: `latest` makes up for the latest one, once; `none` for
+no tick; `all` for each of them, at most the newest 1,000 of a schedule.
 """
 
 from __future__ import annotations
+
+from collections import deque
 
 import msgspec
 
@@ -19,15 +22,21 @@ from holdfast.server.engine.registry import Function
 from holdfast.server.engine.schedule import Request
 
 TIMER_EVENT = "inngest/scheduled.timer"
+#: How many missed ticks of a schedule `all` makes up for.
+MOST_REPLAYED = 1_000
+#: A tick that comes up later than this was missed: the machine slept.
+LATE_MS = 60_000
+_MINUTE_MS = 60_000
 _LOOK_BACK_MS = (3_600_000, 86_400_000, 31 * 86_400_000)
 
 
 class Crons:
     """The schedules of all functions: which are armed, and when each fired last."""
 
-    __slots__ = ("_armed", "_last")
+    __slots__ = ("_armed", "_last", "_replayed")
 
     def __init__(self) -> None:
+        self._replayed: dict[tuple[str, str], int] = {}  # up to when missed ticks have been counted
         self._armed: dict[tuple[str, str], Tick] = {}
         self._last: dict[tuple[str, str], int] = {}
 
@@ -45,9 +54,10 @@ class Crons:
         }
         self._armed = {key: tick for key, tick in self._armed.items() if key in wanted}
         self._last = {key: at for key, at in self._last.items() if key in wanted}
+        self._replayed = {key: at for key, at in self._replayed.items() if key in wanted}
         for key, function in wanted.items():
             if key not in self._armed:
-                self._arm(core, function, key[1], self._first_from(core, key))
+                self._arm(core, function, key[1], self._first_from(core, key, function))
 
     def fire(self, core: Core, tick: Tick) -> None:
         """Starts the run of a tick, and sets the next timer."""
@@ -58,16 +68,30 @@ class Crons:
         del self._armed[key]
         self._last[key] = tick.at
         core.changes.crons[key] = tick.at
-        _start(core, function, tick)
-        self._arm(core, function, tick.cron, max(tick.at, _latest_missed(tick, core.now)))
+        policy = _policy(core, function, tick.cron)
+        if policy != "none" or core.now - tick.at < LATE_MS:
+            _start(core, function, tick)
+        self._arm(core, function, tick.cron, self._next_from(core, policy, tick))
 
-    def _first_from(self, core: Core, key: tuple[str, str]) -> int:
+    def _first_from(self, core: Core, key: tuple[str, str], function: Function) -> int:
         last = self._last.get(key)
         if last is None:
             self._last[key] = core.now
             core.changes.crons[key] = core.now
             return core.now
-        return max(last, _latest_missed(Tick(key[0], key[1], last, 0), core.now))
+        return self._next_from(core, _policy(core, function, key[1]), Tick(key[0], key[1], last, 0))
+
+    def _next_from(self, core: Core, policy: str, last: Tick) -> int:
+        """The moment after which the next tick to start is looked for."""
+        if policy == "none":
+            return max(last.at, core.now - 1)  # a tick that is due this very moment is not missed
+        if policy == "latest":
+            return max(last.at, _latest_missed(last, core.now))
+        key = (last.function_id, last.cron)
+        if last.at >= self._replayed.get(key, 0):  # else it is one of those that were counted before
+            last = msgspec.structs.replace(last, at=_newest_missed(last, core.now))
+            self._replayed[key] = core.now
+        return last.at
 
     def _arm(self, core: Core, function: Function, cron: str, after: int) -> None:
         at = Schedule.parse(cron).next(after)
@@ -91,6 +115,28 @@ def _latest_missed(tick: Tick, now: int) -> int:
             return before
         before, at = at, following
     return before
+
+
+def _newest_missed(tick: Tick, now: int) -> int:
+    """The moment after which the newest 1,000 missed ticks follow: `tick.at` if there are no more."""
+    schedule_, back = Schedule.parse(tick.cron), MOST_REPLAYED * _MINUTE_MS
+    while True:  # a long time away holds many ticks: count from its end
+        after = max(tick.at, now - back)
+        newest: deque[int] = deque(maxlen=MOST_REPLAYED + 1)
+        newest.append(after)
+        at = schedule_.next(after)
+        while at is not None and at <= now:
+            newest.append(at)
+            at = schedule_.next(at)
+        if len(newest) > MOST_REPLAYED or after == tick.at:
+            return newest[0]
+        back *= 8
+
+
+def _policy(core: Core, function: Function, cron: str) -> str:
+    """What becomes of a schedule's missed ticks."""
+    own = next((t.catch_up for t in function.config.triggers if t.cron == cron), "")
+    return own or core.settings.cron_catch_up
 
 
 def _start(core: Core, function: Function, tick: Tick) -> None:
