@@ -60,7 +60,8 @@ def row(option: click.Option) -> str:
     plain = not option.is_flag and isinstance(option.default, (str, int, Path))
     default = f"`{option.default}`" if plain and option.default != "" else ""
     values = f"One of {', '.join(option.type.choices)}. " if isinstance(option.type, click.Choice) else ""
-    return f"| {flags} | {', '.join(f'`{name}`' for name in names)} | {default} | {(values + (option.help or '')).strip()} |"
+    about = (values + (option.help or "")).strip()
+    return f"| {flags} | {', '.join(f'`{name}`' for name in names)} | {default} | {about} |"
 
 
 if __name__ == "__main__":

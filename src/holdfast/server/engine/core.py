@@ -15,6 +15,7 @@ from holdfast.server.engine.changes import Changes, Dispatch
 from holdfast.server.engine.dedupe import Seen
 from holdfast.server.engine.flow import timeouts
 from holdfast.server.engine.flow.batch import Batches
+from holdfast.server.engine.flow.cancellations import BulkCancellations
 from holdfast.server.engine.flow.debounce import Debounces
 from holdfast.server.engine.flow.pausing import Pausing
 from holdfast.server.engine.flow.rate_limit import RateLimits
@@ -61,7 +62,7 @@ class Core:
     """All live state of one partition. `now` is the time of the input that is being handled (ms)."""
 
     __slots__ = (
-        "batches", "cancellations", "changes", "debounces", "epoch", "inbox", "jitter", "new_id", "now", "pausing",
+        "batches", "bulk", "cancellations", "changes", "debounces", "epoch", "inbox", "jitter", "new_id", "now", "pausing",
         "queue", "rate_limits", "registry", "runs", "seen", "settings", "singletons", "throttles", "waits",
     )  # fmt: skip
 
@@ -80,6 +81,7 @@ class Core:
         self.batches = Batches()
         self.singletons = Singletons()
         self.pausing = Pausing()
+        self.bulk = BulkCancellations()
         self.waits = Waits()
         self.seen = Seen()
         self.inbox: deque[Event] = deque()

@@ -21,6 +21,7 @@ from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.core import Cancellation, Core, IdSource, Settings
 from holdfast.server.engine.crons import Crons
 from holdfast.server.engine.flow import batch, debounce, restore, throttle, timeouts
+from holdfast.server.engine.flow.cancellations import BulkCancellation
 from holdfast.server.engine.flow.pausing import Mode
 from holdfast.server.engine.queue import Deadline, Item, Tick
 from holdfast.server.engine.registry import Function
@@ -77,9 +78,20 @@ class Engine:
         return changes
 
     def take_cancellations(self) -> list[Cancellation]:
-        """Runs that events of this turn cancel. The caller loads their bodies and calls `cancel`, in the same turn."""
-        taken, self.core.cancellations = self.core.cancellations, []
+        """Runs that this turn cancels. The caller loads their bodies and calls `cancel`, in the same turn.
+
+        Bulk cancellations come in slices, one per call: there are more as long as `sweeping`.
+        """
+        core = self.core
+        taken, core.cancellations = core.cancellations, []
+        if core.bulk.sweeping:
+            taken += [Cancellation(run_id, cause) for run_id, cause in core.bulk.take(core.runs, core.changes)]
         return taken
+
+    @property
+    def sweeping(self) -> bool:
+        """Whether a bulk cancellation still has runs to look at: the next turn must follow."""
+        return self.core.bulk.sweeping
 
     def next_due(self) -> int | None:
         """When the next timer is due."""
@@ -188,7 +200,7 @@ class Engine:
         self.core.now = now
         if run.output is not None:
             fail(self.core, run, run.output)
-        else:
+        elif self.core.bulk.allows(run, cause, now):
             finish.cancel(self.core, run, cause)
         self._drain()
 
@@ -222,6 +234,16 @@ class Engine:
             if self.core.current(entry.job):
                 self.core.queue.push(entry)
         self._drain()
+
+    @_input
+    def cancel_many(self, record: BulkCancellation, now: int) -> None:
+        """Begins a bulk cancellation; `take_cancellations` gives its runs."""
+        self.core.now = now
+        self.core.bulk.add(record, self.core.changes, now)
+
+    def forget_cancellation(self, id: str) -> bool:
+        """Removes a bulk cancellation; False if there is none of this id."""
+        return self.core.bulk.remove(id, self.core.changes)
 
     # --- recovery ---------------------------------------------------------------------------------------------------
 

@@ -211,9 +211,9 @@ class Keys:
 class Queue:
     """Leases due jobs as keys and slots allow.
 
-    `current(item)` tells whether a job or pause still stands; `ready(entry)` whether one that waited may go on (else it is
-    not the queue's any more); `admit(entry)` whether one with a gate may pass it (else it waits there); `lease(entry)` is
-    called for each job that may run now.
+    `current(item)` tells whether a job or pause still stands; `ready(entry)` whether one that waited may go on (else it
+    is not the queue's any more); `admit(entry)` whether one with a gate may pass it (else it waits there);
+    `lease(entry)` is called for each job that may run now.
     """
 
     __slots__ = ("_admit", "_lease", "_order", "_ready", "keys", "leases", "slots", "timers")

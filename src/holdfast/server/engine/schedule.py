@@ -61,6 +61,8 @@ def schedule(core: Core, request: Request) -> Run | None:
         _pause_for_cancels(core, run, request.function, request.events[0])
     _open_first_job(core, run, request)
     _link(core, run, request.events)
+    if core.bulk.open:
+        core.cancellations += [Cancellation(run.id, cause) for cause in core.bulk.meeting(run, core.now)]
     return run
 
 

@@ -164,7 +164,7 @@ class Partition:
             if run is not None:
                 self.load(run)
                 self.engine.cancel(run, cancellation.cause, now_ms())
-        if self.engine.core.cancellations:
+        if self.engine.core.cancellations or self.engine.sweeping:
             self.changed()
 
     # --- fail-stop --------------------------------------------------------------------------------------------------

@@ -45,5 +45,5 @@ class Pausing:
     def forget(self, function_id: str, job: Job) -> None:
         """A job ended: nothing waits for a cancelled run."""
         waiting = self.held.get(function_id)
-        if waiting is not None:
-            waiting.pop((job.run_id, job.no), None)
+        if waiting is not None and waiting.pop((job.run_id, job.no), None) is not None and not waiting:
+            del self.held[function_id]

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from holdfast.protocol.events import Event
-from holdfast.server.engine.flow import batch, debounce, pausing, rate_limit, throttle
+from holdfast.server.engine.flow import batch, cancellations, debounce, pausing, rate_limit, throttle
 
 if TYPE_CHECKING:
     from holdfast.server.engine.core import Core
 
 _pending = msgspec.json.Decoder(debounce.Pending).decode
 _filling = msgspec.json.Decoder(batch.Filling).decode
+_cancellation = msgspec.json.Decoder(cancellations.BulkCancellation).decode
 
 
 def needed_events(kind: str, record: bytes) -> list[str]:
@@ -35,6 +36,8 @@ def record(core: Core, kind: str, key: str, raw: bytes, events: dict[str, Event]
         core.throttles.restore(key, msgspec.json.decode(raw, type=int))
     elif kind == pausing.KIND:
         core.pausing.modes[key] = pausing.Mode(msgspec.json.decode(raw, type=str))
+    elif kind == cancellations.KIND:
+        core.bulk.restore(_cancellation(raw), core.now)
     elif kind == debounce.KIND:
         pending = _pending(raw)
         if pending.event_id in events:
