@@ -193,7 +193,7 @@ class World:
 
     def load(self, run: Run) -> None:
         if run.body is None:
-            run.body = self.rows.body(run.id)
+            self.engine.give_body(run, self.rows.body(run.id))
 
     def restart(self) -> None:
         """The process dies and another one goes on from what was committed."""
@@ -277,11 +277,15 @@ class World:
         assert queue.slots.free >= 0
         assert queue.slots.free == self.settings.workers - len(leased)
         waiting = [entry for backlog in queue.slots._backlog.values() for _, _, entry in backlog]
-        held = Counter(limit.key for entry in (*leased.values(), *waiting) for limit in entry.limits)
+        held = Counter(limit.key for entry in (*leased.values(), *waiting) for limit in entry.claims)
+        held.update(key for run in self.engine.core.runs.values() for key in run.state.holds or ())
         assert held == queue.keys.held
+        highest: dict[str, int] = {}  # a limit that was lowered lets go on what runs
         for entry in leased.values():
             assert self.engine.core.current(entry.job)
-            assert all(held[limit.key] <= limit.limit for limit in entry.limits)
+            for limit in entry.limits:
+                highest[limit.key] = max(limit.limit, highest.get(limit.key, 0))
+        assert all(held[key] <= limit for key, limit in highest.items())
 
     def check_idle(self) -> None:
         """Nothing is left once all runs have ended."""
@@ -294,7 +298,7 @@ class World:
         assert not core.queue.keys.waiting()
         assert not len(core.queue.slots)
         assert core.queue.slots.free == self.settings.workers
-        assert not core.waits.pauses
+        assert not len(core.waits)
         assert not core.waits.signals
         assert not core.waits.correlations
 

@@ -17,7 +17,7 @@ from holdfast.server.engine.flow import keys
 from holdfast.server.engine.flow.batch import Full
 from holdfast.server.engine.registry import Function, Listener
 from holdfast.server.engine.run import Run
-from holdfast.server.engine.schedule import Request, dedupe_key, schedule
+from holdfast.server.engine.schedule import Request, dedupe_key, remember, schedule
 from holdfast.server.expressions import Activation, ExpressionError, compile
 
 
@@ -64,36 +64,48 @@ def offer(core: Core, request: Request, activation: Activation | None = None) ->
     if config.debounce is not None and config.debounce.period_ns:
         bucket = keys.bucket(function_id, config.debounce.key, activation)
         core.debounces.hold(
-            config.debounce, bucket, function_id, event, core.queue.timers, core.changes, core.now
+            config.debounce, bucket, function_id, event, request.cron, core.queue.timers, core.changes, core.now
         )  # fmt: skip
         return None
     return schedule(core, request)
 
 
-def fire_debounce(core: Core, bucket: str, due: int) -> None:
-    """A debounce's time has come: its last event starts the run, past all gates but singleton and pause."""
-    ended = core.debounces.take(bucket, due, core.changes)
+def fire_debounce(core: Core, bucket: str) -> None:
+    """A debounce may be due: its last event starts the run, past all gates but singleton and pause."""
+    ended = core.debounces.take(bucket, core.queue.timers, core.changes, core.now)
     if ended is None:
         return
-    function = core.registry.functions.get(ended[0])
+    pending, event = ended
+    function = core.registry.functions.get(pending.function_id)
     if function is not None:
-        schedule(core, msgspec.structs.replace(for_event(function, ended[1]), key="", due=0))
+        request = for_event(function, event)
+        schedule(core, msgspec.structs.replace(request, key="", due=0, cron=pending.cron))
 
 
-def fire_batch(core: Core, bucket: str, due: int) -> None:
-    """A batch's time has come."""
-    full = core.batches.take(bucket, due, core.changes)
+def fire_batch(core: Core, bucket: str) -> None:
+    """A batch may be due."""
+    full = core.batches.take(bucket, core.queue.timers, core.changes, core.now)
     if full is not None:
         _start_batch(core, full)
 
 
 def _append(core: Core, batch: Batch, request: Request, activation: Activation) -> Run | None:
-    function = request.function
+    function, event = request.function, request.events[0]
+    if request.key and not _first(core, f"{function.id}:batched:{event.id}"):
+        return None
     full = core.batches.append(
-        batch, keys.bucket(function.id, batch.key, activation), function.id, request.events[0],
-        core.new_id(core.now), core.queue.timers, core.changes, core.now,
+        batch, keys.bucket(function.id, batch.key, activation), function.id, event, core.new_id, core.queue.timers,
+        core.changes, core.now,
     )  # fmt: skip
     return _start_batch(core, full) if full is not None else None
+
+
+def _first(core: Core, key: str) -> bool:
+    """Whether an event comes to a batch for the first time: a request that is repeated with its seed has the same."""
+    if core.seen.holds(key, core.now):
+        return False
+    remember(core, key)
+    return True
 
 
 def _start_batch(core: Core, full: Full) -> Run | None:

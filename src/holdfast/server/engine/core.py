@@ -13,7 +13,8 @@ from holdfast.protocol.events import Event
 from holdfast.protocol.ids import xxh36
 from holdfast.server.engine.changes import Changes, Dispatch
 from holdfast.server.engine.dedupe import Seen
-from holdfast.server.engine.flow import timeouts
+from holdfast.server.engine.flow import batch, debounce, throttle, timeouts
+from holdfast.server.engine.flow.alarms import Alarms
 from holdfast.server.engine.flow.batch import Batches
 from holdfast.server.engine.flow.cancellations import BulkCancellations
 from holdfast.server.engine.flow.debounce import Debounces
@@ -21,7 +22,7 @@ from holdfast.server.engine.flow.pausing import Pausing
 from holdfast.server.engine.flow.rate_limit import RateLimits
 from holdfast.server.engine.flow.singleton import Singletons
 from holdfast.server.engine.flow.throttle import Throttles, gate, throttle_prefix
-from holdfast.server.engine.queue import Entry, Limit, Queue
+from holdfast.server.engine.queue import Deadline, Entry, Limit, Queue
 from holdfast.server.engine.registry import Function, Registry
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.waits import Waits
@@ -74,7 +75,7 @@ class Core:
         self.now = 0
         self.registry = Registry()
         self.runs: dict[str, Run] = {}
-        self.queue = Queue(settings.workers, self.current, self.ready, self._admit, self._leased)
+        self.queue = Queue(settings.workers, self._awaited, self.ready, self._admit, self._leased)
         self.rate_limits = RateLimits()
         self.throttles = Throttles()
         self.debounces = Debounces()
@@ -100,6 +101,21 @@ class Core:
         return run is not None and run.holds(item)
 
     def max_attempts(self, run: Run) -> int:
+    def alarms(self, kind: str) -> Alarms | None:
+        """The alarms of a flow-control feature; None for timeouts, which are the runs' own."""
+        if kind == throttle.KIND:
+            return self.throttles.alarms
+        if kind == debounce.KIND:
+            return self.debounces.alarms
+        return self.batches.alarms if kind == batch.KIND else None
+
+    def _awaited(self, item: Job | Pause | Deadline) -> bool:
+        """Whether a timer still has something to do."""
+        if not isinstance(item, Deadline):
+            return self.current(item)
+        alarms = self.alarms(item.kind)
+        return alarms.counts(item) if alarms is not None else item.key in self.runs
+
         """Attempts per job of the run's function."""
         function = self.function(run)
         return function.max_attempts if function else limits.DEFAULT_RETRIES + 1

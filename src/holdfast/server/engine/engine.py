@@ -16,21 +16,32 @@ from holdfast.protocol.errors import server_error
 from holdfast.protocol.events import Event, Invocation
 from holdfast.protocol.opcodes import Op
 from holdfast.protocol.responses import Outcome
-from holdfast.server.engine import admission, advance, checkpoints, finish, gateway, lifecycle, resume, schedule
+from holdfast.server.engine import (
+    admission,
+    advance,
+    checkpoints,
+    deadlines,
+    finish,
+    gateway,
+    lifecycle,
+    resume,
+    resync,
+    schedule,
+)
 from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.core import Cancellation, Core, IdSource, Settings
 from holdfast.server.engine.crons import Crons
-from holdfast.server.engine.flow import batch, debounce, restore, throttle, timeouts
+from holdfast.server.engine.flow import restore, timeouts
 from holdfast.server.engine.flow.cancellations import BulkCancellation
 from holdfast.server.engine.flow.pausing import Mode
 from holdfast.server.engine.queue import Deadline, Item, Tick
 from holdfast.server.engine.registry import Function
-from holdfast.server.engine.run import Run
+from holdfast.server.engine.run import Body, Run
 from holdfast.server.engine.steps import FailEarly, OpError, fail
 from holdfast.server.expressions import Activation
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.span import Call, Span
-from holdfast.server.model.status import SpanStatus
+from holdfast.server.model.status import RunStatus, SpanStatus
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -103,7 +114,9 @@ class Engine:
         """Takes the whole set of active functions."""
         self.core.now = now
         self.core.registry.replace(functions)
+        before = self.core.registry.functions
         self.crons.arm(self.core)
+        resync.apply(self.core, before)
 
     # --- inputs -----------------------------------------------------------------------------------------------------
 
@@ -206,11 +219,12 @@ class Engine:
 
     @_input
     def rerun(self, request: schedule.Request, steps: dict[str, bytes], inputs: dict[str, bytes], now: int) -> Run:
-        """Starts a run again, with `steps` memoised and step `inputs` overridden."""
+        """Starts a run again, with `steps` memoised and step `inputs` overridden; it may be skipped as any other."""
         self.core.now = now
         request.key = ""
-        run = schedule.schedule(self.core, request)
-        assert run is not None
+        run = schedule.begin(self.core, request)
+        if run.status is RunStatus.SKIPPED:
+            return run
         for step_id, output in steps.items():
             span = Span("step", SpanStatus.COMPLETED, now, now, now, step_id, step_id, "StepRun")
             self.core.memoise(run, step_id, output, span)
@@ -246,6 +260,15 @@ class Engine:
         return self.core.bulk.remove(id, self.core.changes)
 
     # --- recovery ---------------------------------------------------------------------------------------------------
+    # --- bodies -----------------------------------------------------------------------------------------------------
+
+    def give_body(self, run: Run, body: Body) -> None:
+        """A parked run's body was loaded: what has been saved since its last commit is not in the store yet."""
+        for run_id, _, step_id, output, _ in self.core.changes.steps:
+            if run_id == run.id:
+                body.steps.setdefault(step_id, output)
+        run.body = body
+
 
     def adopt(self, run: Run, now: int, shelved: Container[Suspect] = ()) -> None:
         """Takes a live run from the store: its open items are put back where they were, but for `shelved` ones."""
@@ -293,7 +316,7 @@ class Engine:
             self.crons.fire(self.core, item)
         elif isinstance(item, Deadline):
             self.suspect = (item.kind, item.key)
-            self._deadline(item)
+            deadlines.ring(self.core, item)
         else:
             self.suspect = (item.run_id, item.no)
             if isinstance(item, Job):
@@ -301,33 +324,6 @@ class Engine:
             else:
                 resume.by_time(self.core, item)
         self._drain()
-
-    def _deadline(self, item: Deadline) -> None:
-        core = self.core
-        if item.kind == throttle.KIND:
-            while (entry := core.throttles.pop(item.key, core.now)) is not None:
-                if core.current(entry.job):
-                    core.enqueue(entry)
-            core.throttles.settle(item.key, core.queue.timers, core.now)
-        elif item.kind == debounce.KIND:
-            admission.fire_debounce(core, item.key, item.at)
-        elif item.kind == batch.KIND:
-            admission.fire_batch(core, item.key, item.at)
-        else:
-            self._time_out(item)
-
-    def _time_out(self, item: Deadline) -> None:
-        """A start or finish timeout is due; the config is read again, since it may have changed."""
-        core = self.core
-        run = core.runs.get(item.key)
-        function = core.function(run) if run is not None else None
-        if run is None or function is None:
-            return
-        due = timeouts.due(item.kind, function.config, run)
-        if due is not None and due > core.now:
-            timeouts.arm(item.kind, function.config, run, core.queue.timers)
-        elif due is not None:
-            core.cancellations.append(Cancellation(run.id, item.kind))
 
     def _drain(self) -> None:
         """Handles the events that the engine itself sent."""

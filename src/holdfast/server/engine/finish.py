@@ -40,7 +40,9 @@ def finish(core: Core, run: Run, status: RunStatus, output: bytes | None, error:
 
 def _release_keys(core: Core, run: Run) -> None:
     """Gives back what the run held as a whole."""
-    state = run.state
+    state, function = run.state, core.function(run)
+    if function is not None and function.config.timeouts is not None:
+        core.queue.timers.ended()
     if state.singleton:
         core.singletons.release(state.singleton, run.id)
     for key in state.holds or ():

@@ -41,16 +41,16 @@ Item = Job | Pause | Tick | Deadline
 class Timers:
     """What is due later: jobs, expiring pauses, cron ticks, deadlines of flow control."""
 
-    __slots__ = ("_current", "_heap", "_idle", "_order")
+    __slots__ = ("_awaited", "_heap", "_idle", "_order")
 
     #: So many items that ended early are left in, until they are the greater part.
     LEFT_IN = 1_000
 
-    def __init__(self, current: Callable[[Job | Pause], bool]) -> None:
+    def __init__(self, awaited: Callable[[Job | Pause | Deadline], bool]) -> None:
         self._heap: list[tuple[int, int, Item]] = []
         self._order = 0
         self._idle = 0
-        self._current = current
+        self._awaited = awaited
 
     def add(self, due: int, item: Item) -> None:
         """Puts an item in for `due` (ms). Equal times keep their order."""
@@ -61,7 +61,7 @@ class Timers:
         """An item ended before its time: a wait of a year that ends at once must not be kept for a year."""
         self._idle += 1
         if self._idle > self.LEFT_IN and self._idle * 2 > len(self._heap):
-            self._heap = [e for e in self._heap if isinstance(e[2], Tick | Deadline) or self._current(e[2])]
+            self._heap = [e for e in self._heap if isinstance(e[2], Tick) or self._awaited(e[2])]
             heapify(self._heap)
             self._idle = 0
 
@@ -140,6 +140,14 @@ class Slots:
             del self._backlog[function_id]
         return entry
 
+    def withdraw(self, function_id: str) -> list[Entry]:
+        """Takes out what waits of a function."""
+        backlog = self._backlog.pop(function_id, None)
+        if backlog is None:
+            return []
+        self._rotation.remove(function_id)
+        return [entry for _, _, entry in backlog]
+
     def __len__(self) -> int:
         return sum(map(len, self._backlog.values()))
 
@@ -203,6 +211,23 @@ class Keys:
             del self._blocked[key]
         return entry
 
+    def withdraw(self, function_id: str) -> list[Entry]:
+        """Takes out what waits of a function. Other functions' entries stay, which may share a key."""
+        taken: list[Entry] = []
+        for key, groups in list(self._blocked.items()):
+            for limit, waiting in list(groups.items()):
+                kept = [item for item in waiting if item[2].function_id != function_id]
+                if len(kept) == len(waiting):
+                    continue
+                taken += [entry for _, _, entry in waiting if entry.function_id == function_id]
+                heapify(kept)
+                groups[limit] = kept
+                if not kept:
+                    del groups[limit]
+            if not groups:
+                del self._blocked[key]
+        return taken
+
     def waiting(self) -> int:
         """How many entries wait for a key."""
         return sum(len(waiting) for groups in self._blocked.values() for waiting in groups.values())
@@ -211,18 +236,18 @@ class Keys:
 class Queue:
     """Leases due jobs as keys and slots allow.
 
-    `current(item)` tells whether a job or pause still stands; `ready(entry)` whether one that waited may go on (else it
-    is not the queue's any more); `admit(entry)` whether one with a gate may pass it (else it waits there);
+    `awaited(item)` tells whether a timer still has something to do; `ready(entry)` whether one that waited may go on
+    (else it is not the queue's any more); `admit(entry)` whether one with a gate may pass it (else it waits there);
     `lease(entry)` is called for each job that may run now.
     """
 
     __slots__ = ("_admit", "_lease", "_order", "_ready", "keys", "leases", "slots", "timers")
 
     def __init__(
-        self, workers: int, current: Callable[[Job | Pause], bool], ready: Callable[[Entry], bool],
+        self, workers: int, awaited: Callable[[Job | Pause | Deadline], bool], ready: Callable[[Entry], bool],
         admit: Callable[[Entry], bool], lease: Callable[[Entry], None],
     ) -> None:  # fmt: skip
-        self.timers = Timers(current)
+        self.timers = Timers(awaited)
         self.slots = Slots(workers)
         self.keys = Keys()
         self.leases: dict[tuple[str, int], Entry] = {}
@@ -239,7 +264,7 @@ class Queue:
     def drop(self, key: str) -> None:
         """A run ended that held a key as a whole: its place goes to who waits for it."""
         self.keys.drop(key)
-        self._wake(key)
+        self.wake(key)
 
     def release(self, job: Job) -> None:
         """A leased job is done with: its keys and slot go to who waits for them."""
@@ -257,7 +282,7 @@ class Queue:
             self.slots.wait(successor)
         self._free(entry)
         for limit in successor.limits[:1]:
-            self._wake(limit.key)
+            self.wake(limit.key)
         self._fill()
 
     def chain(self, job: Job, successor: Job) -> bool:
@@ -281,8 +306,10 @@ class Queue:
             self._slot(entry)
 
     def _number(self, entry: Entry) -> None:
-        self._order += 1
-        entry.order = self._order
+        """Gives an entry its place among equals; one that comes back keeps its own."""
+        if not entry.order:
+            self._order += 1
+            entry.order = self._order
 
     def _free(self, entry: Entry) -> None:
         self.slots.free += 1
@@ -300,7 +327,8 @@ class Queue:
         self.leases[entry.job.run_id, entry.job.no] = entry
         self._lease(entry)
 
-    def _wake(self, key: str) -> None:
+    def wake(self, key: str) -> None:
+        """Lets those go on who wait for a key, as far as it is free."""
         while (entry := self.keys.unblock(key)) is not None:
             if self._ready(entry):
                 self._enter(entry)
@@ -321,4 +349,4 @@ class Queue:
         claims = entry.claims
         self.keys.release(entry)
         for limit in claims:
-            self._wake(limit.key)
+            self.wake(limit.key)

@@ -51,8 +51,15 @@ def schedule(core: Core, request: Request) -> Run | None:
         return None
     run = _create(core, request)
     if _skipped(core, run, request):
-        return None
-    _remember(core, request)
+    run = begin(core, request)
+    return None if run.status is RunStatus.SKIPPED else run
+
+
+def begin(core: Core, request: Request) -> Run:
+    """Creates the run, which may be a skipped one."""
+        return run
+    if request.key:
+        remember(core, dedupe_key(request))
     core.runs[run.id] = run
     core.changes.new_runs[run.id] = run
     for event_id in run.event_ids:
@@ -123,12 +130,10 @@ def _skip(core: Core, run: Run, reason: str, existing: str = "") -> None:
         core.changes.event_runs.append((event_id, run.id))
 
 
-def _remember(core: Core, request: Request) -> None:
-    """Makes the next run of the same key a duplicate, for a day."""
-    if not request.key:
-        return
+def remember(core: Core, key: str) -> None:
+    """Makes the next one of the same key a duplicate, for a day."""
     core.changes.forgotten += [(old,) for old in core.seen.forget(core.now, most=2)]
-    key, expires = dedupe_key(request), core.now + limits.IDEMPOTENCY_MS
+    expires = core.now + limits.IDEMPOTENCY_MS
     core.seen.add(key, expires)
     core.changes.idempotency.append((key, "", expires))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from holdfast.protocol.events import Event
 from holdfast.protocol.functions import Batch
 from holdfast.server.engine.changes import Changes
+from holdfast.server.engine.flow.alarms import Alarms
 from holdfast.server.engine.flow.gcra import NS_PER_MS
-from holdfast.server.engine.queue import Deadline, Timers
+from holdfast.server.engine.queue import Timers
 
 KIND = "batch"
 MAX_BYTES = 10 * 1024 * 1024
@@ -33,24 +36,25 @@ class Full(msgspec.Struct, frozen=True, gc=False):
 class Batches:
     """Batches that are being filled, by bucket, with their events."""
 
-    __slots__ = ("_events", "_sizes", "filling")
+    __slots__ = ("_events", "_sizes", "alarms", "filling")
 
     def __init__(self) -> None:
+        self.alarms = Alarms(KIND)
         self.filling: dict[str, Filling] = {}
         self._events: dict[str, dict[str, Event]] = {}
         self._sizes: dict[str, int] = {}
 
     def append(
-        self, config: Batch, bucket: str, function_id: str, event: Event, new_id: str, timers: Timers,
-        changes: Changes, now: int,
+        self, config: Batch, bucket: str, function_id: str, event: Event, new_id: Callable[[int], str],
+        timers: Timers, changes: Changes, now: int,
     ) -> Full | None:  # fmt: skip
         """Adds an event to its bucket's batch, once. Returns the batch if that filled it."""
         known = self.filling.get(bucket)
         if known is None:
             due = now + max(1, (config.timeout_ns or 0) // NS_PER_MS)
-            known = self.filling[bucket] = changes.flow[KIND, bucket] = Filling(function_id, new_id, due)
+            known = self.filling[bucket] = changes.flow[KIND, bucket] = Filling(function_id, new_id(now), due)
             self._events[bucket], self._sizes[bucket] = {}, 0
-            timers.add(due, Deadline(KIND, bucket, due))
+            self.alarms.set(bucket, due, timers)
         events = self._events[bucket]
         if event.id in events:
             return None
@@ -58,20 +62,26 @@ class Batches:
         self._sizes[bucket] += len(event.json)
         changes.batched.append((known.batch_id, len(events), event.id))
         if len(events) >= config.max_size or self._sizes[bucket] >= MAX_BYTES:
+            self.alarms.clear(bucket, timers)
             return self._close(bucket, known, changes)
         return None
 
-    def take(self, bucket: str, due: int, changes: Changes) -> Full | None:
-        """Ends a batch whose time has come. None for the timer of one that is gone."""
+    def take(self, bucket: str, timers: Timers, changes: Changes, now: int) -> Full | None:
+        """Ends a batch whose time has come."""
         known = self.filling.get(bucket)
-        return self._close(bucket, known, changes) if known is not None and known.due == due else None
+        if known is None:
+            return None
+        if known.due > now:
+            self.alarms.set(bucket, known.due, timers)
+            return None
+        return self._close(bucket, known, changes)
 
     def restore(self, bucket: str, filling: Filling, events: list[Event], timers: Timers) -> None:
         """Takes a batch from the store."""
         self.filling[bucket] = filling
         self._events[bucket] = {e.id: e for e in events}
         self._sizes[bucket] = sum(len(e.json) for e in events)
-        timers.add(filling.due, Deadline(KIND, bucket, filling.due))
+        self.alarms.set(bucket, filling.due, timers)
 
     def size(self, bucket: str) -> int:
         """How many events a bucket's batch holds."""

@@ -10,8 +10,9 @@ import msgspec
 from holdfast.protocol.events import Event
 from holdfast.protocol.functions import Debounce
 from holdfast.server.engine.changes import Changes
+from holdfast.server.engine.flow.alarms import Alarms
 from holdfast.server.engine.flow.gcra import NS_PER_MS
-from holdfast.server.engine.queue import Deadline, Timers
+from holdfast.server.engine.queue import Timers
 
 KIND = "debounce"
 
@@ -24,20 +25,23 @@ class Pending(msgspec.Struct, array_like=True, frozen=True, gc=False):
     ts: int  # of the event that it will carry
     due: int
     limit: int  # never later than this; 0 = no maximum
+    cron: str = ""  # the schedule whose tick the event is
 
 
 class Debounces:
     """Pending debounces by bucket, with the event of each."""
 
-    __slots__ = ("_events", "pending")
+    __slots__ = ("_events", "alarms", "pending")
 
     def __init__(self) -> None:
+        self.alarms = Alarms(KIND)
         self.pending: dict[str, Pending] = {}
         self._events: dict[str, Event] = {}
 
     def hold(
-        self, config: Debounce, bucket: str, function_id: str, event: Event, timers: Timers, changes: Changes, now: int
-    ) -> None:
+        self, config: Debounce, bucket: str, function_id: str, event: Event, cron: str, timers: Timers,
+        changes: Changes, now: int,
+    ) -> None:  # fmt: skip
         """Holds an event back: a new debounce, or the newest event of one that is pending."""
         period = max(1_000, (config.period_ns or 0) // NS_PER_MS)
         known = self.pending.get(bucket)
@@ -46,20 +50,23 @@ class Debounces:
         limit = known.limit if known else now + config.timeout_ns // NS_PER_MS if config.timeout_ns else 0
         due = min(now + period, limit) if limit else now + period
         self._events[bucket] = event
-        self.pending[bucket] = changes.flow[KIND, bucket] = Pending(function_id, event.id, event.ts, due, limit)
-        timers.add(due, Deadline(KIND, bucket, due))
+        self.pending[bucket] = changes.flow[KIND, bucket] = Pending(function_id, event.id, event.ts, due, limit, cron)
+        self.alarms.set(bucket, due, timers)
 
-    def take(self, bucket: str, due: int, changes: Changes) -> tuple[str, Event] | None:
-        """Ends a debounce whose time has come: the function's id and the event. None for a timer that was moved."""
+    def take(self, bucket: str, timers: Timers, changes: Changes, now: int) -> tuple[Pending, Event] | None:
+        """Ends a debounce whose time has come, and gives its event. None for one that was put off."""
         known = self.pending.get(bucket)
-        if known is None or known.due != due:
+        if known is None:
+            return None
+        if known.due > now:
+            self.alarms.set(bucket, known.due, timers)
             return None
         del self.pending[bucket]
         changes.flow[KIND, bucket] = None
-        return known.function_id, self._events.pop(bucket)
+        return known, self._events.pop(bucket)
 
     def restore(self, bucket: str, pending: Pending, event: Event, timers: Timers) -> None:
         """Takes a debounce from the store."""
         self.pending[bucket] = pending
         self._events[bucket] = event
-        timers.add(pending.due, Deadline(KIND, bucket, pending.due))
+        self.alarms.set(bucket, pending.due, timers)

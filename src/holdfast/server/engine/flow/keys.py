@@ -12,7 +12,12 @@ INVALID = "<invalid>"
 
 def bucket(function_id: str, expression: str, activation: Activation) -> str:
     """A function's bucket for an event: one for all without a key, else one per value."""
-    return f"{function_id}-{xxh36(value(expression, activation))}" if expression else function_id
+    return bucket_of(function_id, value(expression, activation)) if expression else function_id
+
+
+def bucket_of(function_id: str, value: str) -> str:
+    """A function's bucket for a value of its key."""
+    return f"{function_id}-{xxh36(value)}"
 
 
 def value(expression: str, activation: Activation) -> str:

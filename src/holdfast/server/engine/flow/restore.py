@@ -31,9 +31,9 @@ def record(core: Core, kind: str, key: str, raw: bytes, events: dict[str, Event]
     """Puts a record back where it was; `events` are those that it needs, by id, in order."""
     timers = core.queue.timers
     if kind == rate_limit.KIND:
-        core.rate_limits.restore(key, msgspec.json.decode(raw, type=int))
+        core.rate_limits.clocks.restore(key, msgspec.json.decode(raw, type=int))
     elif kind == throttle.KIND:
-        core.throttles.restore(key, msgspec.json.decode(raw, type=int))
+        core.throttles.clocks.restore(key, msgspec.json.decode(raw, type=int))
     elif kind == pausing.KIND:
         core.pausing.modes[key] = pausing.Mode(msgspec.json.decode(raw, type=str))
     elif kind == cancellations.KIND:

@@ -7,8 +7,10 @@ from heapq import heappop, heappush
 from holdfast.protocol.functions import Throttle
 from holdfast.protocol.ids import xxh36
 from holdfast.server.engine.changes import Changes
+from holdfast.server.engine.flow.alarms import Alarms
+from holdfast.server.engine.flow.clocks import Clocks
 from holdfast.server.engine.flow.gcra import NS_PER_MS, Gate, rate
-from holdfast.server.engine.queue import Deadline, Entry, Timers
+from holdfast.server.engine.queue import Entry, Timers
 
 KIND = "throttle"
 
@@ -24,67 +26,63 @@ def gate(config: Throttle, bucket: str) -> Gate:
 
 
 class Throttles:
-    """The `tat` of each bucket (ns), and who waits for it, by score."""
+    """Who waits for each bucket, by score."""
 
-    __slots__ = ("_tats", "_waiting")
+    __slots__ = ("_waiting", "alarms", "clocks")
 
     def __init__(self) -> None:
-        self._tats: dict[str, int] = {}
+        self.clocks = Clocks(KIND)
+        self.alarms = Alarms(KIND)
         self._waiting: dict[str, list[tuple[int, int, Entry]]] = {}
 
     def admit(self, entry: Entry, passing: Gate, timers: Timers, changes: Changes, now: int) -> bool:
         """Lets an entry pass at `now` (ms), or has it wait for its turn."""
         bucket, at = passing.bucket, now * NS_PER_MS
         waiting = self._waiting.get(bucket)
-        tat = self._tats.get(bucket, at)
-        if (entry.turn or not waiting) and passing.rate.free_at(tat, at) <= at:
-            self._count(passing, tat, changes, at)
+        if (entry.turn or not waiting) and self.clocks.free_at(bucket, passing.rate, at) <= at:
+            self.clocks.count(bucket, passing.rate, changes, at)
             return True
         entry.turn = False
         if not waiting:
             waiting = self._waiting[bucket] = []
-            self._set_timer(passing, tat, timers, at)
         heappush(waiting, (entry.score, entry.order, entry))
+        self.settle(bucket, timers, now)
         return False
 
     def pop(self, bucket: str, now: int) -> Entry | None:
         """Takes the first that waits for a bucket, if one may pass at `now` (ms); it is counted once it is admitted."""
         waiting = self._waiting.get(bucket)
-        if not waiting:
-            return None
-        passing = waiting[0][2].gate
-        assert passing is not None
-        at = now * NS_PER_MS
-        if passing.rate.free_at(self._tats.get(bucket, at), at) > at:
+        if not waiting or self.free_at(_gate(waiting), now) > now:
             return None
         entry = heappop(waiting)[2]
         entry.turn = True
         return entry
 
     def settle(self, bucket: str, timers: Timers, now: int) -> None:
-        """Sets the timer for who still waits, or forgets the bucket's queue."""
+        """Has the bucket looked at again for who still waits."""
         waiting = self._waiting.get(bucket)
-        if not waiting:
+        if waiting:
+            self.alarms.set(bucket, self.free_at(_gate(waiting), now), timers)
+        else:
             self._waiting.pop(bucket, None)
-            return
-        passing = waiting[0][2].gate
-        assert passing is not None
-        at = now * NS_PER_MS
-        self._set_timer(passing, self._tats.get(bucket, at), timers, at)
 
-    def restore(self, bucket: str, tat: int) -> None:
-        """Takes a bucket from the store."""
-        self._tats[bucket] = tat
+    def withdraw(self, function_id: str, timers: Timers) -> list[Entry]:
+        """Takes out what waits of a function, whose throttle changed."""
+        mine = [b for b, waiting in self._waiting.items() if waiting and waiting[0][2].function_id == function_id]
+        for bucket in mine:
+            self.alarms.clear(bucket, timers)
+        return [entry for bucket in mine for _, _, entry in self._waiting.pop(bucket)]
 
     def free_at(self, passing: Gate, now: int) -> int:
         """When the next may pass, ms."""
-        at = now * NS_PER_MS
-        return -(-passing.rate.free_at(self._tats.get(passing.bucket, at), at) // NS_PER_MS)
+        return -(-self.clocks.free_at(passing.bucket, passing.rate, now * NS_PER_MS) // NS_PER_MS)
 
-    def _count(self, passing: Gate, tat: int, changes: Changes, at: int) -> None:
-        self._tats[passing.bucket] = after = passing.rate.after(tat, at)
-        changes.flow[KIND, passing.bucket] = after
+    def waiting(self) -> int:
+        """How many wait."""
+        return sum(map(len, self._waiting.values()))
 
-    def _set_timer(self, passing: Gate, tat: int, timers: Timers, at: int) -> None:
-        due = -(-passing.rate.free_at(tat, at) // NS_PER_MS)
-        timers.add(due, Deadline(KIND, passing.bucket, due))
+
+def _gate(waiting: list[tuple[int, int, Entry]]) -> Gate:
+    passing = waiting[0][2].gate
+    assert passing is not None
+    return passing

@@ -20,7 +20,7 @@ def due(kind: str, config: FunctionConfig, run: Run) -> int | None:
     if timeouts is None:
         return None
     if kind == START:
-        started = run.started_at is not None or run.batch_id
+        started = run.started_at is not None
         return None if started or timeouts.start_ns is None else run.scheduled_at + timeouts.start_ns // NS_PER_MS
     if run.started_at is None or timeouts.finish_ns is None:
         return None

@@ -1,0 +1,52 @@
+"""The clocks of rate limits and throttles: one stored number per bucket, dropped once the bucket is at rest again."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from holdfast.server.engine.changes import Changes
+from holdfast.server.engine.flow.gcra import Rate
+
+
+class Clocks:
+    """The `tat` of each bucket that is not at rest (ns)."""
+
+    __slots__ = ("_kind", "_order", "_tats")
+
+    #: So many buckets are looked at, whether they are at rest, with each one that is counted.
+    SWEEP = 2
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._tats: dict[str, int] = {}
+        self._order: deque[str] = deque()
+
+    def free_at(self, bucket: str, rate: Rate, at: int) -> int:
+        """When a bucket lets the next one through (ns): `at`, or later."""
+        return rate.free_at(self._tats.get(bucket, at), at)
+
+    def count(self, bucket: str, rate: Rate, changes: Changes, at: int) -> None:
+        """One was let through at `at` (ns)."""
+        known = self._tats.get(bucket)
+        if known is None:
+            self._order.append(bucket)
+        after = self._tats[bucket] = rate.after(at if known is None else known, at)
+        changes.flow[self._kind, bucket] = after
+        self._sweep(changes, at)
+
+    def restore(self, bucket: str, tat: int) -> None:
+        """Takes a bucket from the store."""
+        self._tats[bucket] = tat
+        self._order.append(bucket)
+
+    def _sweep(self, changes: Changes, at: int) -> None:
+        for _ in range(min(self.SWEEP, len(self._order))):
+            bucket = self._order.popleft()
+            if self._tats[bucket] > at:
+                self._order.append(bucket)
+            else:
+                del self._tats[bucket]
+                changes.flow[self._kind, bucket] = None
+
+    def __len__(self) -> int:
+        return len(self._tats)
