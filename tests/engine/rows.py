@@ -80,7 +80,7 @@ class Rows:
         items = [decode_job(b) for b in self.jobs.values()] + [decode_pause(b) for b in self.pauses.values()]
         for item in sorted(items, key=lambda i: (i.run_id, i.no)):
             run = runs.get(item.run_id) or runs.setdefault(item.run_id, self._run(item.run_id))
-            run.open[item.no] = item
+            run.open.put(item)
             run.next_no = max(run.next_no, item.no)
         return list(runs.values())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from holdfast.protocol.events import read_events
 from holdfast.server.model.status import RunStatus, SpanStatus
 
 from .replies import complete, failed, failing, hashed, op, ops, planned, ran, returns, sleep, wait
@@ -45,11 +46,11 @@ def test_steps_that_are_reported_again_open_nothing(world: World) -> None:
     run = world.start()
     group = ops(planned("a"), sleep("s"), wait("w", "e"))
     world.reply(group)
-    items = dict(run.open)
+    items = {i.no: i for i in run.open}
     call = world.call("a")
     world.engine.core.now = world.now
     world.answer(call, group)
-    assert {i.step for i in run.open.values()} == {i.step for i in items.values()} - {hashed("a")}
+    assert {i.step for i in run.open} == {i.step for i in items.values()} - {hashed("a")}
 
 
 def test_a_single_planned_step_is_no_group(world: World) -> None:
@@ -260,3 +261,27 @@ def test_a_planned_step_that_has_a_result_does_not_strand_the_run(world: World) 
     world.advance(150)
     assert world.call().job.step == ""
     assert world.now == T0 + 150
+
+
+def test_a_step_that_was_done_elsewhere_is_not_called_for_any_more(world: World) -> None:
+    """A discovery may run what is planned already, while the planned call waits for its retry."""
+    run = world.start()
+    world.reply(ops(planned("a", race=True), planned("b", race=True)))
+    world.reply(ops(failing("a", race=True)), "a")
+    world.reply(ops(ran("b", race=True)), "b")
+    world.reply(ops(ran("a", 1)), "")
+    world.advance(HOUR)
+    world.reply(returns("end"))
+    assert world.output(run) == "end"
+    world.check_idle()
+
+
+def test_a_body_that_is_loaded_late_has_what_the_turn_saved(world: World) -> None:
+    run = world.start()
+    world.reply(ops(wait("v", "e"), wait("w", "e")))
+    assert run.body is None
+    (event,) = read_events(b'{"name":"e"}', content_type="", now_ms=world.now, new_id=world.ids.next).events
+    world.engine.on_event(event, world.now)
+    world.load(run)
+    assert run.body is not None
+    assert list(run.body.steps) == [hashed("v"), hashed("w")]

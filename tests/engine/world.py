@@ -259,13 +259,13 @@ class World:
     def check(self) -> None:
         """What holds after every turn."""
         core = self.engine.core
-        open_items = {(run.id, no): item for run in core.runs.values() for no, item in run.open.items()}
+        open_items = {(run.id, no): item for run in core.runs.values() for no, item in ((i.no, i) for i in run.open)}
         jobs = {key for key, item in open_items.items() if isinstance(item, Job)}
         pauses = {key for key, item in open_items.items() if isinstance(item, Pause)}
         assert self.rows.jobs.keys() == jobs
         assert self.rows.pauses.keys() == pauses
         for run in core.runs.values():
-            assert any(i.kind is not PauseKind.CANCEL for i in run.open.values()), "a run that nothing will wake"
+            assert any(i.kind is not PauseKind.CANCEL for i in run.open), "a run that nothing will wake"
             assert not self.rows.runs[run.id].status.ended
             leased = [1 for key, entry in core.queue.leases.items() if key[0] == run.id and run.holds(entry.job)]
             assert run.leased == len(leased)

@@ -171,7 +171,7 @@ class Service:
     def test_queue_size(self, function_id: str) -> int:
         """How many jobs of a function are open."""
         runs = self._partition.engine.core.runs.values()
-        return sum(isinstance(i, Job) for run in runs if run.function_id == function_id for i in run.open.values())
+        return sum(isinstance(i, Job) for run in runs if run.function_id == function_id for i in run.open)
 
 
 def _override(limits: dict[str, int], function_id: str, limit: int | None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from sys import intern
 from typing import Protocol
 
 import msgspec
@@ -100,7 +101,6 @@ class Core:
         run = self.runs.get(item.run_id)
         return run is not None and run.holds(item)
 
-    def max_attempts(self, run: Run) -> int:
     def alarms(self, kind: str) -> Alarms | None:
         """The alarms of a flow-control feature; None for timeouts, which are the runs' own."""
         if kind == throttle.KIND:
@@ -116,6 +116,7 @@ class Core:
         alarms = self.alarms(item.kind)
         return alarms.counts(item) if alarms is not None else item.key in self.runs
 
+    def max_attempts(self, run: Run) -> int:
         """Attempts per job of the run's function."""
         function = self.function(run)
         return function.max_attempts if function else limits.DEFAULT_RETRIES + 1
@@ -137,8 +138,8 @@ class Core:
         """Opens a job. `suffix` makes its stable id within the run; `no` is the number of the job that it follows."""
         job = Job(
             run.id, no or run.number(), kind, xxh36(f"{run.function_id}:{run.detail.key or run.id}{suffix}"),
-            due or self.now, self.now, attempts or self.max_attempts(run), attempt, step, outgoing, race, 1, self.epoch,
-            name, step_queued_at, op,
+            due or self.now, self.now, attempts or self.max_attempts(run), attempt, intern(step), intern(outgoing),
+            race, 1, self.epoch, intern(name), step_queued_at, op,
         )  # fmt: skip
         self.open_job(run, job)
         return job

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
 from functools import wraps
+from sys import intern
 from typing import Concatenate, ParamSpec, TypeVar
 
 import msgspec
@@ -113,10 +114,10 @@ class Engine:
     def configure(self, functions: Iterable[Function], now: int) -> None:
         """Takes the whole set of active functions."""
         self.core.now = now
-        self.core.registry.replace(functions)
         before = self.core.registry.functions
-        self.crons.arm(self.core)
+        self.core.registry.replace(functions)
         resync.apply(self.core, before)
+        self.crons.arm(self.core)
 
     # --- inputs -----------------------------------------------------------------------------------------------------
 
@@ -188,7 +189,7 @@ class Engine:
     def on_report(self, run: Run, ops: list[Op], now: int) -> None:
         """A process that drives its run itself reports; ignored once it let go. Raises CheckpointError."""
         self.core.now = now
-        job = next((i for i in run.open.values() if isinstance(i, Job) and i.kind is JobKind.SYNC), None)
+        job = next((i for i in run.open if isinstance(i, Job) and i.kind is JobKind.SYNC), None)
         if job is None:
             return
         try:
@@ -259,7 +260,6 @@ class Engine:
         """Removes a bulk cancellation; False if there is none of this id."""
         return self.core.bulk.remove(id, self.core.changes)
 
-    # --- recovery ---------------------------------------------------------------------------------------------------
     # --- bodies -----------------------------------------------------------------------------------------------------
 
     def give_body(self, run: Run, body: Body) -> None:
@@ -269,13 +269,15 @@ class Engine:
                 body.steps.setdefault(step_id, output)
         run.body = body
 
+    # --- recovery ---------------------------------------------------------------------------------------------------
 
     def adopt(self, run: Run, now: int, shelved: Container[Suspect] = ()) -> None:
         """Takes a live run from the store: its open items are put back where they were, but for `shelved` ones."""
         self.core.now = now
         self.core.runs[run.id] = run
         self._adopt_flow(run)
-        for item in list(run.open.values()):
+        for item in list(run.open):
+            item.step, item.name = intern(item.step), intern(item.name)
             if (run.id, item.no) in shelved:
                 continue
             if isinstance(item, Pause):

@@ -31,7 +31,7 @@ def finish(core: Core, run: Run, status: RunStatus, output: bytes | None, error:
     run.detail.error = error
     core.changes.touch(run)
     del core.runs[run.id]
-    for item in list(run.open.values()):
+    for item in list(run.open):
         core.close(run, item)
     _release_keys(core, run)
     _announce(core, run, error)
@@ -52,7 +52,7 @@ def _release_keys(core: Core, run: Run) -> None:
 def cancel(core: Core, run: Run, cause: str) -> None:
     """Ends a run as cancelled, and the steps that were open. The answer of a call in flight will be dropped."""
     run.detail.cancelled_by = cause
-    for item in run.open.values():
+    for item in run.open:
         if item.step:
             core.record(run, _cancelled(core, item))
     finish(core, run, RunStatus.CANCELLED, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from sys import intern
 from typing import TypeVar
 
 import msgspec
@@ -42,6 +43,9 @@ def save(answer: Answer, op: Op, output: bytes, status: SpanStatus) -> bool:
         return False
     if run.state_size + len(output) > limit:
         raise FailEarly(state_overflow(limit))
+    other = run.opened(op.id)
+    if other is not None and other is not answer.job:  # planned for a call of its own, which must not be made any more
+        answer.core.close(run, other)
     return answer.core.memoise(run, op.id, output, answer.span(op, status))
 
 
@@ -111,7 +115,7 @@ def _wait_for_event(answer: Answer, op: Op) -> None:
         raise OpError("error handling generator response: event name is required")
     source = opts.condition or ""
     pause = _pause(answer, op, PauseKind.EVENT, _expiry(core, opts.timeout or "", default=0))
-    pause.event, pause.expression = name, _interpolated(run, source)
+    pause.event, pause.expression = intern(name), _interpolated(run, source)
     core.open_pause(run, pause)
 
 
@@ -279,7 +283,9 @@ def _known(answer: Answer, op: Op) -> bool:
 
 def _pause(answer: Answer, op: Op, kind: PauseKind, expires: int) -> Pause:
     run = answer.run
-    return Pause(run.id, run.number(), kind, expires, answer.core.now, op.id, op.display, race=op.race)
+    return Pause(
+        run.id, run.number(), kind, expires, answer.core.now, intern(op.id), intern(op.display), race=op.race
+    )  # fmt: skip
 
 
 def _expiry(core: Core, timeout: str, default: int, *, bounded: bool = True) -> int:

@@ -17,6 +17,34 @@ class Body:
         self.steps: dict[str, bytes] = steps if steps is not None else {}
 
 
+class Items(list[Job | Pause]):
+    """The open jobs and pauses of a run, by number. A list: nearly all runs have a few, and a dictionary is dear."""
+
+    __slots__ = ()
+
+    def get(self, no: int) -> Job | Pause | None:
+        """The item of a number."""
+        for item in self:
+            if item.no == no:
+                return item
+        return None
+
+    def put(self, item: Job | Pause) -> None:
+        """Adds an item, in place of one of the same number."""
+        for place, known in enumerate(self):
+            if known.no == item.no:
+                self[place] = item
+                return
+        self.append(item)
+
+    def drop(self, item: Job | Pause) -> None:
+        """Takes an item out."""
+        for place, known in enumerate(self):
+            if known is item:
+                del self[place]
+                return
+
+
 class Run:
     """One live run. Times are ms since the epoch.
 
@@ -46,7 +74,7 @@ class Run:
         self.output: bytes | None = None
         self.detail = RunDetail()
         self.state = RunState()
-        self.open: dict[int, Job | Pause] = {}
+        self.open = Items()
         self.pending: set[str] | None = None
         self.seq = 0
         self.next_no = 0
@@ -76,7 +104,7 @@ class Run:
 
     def opened(self, step: str) -> Job | Pause | None:
         """What is open for a step: its planned job, its sleep or its wait."""
-        for item in self.open.values():
+        for item in self.open:
             if item.step == step:
                 return item
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import intern
+
 import msgspec
 
 from holdfast.protocol import limits
@@ -49,14 +51,14 @@ def schedule(core: Core, request: Request) -> Run | None:
     """Creates the run with its first job, its cancel pauses and its rows. None for a duplicate or a skipped run."""
     if request.key and core.seen.holds(dedupe_key(request), core.now):
         return None
-    run = _create(core, request)
-    if _skipped(core, run, request):
     run = begin(core, request)
     return None if run.status is RunStatus.SKIPPED else run
 
 
 def begin(core: Core, request: Request) -> Run:
     """Creates the run, which may be a skipped one."""
+    run = _create(core, request)
+    if _skipped(core, run, request):
         return run
     if request.key:
         remember(core, dedupe_key(request))
@@ -146,7 +148,7 @@ def _create(core: Core, request: Request) -> Run:
         run.state.sync_url, run.state.sync_method = endpoint.url, endpoint.method
         run.state.request_version = endpoint.request_version
     run.event_ids = tuple(e.id for e in events)
-    run.event_name = events[0].name
+    run.event_name = intern(events[0].name)
     run.cron = request.cron
     run.batch_id = request.batch_id
     run.original_run_id = request.original_run_id

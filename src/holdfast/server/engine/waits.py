@@ -5,20 +5,15 @@ from __future__ import annotations
 from holdfast.server.expressions import Activation, EqualityIndex
 from holdfast.server.model.job import Pause, PauseKind
 
-Ref = tuple[str, int]
-"""run id, number of the pause"""
-
-
 class Waits:
     """Indexes over pauses. An event of a name that nobody waits for costs one dictionary look-up."""
 
-    __slots__ = ("_by_event", "correlations", "pauses", "signals")
+    __slots__ = ("_by_event", "correlations", "signals")
 
     def __init__(self) -> None:
-        self.pauses: dict[Ref, Pause] = {}
         self.signals: dict[str, Pause] = {}
         self.correlations: dict[str, Pause] = {}
-        self._by_event: dict[str, EqualityIndex[Ref]] = {}
+        self._by_event: dict[str, EqualityIndex[Pause]] = {}
 
     def add(self, pause: Pause) -> None:
         """Indexes a pause by its kind."""
@@ -28,12 +23,10 @@ class Waits:
         elif pause.kind is PauseKind.INVOKE:
             self.correlations[pause.key] = pause
         else:
-            ref = (pause.run_id, pause.no)
             index = self._by_event.get(pause.event)
             if index is None:
                 index = self._by_event[pause.event] = EqualityIndex()
-            self.pauses[ref] = pause
-            index.add(ref, pause.expression or None)
+            index.add(pause, pause.expression or None)
 
     def remove(self, pause: Pause) -> None:
         """Forgets a pause."""
@@ -51,13 +44,14 @@ class Waits:
     def matching(self, event: str, activation: Activation) -> list[Pause]:
         """The pauses that an event ends, in the order in which they were made."""
         index = self._by_event.get(event)
-        return [self.pauses[ref] for ref in index.matching(activation)] if index is not None else []
+        return index.matching(activation) if index is not None else []
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_event.values())) + len(self.signals) + len(self.correlations)
 
     def _remove_from_event(self, pause: Pause) -> None:
-        ref = (pause.run_id, pause.no)
-        if self.pauses.pop(ref, None) is None:
-            return
-        index = self._by_event[pause.event]
-        index.remove(ref)
-        if not index:
-            del self._by_event[pause.event]
+        index = self._by_event.get(pause.event)
+        if index is not None:
+            index.remove(pause)
+            if not index:
+                del self._by_event[pause.event]

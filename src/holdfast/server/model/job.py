@@ -51,8 +51,8 @@ class PauseKind(StrEnum):
     CANCEL = "cancel"
 
 
-class Pause(msgspec.Struct, array_like=True, gc=False):
-    """A durable wait, keyed by (run, `no`). It ends by what it waits for or at `expires` (ms since the epoch)."""
+class Pause(msgspec.Struct, array_like=True, gc=False, eq=False):
+    """A durable wait, keyed by (run, `no`); compared by identity, so that indexes hold it itself. It ends by what it waits for or at `expires` (ms since the epoch)."""
 
     run_id: str
     no: int

@@ -159,11 +159,15 @@ class Partition:
 
     def _cancel(self) -> None:
         """Cancels the runs that events of this turn cancel."""
-        for cancellation in self.engine.take_cancellations():
-            run = self.engine.core.runs.get(cancellation.run_id)
-            if run is not None:
-                self.load(run)
-                self.engine.cancel(run, cancellation.cause, now_ms())
+        cancellations = self.engine.take_cancellations()
+        while cancellations:
+            for cancellation in cancellations:
+                run = self.engine.core.runs.get(cancellation.run_id)
+                if run is not None:
+                    self.load(run)
+                    self.engine.cancel(run, cancellation.cause, now_ms())
+            # What the end of a run cancels, or fails, belongs into the same commit: nothing else would remember it.
+            cancellations = self.engine.take_cancellations() if self.engine.core.cancellations else []
         if self.engine.core.cancellations or self.engine.sweeping:
             self.changed()
 
@@ -215,7 +219,7 @@ class Partition:
     def load(self, run: Run) -> None:
         """Brings a parked run's body back."""
         if run.body is None:
-            run.body = self.store.load_body(run.id)
+            self.engine.give_body(run, self.store.load_body(run.id))
 
     def _park(self, changes: Changes) -> None:
         """Drops the bodies of runs that only wait. A run's rows are committed by now, so they can be read back."""
@@ -225,7 +229,7 @@ class Partition:
             run = runs.get(key[0])
             if run is None or run.body is None or not run.parked:
                 continue
-            if run.state_size > SMALL_BODY or not any(getattr(i, "due", horizon) < horizon for i in run.open.values()):
+            if run.state_size > SMALL_BODY or not any(getattr(i, "due", horizon) < horizon for i in run.open):
                 run.body = None
 
     # --- timers -----------------------------------------------------------------------------------------------------

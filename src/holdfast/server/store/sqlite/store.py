@@ -285,7 +285,7 @@ def _live_run(row: tuple[str, str, str, int, int, int | None, str, str, str, str
 
 def _reopen(runs: dict[str, Run], item: Job | Pause) -> None:
     run = runs[item.run_id]
-    run.open[item.no] = item
+    run.open.put(item)
     run.next_no = max(run.next_no, item.no)
 
 
