@@ -56,10 +56,15 @@ class Durable:
                     median_ms=round(sorted(self._times)[SAMPLE // 2] * 1e3, 2),
                 )
                 store.set_durability("deferred")
-        if self._commits % 64 == 0 and store.wal_pages() > store.CHECKPOINT_PAGES:
-            self._checkpoint(store)
+        self._checkpoint(store)
 
     def _checkpoint(self, store: SqliteStore) -> None:
-        if self._checkpointing is None or not self._checkpointing.is_alive():
-            self._checkpointing = threading.Thread(target=store.checkpoint, name="checkpoint", daemon=True)
-            self._checkpointing.start()
+        """A thread moves nearly all of the log, the loop what was written meanwhile: then the log starts over."""
+        thread = self._checkpointing
+        if thread is None:
+            if self._commits % 64 == 0 and store.wal_pages() > store.CHECKPOINT_PAGES:
+                self._checkpointing = threading.Thread(target=store.checkpoint, name="checkpoint", daemon=True)
+                self._checkpointing.start()
+        elif not thread.is_alive():
+            self._checkpointing = None
+            store.finish_checkpoint()

@@ -148,6 +148,11 @@ class SqliteStore:
             db.execute(f"PRAGMA synchronous={_SYNCHRONOUS[self.durability]}")
             db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
+    def finish_checkpoint(self) -> None:
+        """Moves the end of the log while no commit can lengthen it. Only a log that was moved as a whole starts over."""
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
     # --- recovery ---------------------------------------------------------------------------------------------------
 
     def recover(self) -> Recovered:
@@ -239,6 +244,7 @@ class SqliteStore:
         """Sets the connection up; returns this start's epoch."""
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA wal_autocheckpoint=0")
+        self._db.execute(f"PRAGMA journal_size_limit={self.CHECKPOINT_PAGES * 2_048}")  # when the log starts over
         self._db.execute("PRAGMA busy_timeout=5000")
         self._db.execute("PRAGMA cache_size=-16000")
         migrate(self._db)
