@@ -1,0 +1,64 @@
+"""The measured table of the README: `python -m benchmarks [--quick] [--out FILE]`.
+
+Starts the server as a process of its own (SQLite file, synchronous=FULL); load and app share this process. Timings are
+medians of three rounds. Run it on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import platform
+import sys
+from pathlib import Path
+
+from benchmarks.bars import BARS, QUICK, Bench, Sizes
+
+
+def table(values: dict[str, float]) -> str:
+    """Markdown: bar, measured, met."""
+    lines = ["| bar | measured | met |", "|---|---|---|"]
+    for key, bar in BARS.items():
+        sign = "≥" if bar.at_least else "≤"
+        wanted = f"{sign} {bar.limit:,g} {bar.unit}" if bar.limit is not None else ""
+        verdict = {True: "yes", False: "**no**", None: ""}[bar.met(values[key])]
+        measured = f"{values[key]:,.{bar.digits}f} {bar.unit}"
+        lines.append(f"| {bar.name}{': ' + wanted if wanted else ''} | {measured} | {verdict} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="less of everything, within 40 s (parked runs are scaled up)"
+    )
+    parser.add_argument("--out", type=Path, help="write the numbers as JSON")
+    options = parser.parse_args()
+    values = _run(Bench(QUICK if options.quick else Sizes()))
+    print(table(values))
+    if options.out:
+        machine = {"python": sys.version.split()[0], "machine": platform.machine(), "system": platform.platform()}
+        bars = {
+            key: {
+                "name": bar.name,
+                "unit": bar.unit,
+                "bar": bar.limit,
+                "measured": values[key],
+                "met": bar.met(values[key]),
+            }
+            for key, bar in BARS.items()
+        }
+        options.out.write_text(json.dumps({"machine": machine, "bars": bars}, indent=1) + "\n")
+
+
+def _run(bench: Bench) -> dict[str, float]:
+    try:
+        import uvloop  # noqa: PLC0415 - optional
+    except ImportError:
+        return asyncio.run(bench.run())
+    return uvloop.run(bench.run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""The bars, and how each is measured."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import statistics
+import tempfile
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from benchmarks import load
+from benchmarks.app import STEPS, App, Watch, now
+from benchmarks.server import Server
+
+CALLS_PER_RUN = STEPS + 1
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """How much is done to measure each bar."""
+
+    repeats: int = 3
+    runs: int = 400
+    single_runs: int = 20
+    events: int = 6_000
+    batches: int = 200
+    naps: int = 250
+    parked: int = 100_000
+    starts: int = 5
+    idle_s: float = 10.0
+
+
+QUICK = Sizes(runs=80, single_runs=8, events=1_500, batches=40, naps=100, parked=5_000, starts=2, idle_s=3.0)
+
+
+class Bar(msgspec.Struct, frozen=True):
+    """One line of the table. `limit` is the bar, at most or (with `at_least`) at least; None is for information."""
+
+    name: str
+    unit: str
+    limit: float | None = None
+    at_least: bool = False
+    digits: int = 0
+
+    def met(self, value: float) -> bool | None:
+        if self.limit is None:
+            return None
+        return value >= self.limit if self.at_least else value <= self.limit
+
+
+BARS = {
+    "calls": Bar("sequential 10-step runs, sustained", "calls/s", 5_000, at_least=True),
+    "cpu": Bar("server CPU per call", "µs", 200),
+    "hop": Bar("step → next step, idle, p50", "ms", 3, digits=2),
+    "first": Bar("event → first call, idle, p50", "ms", 5, digits=2),
+    "accepted": Bar("event accepted and durable, idle, p50", "ms", 3, digits=2),
+    "single": Bar("single events, 32 connections", "events/s"),
+    "batch": Bar("batches of 100 events, 8 connections", "events/s"),
+    "oversleep": Bar("runs that sleep 1 s: too long by, p99", "ms", digits=1),
+    "start": Bar("cold start to ready", "s", 1, digits=2),
+    "idle_cpu": Bar("idle CPU", "%", 0.5, digits=2),
+    "idle_rss": Bar("idle memory", "MiB", 90),
+    "sleeping": Bar("100,000 sleeping runs, more memory", "MiB", 150),
+    "sleeping_hop": Bar("step → next step with them, p50", "ms", 3, digits=2),
+    "waiting": Bar("100,000 waiting runs, more memory", "MiB", 150),
+    "waiting_hop": Bar("step → next step with them, p50", "ms", 3, digits=2),
+    "waiting_single": Bar("single events with them, 32 connections", "events/s"),
+}  # fmt: skip
+
+
+def percentile(values: Iterable[float], p: float) -> float:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * p / 100))]
+
+
+class Bench:
+    """Measures one server, of which nobody else knows."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        self.sizes = sizes
+        self.values: dict[str, float] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix="holdfast-bench-")
+        self._serial = itertools.count(1)
+
+    async def run(self) -> dict[str, float]:
+        """All bars."""
+        with self._folder as folder:
+            self._cold_starts(Path(folder))
+            await self._busy(Path(folder) / "busy")
+            for kind, function in (("sleeping", "sleeper"), ("waiting", "waiter")):
+                await self._parked(Path(folder) / kind, kind, function)
+        return self.values
+
+    # --- scenes -----------------------------------------------------------------------------------------------------
+
+    def _cold_starts(self, folder: Path) -> None:
+        times = list[float]()
+        for _ in range(self.sizes.starts):
+            server = Server(folder)
+            times.append(server.start())
+            server.stop()
+        self.values["start"] = statistics.median(times)
+
+    async def _busy(self, folder: Path) -> None:
+        async with _Scene(folder) as scene:
+            await asyncio.sleep(2)
+            before = scene.server.cpu_s()
+            await asyncio.sleep(self.sizes.idle_s)
+            self.values["idle_cpu"] = (scene.server.cpu_s() - before) / self.sizes.idle_s * 100
+            self.values["idle_rss"] = scene.server.rss_mib()
+            await self._sequential(scene, 30)  # warm
+            await self._median(("calls", "cpu"), lambda: self._sequential(scene, self.sizes.runs))
+            await self._median(("hop", "first", "accepted"), lambda: self._one_by_one(scene))
+            await self._median(("single",), lambda: self._ingest(scene, self.sizes.events, 1, 32))
+            await self._median(("batch",), lambda: self._ingest(scene, self.sizes.batches * 100, 100, 8))
+            await self._median(("oversleep",), lambda: self._naps(scene))
+
+    async def _parked(self, folder: Path, kind: str, function: str) -> None:
+        async with _Scene(folder) as scene:
+            await self._sequential(scene, 30)
+            before = scene.server.rss_mib()
+            await self._park(scene, function, self.sizes.parked)
+            more = scene.server.rss_mib() - before
+            self.values[kind] = more * 100_000 / self.sizes.parked
+            await self._median((f"{kind}_hop",), lambda: self._one_by_one(scene))
+            if kind == "waiting":
+                await self._median((f"{kind}_single",), lambda: self._ingest(scene, self.sizes.events, 1, 32))
+
+    async def _median(self, names: Sequence[str], measure: Callable[[], Awaitable[Sequence[float]]]) -> None:
+        rounds = [await measure() for _ in range(self.sizes.repeats)]
+        for place, name in enumerate(names):
+            self.values[name] = statistics.median(one[place] for one in rounds)
+
+    # --- measurements -----------------------------------------------------------------------------------------------
+
+    def _watch(self, scene: _Scene, runs: int) -> Watch:
+        watch = scene.app.watch = Watch(f"w{next(self._serial)}", runs)
+        return watch
+
+    async def _sequential(self, scene: _Scene, runs: int) -> tuple[float, float]:
+        watch = self._watch(scene, runs)
+        ready = load.requests("bench/steps", watch.label, runs, 100)
+        cpu, began = scene.server.cpu_s(), now()
+        await load.send(scene.server.port, ready, 4)
+        await asyncio.wait_for(watch.done.wait(), 120)
+        seconds, cpu = watch.last_final - began, scene.server.cpu_s() - cpu
+        await asyncio.sleep(0.2)
+        watch.check()
+        return watch.calls / seconds, cpu / watch.calls * 1e6
+
+    async def _one_by_one(self, scene: _Scene) -> tuple[float, float, float]:
+        hops, firsts, accepted = list[float](), list[float](), list[float]()
+        client = await load.Client.open(scene.server.port)
+        for _ in range(self.sizes.single_runs):
+            await asyncio.sleep(random.uniform(0.02, 0.06))
+            watch = self._watch(scene, 1)
+            ready = load.requests("bench/steps", watch.label, 1, 1)[0]
+            began = now()
+            await client.post(ready)
+            accepted.append(now() - began)
+            await asyncio.wait_for(watch.done.wait(), 20)
+            firsts.append(watch.first[0] - began)
+            hops += watch.gaps
+        await client.close()
+        return (
+            statistics.median(hops) * 1e3,
+            statistics.median(firsts) * 1e3,
+            statistics.median(accepted) * 1e3,
+        )
+
+    async def _ingest(self, scene: _Scene, events: int, size: int, connections: int) -> tuple[float]:
+        ready = load.requests("bench/nobody", "none", events, size)
+        seconds, _ = await load.send(scene.server.port, ready, connections)
+        return (events / seconds,)
+
+    async def _naps(self, scene: _Scene) -> tuple[float]:
+        watch = self._watch(scene, self.sizes.naps)
+        await load.send(scene.server.port, load.requests("bench/nap", watch.label, watch.runs, 50), 4)
+        await asyncio.wait_for(watch.done.wait(), 60)
+        watch.check()
+        if min(watch.gaps) < 0.999:
+            raise RuntimeError("a run woke early")
+        return ((percentile(watch.gaps, 99) - 1) * 1e3,)
+
+    async def _park(self, scene: _Scene, function: str, runs: int) -> None:
+        watch = self._watch(scene, runs)
+        todo = load.requests(f"bench/{function}", watch.label, runs, 100)
+        for k in range(0, len(todo), 20):  # not faster than they park: the queue is not what is measured
+            await load.send(scene.server.port, todo[k : k + 20], 4)
+            while len(watch.parked) < min(runs, (k + 20) * 100):  # noqa: ASYNC110 - cheaper than an event per run
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(2)
+
+
+class _Scene:
+    """A server on an empty file, and the app that it calls."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.server = Server(folder)
+        self.app = App()
+
+    async def __aenter__(self) -> Self:
+        await self.app.serve()
+        self.server.start()
+        client = await load.Client.open(self.server.port)
+        await client.post(load.request("/fn/register", self.app.registration()))
+        await client.close()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.server.stop()
+        self.app.close()
