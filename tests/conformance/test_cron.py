@@ -12,7 +12,7 @@ from .harness import wait_until
 
 if TYPE_CHECKING:
     from .fleet import Fleet
-    from .harness import App
+    from .harness import App, Json
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -23,10 +23,20 @@ def every_app(fleet: Fleet) -> None:
         fleet.app(kind)
 
 
+def ticks_of(app: App) -> list[Json]:
+    """What cron runs of this app noted: two apps may share a process."""
+    query = "query($id: String!) { run(runID: $id) { function { slug } } }"
+    return [
+        item
+        for item in app.noted("cron")
+        if app.platform.gql(query, id=item["run"])["run"]["function"]["slug"] == app.slug("cron")
+    ]
+
+
 @pytest.mark.slow
 def test_every_minute(app: App) -> None:
-    wait_until(lambda: app.noted("cron"), timeout=65, message="a run each minute")
-    item = app.noted("cron")[-1]
+    wait_until(lambda: ticks_of(app), timeout=65, message="a run each minute")
+    item = ticks_of(app)[-1]
     event = item["value"]
     tick = dt.datetime.fromtimestamp(round(item["at"] / 60) * 60, dt.UTC)
     assert event["name"] == "inngest/scheduled.timer"
@@ -35,5 +45,5 @@ def test_every_minute(app: App) -> None:
     assert abs(item["at"] - tick.timestamp()) < 1
     run = app.platform.wait_run(item["run"])
     assert run.raw["cronSchedule"] == "* * * * *"
-    same_minute = [other for other in app.noted("cron") if other["value"]["id"] == event["id"]]
+    same_minute = [other for other in ticks_of(app) if other["value"]["id"] == event["id"]]
     assert len(same_minute) == 1
