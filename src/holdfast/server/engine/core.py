@@ -262,6 +262,7 @@ class Core:
     def _leased(self, entry: Entry) -> None:
         run = self.runs[entry.job.run_id]
         run.leased += 1
+        entry.since = self.now
         if entry.whole:
             run.state.holds = [limit.key for limit in entry.whole]
             entry.whole = ()

@@ -9,7 +9,7 @@ are skipped when they come up.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
 
 import msgspec
@@ -96,12 +96,17 @@ class Entry(msgspec.Struct, gc=False):
     order: int = 0  # among equal scores, first come, first served
     whole: tuple[Limit, ...] = ()  # keys that the run keeps until its end, once it has started
     gate: Gate | None = None  # the throttle that it has to pass yet
+    since: int = 0  # when it was leased, ms
     turn: bool = False  # it came to the head of its throttle's queue
 
     @property
     def claims(self) -> tuple[Limit, ...]:
         """All keys that it needs."""
         return self.limits + self.whole if self.whole else self.limits
+
+
+def _place(item: tuple[int, int, Entry]) -> tuple[int, int]:
+    return item[:2]
 
 
 class Slots:
@@ -139,6 +144,10 @@ class Slots:
         else:
             del self._backlog[function_id]
         return entry
+
+    def backlogs(self) -> Iterator[list[Entry]]:
+        """Who waits for a slot, by function and in order, for who asks."""
+        return ([entry for _, _, entry in sorted(waiting, key=_place)] for waiting in self._backlog.values())
 
     def withdraw(self, function_id: str) -> list[Entry]:
         """Takes out what waits of a function."""
@@ -227,6 +236,12 @@ class Keys:
             if not groups:
                 del self._blocked[key]
         return taken
+
+    def blocked(self) -> Iterator[tuple[str, list[Entry]]]:
+        """Who waits for each key, in order, for who asks."""
+        for key, groups in self._blocked.items():
+            waiting = [item for group in groups.values() for item in group]
+            yield key, [entry for _, _, entry in sorted(waiting, key=_place)]
 
     def waiting(self) -> int:
         """How many entries wait for a key."""

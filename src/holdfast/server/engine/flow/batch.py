@@ -83,6 +83,10 @@ class Batches:
         self._sizes[bucket] = sum(len(e.json) for e in events)
         self.alarms.set(bucket, filling.due, timers)
 
+    def holding(self, event_id: str) -> list[str]:
+        """The buckets whose batches hold an event."""
+        return [bucket for bucket, events in self._events.items() if event_id in events]
+
     def size(self, bucket: str) -> int:
         """How many events a bucket's batch holds."""
         return len(self._events.get(bucket, ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from heapq import heappop, heappush
 
 from holdfast.protocol.functions import Throttle
@@ -72,6 +73,11 @@ class Throttles:
         for bucket in mine:
             self.alarms.clear(bucket, timers)
         return [entry for bucket in mine for _, _, entry in self._waiting.pop(bucket)]
+
+    def queues(self) -> Iterator[list[Entry]]:
+        """Who waits for each bucket, in order, for who asks."""
+        for waiting in self._waiting.values():
+            yield [entry for _, _, entry in sorted(waiting, key=lambda item: item[:2])]
 
     def free_at(self, passing: Gate, now: int) -> int:
         """When the next may pass, ms."""
