@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from holdfast.protocol.ids import UlidSource
 from holdfast.protocol.limits import CALL_TIMEOUT_S
-from holdfast.server.api import checkpoints, connect, devtools, errors, invoke, register, rest_v0, rest_v1
+from holdfast.server.api import checkpoints, connect, devtools, errors, home, invoke, register, rest_v0, rest_v1
 from holdfast.server.api.asgi import Message, Receive, Scope, Send
 from holdfast.server.api.auth import SigningKeyAuth
 from holdfast.server.api.endpoints import Endpoints
@@ -123,6 +123,7 @@ class Server:
         yield from rest_v1.routes(self.service)
         yield from devtools.routes(self.service, test_mode=self.config.test_mode)
         if self.config.ui:
+            yield from home.routes(self.service)
             yield from graphql.routes(self.service)
         yield from connect.routes(self.config.gateway_port, _token_secret(self.config), self.service.new_id)
 

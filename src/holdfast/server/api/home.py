@@ -1,0 +1,69 @@
+"""`GET /`: a page for whoever opens the server's address in a browser. The web UI will take its place."""
+
+from __future__ import annotations
+
+from html import escape
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from holdfast.server.api.backend import Backend
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Holdfast</title>
+<style>
+:root {{ color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }}
+body {{ max-width: 46rem; margin: 3rem auto; padding: 0 1rem }}
+table {{ border-collapse: collapse; width: 100% }}
+td, th {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8884; vertical-align: top }}
+code {{ font-size: .9em }}
+</style>
+<h1>Holdfast</h1>
+<p>This {kind} is up, version {version}. There is no web UI yet; everything it would show can be asked of the APIs.</p>
+<h2>Apps</h2>
+{apps}
+<h2>Where to go from here</h2>
+<table>
+<tr><td>Send an event</td><td><code>curl {origin}/e/{key} -d '{{"name": "demo/hello", "data": {{}}}}'</code></td></tr>
+<tr><td>Its runs</td><td><code>curl {origin}/v1/events/&lt;id&gt;/runs</code></td></tr>
+<tr><td>Everything else</td><td>GraphQL at <code>{origin}/v0/gql</code>, REST under <code>{origin}/v1/</code></td></tr>
+</table>
+</html>
+"""
+_NO_APPS = (
+    "<p>None has registered yet. Name one with <code>holdfast dev -u http://localhost:8000/api/inngest</code>, "
+    "or let the dev server find it on one of the usual ports.</p>"
+)
+
+
+def routes(backend: Backend) -> list[Route]:
+    """The page."""
+
+    async def show(request: Request) -> Response:
+        info = backend.info
+        origin = f"{request.url.scheme}://{request.url.netloc}"
+        page = _PAGE.format(
+            kind="dev server" if info.kind == "dev" else "server",
+            version=escape(info.version),
+            apps=await _apps(backend),
+            origin=escape(origin),
+            key="any-key" if info.kind == "dev" else "&lt;event key&gt;",
+        )
+        return HTMLResponse(page)
+
+    return [Route("/", show, methods=["GET"])]
+
+
+async def _apps(backend: Backend) -> str:
+    if backend.info.kind != "dev":
+        return "<p>Ask the APIs: this page tells nothing to strangers.</p>"
+    apps = await backend.history.apps()
+    functions = await backend.history.functions_of_apps([app.id for app in apps])
+    rows = [
+        f"<tr><td>{escape(app.name or app.url)}</td><td>{len(functions.get(app.id, ()))} functions</td>"
+        f"<td>{escape(app.error or 'connected')}</td><td><code>{escape(app.url)}</code></td></tr>"
+        for app in apps
+    ]
+    return f"<table>{''.join(rows)}</table>" if rows else _NO_APPS
