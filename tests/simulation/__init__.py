@@ -1,0 +1,1 @@
+"""Deterministic simulation: random programs and random faults, all from one integer."""
