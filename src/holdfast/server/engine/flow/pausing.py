@@ -33,10 +33,11 @@ class Pausing:
         changes.flow[KIND, function_id] = mode.value
 
     def resume(self, function_id: str, changes: Changes) -> list[Entry]:
-        """Resumes a function; returns what waited for that, in its order."""
+        """Resumes a function; returns what waited for that, in the order in which it goes."""
         if self.modes.pop(function_id, None) is not None:
             changes.flow[KIND, function_id] = None
-        return list(self.held.pop(function_id, {}).values())
+        held = self.held.pop(function_id, {}).values()
+        return sorted(held, key=lambda entry: (entry.score, not entry.order, entry.order))
 
     def hold(self, entry: Entry) -> None:
         """Keeps an entry back until its function is resumed."""
