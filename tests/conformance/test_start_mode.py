@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import time
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import pytest
 
 from .fleet import Fleet
 from .harness import App, Platform, wait_until
-from .processes import Process, free_port, server_process
+from .processes import Process, free_port, js_app_process, python_app_process, server_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -212,3 +213,29 @@ def test_a_port_in_use_is_said(tmp_path: Path) -> None:
     assert "in use" in second.tail()
     second.stop()
     first.stop()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_app_that_cannot_reach_the_server_syncs_in_band(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """The signed answer to the server's ping carries the functions (execution.md §1.7)."""
+    nowhere = {"SERVER_URL": f"http://127.0.0.1:{free_port()}", "SIGNING_KEY": KEY, "EVENT_KEY": EVENT_KEY}
+    if kind == "js":
+        request.getfixturevalue("node_app")
+    make = js_app_process if kind == "js" else functools.partial(python_app_process, "flask")
+    app = make(tmp_path / "app.log", nowhere)
+    app.start("/calls")
+    path = "/api/inngest"
+    options = ["--signing-key", KEY, "--event-key", EVENT_KEY, "--sqlite-dir", str(tmp_path), "-u", app.url + path]
+    server = server_process("start", tmp_path / "server.log", *options)
+    server.start("/health")
+    platform = Platform(server.url, EVENT_KEY, HASHED)
+    try:
+        found = wait_until(lambda: platform.gql("{ apps { name error functionCount } }")["apps"][0]["functionCount"])
+        assert found > 30
+        assert [a["error"] for a in platform.gql("{ apps { name error } }")["apps"]] == [None]
+    finally:
+        platform.close()
+        server.stop()
+        app.stop()
