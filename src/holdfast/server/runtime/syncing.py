@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 
 import structlog
@@ -36,20 +35,19 @@ class Durable:
 
     def commit(self, changes: Changes) -> None:
         """Commits a turn's rows."""
-        started = time.perf_counter()
         self._store.commit(changes)
         self._commits += 1
         if self._sqlite is not None:
-            self._observe(self._sqlite, time.perf_counter() - started)
+            self._observe(self._sqlite)
 
     def close(self) -> None:
         """Waits for a checkpoint under way."""
         if self._checkpointing is not None:
             self._checkpointing.join(timeout=5)
 
-    def _observe(self, store: SqliteStore, seconds: float) -> None:
+    def _observe(self, store: SqliteStore) -> None:
         if store.durability == "full":
-            self._times.append(seconds)
+            self._times.append(store.commit_s)
             if self._commits % SAMPLE == 0 and sorted(self._times)[SAMPLE // 2] > SLOW_COMMIT_S:
                 log.info(
                     "syncs are slow here, moving them off the loop",

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
@@ -88,6 +89,7 @@ class SqliteStore:
             raise StoreError(f"can't use the database {self.path}: {error}") from error
         self._copy = self.epoch << 40
         self._wal: int | None = None
+        self.commit_s = 0.0  # what the last COMMIT took, without its statements: mostly the disk
 
     def set_durability(self, durability: Durability) -> None:
         """Changes who makes commits durable."""
@@ -102,7 +104,9 @@ class SqliteStore:
         try:
             db.execute("BEGIN IMMEDIATE")
             self._write(db, changes)
+            written = time.perf_counter()
             db.execute("COMMIT")
+            self.commit_s = time.perf_counter() - written
         except Exception as error:  # a disk that fails, or a value that no row can hold: nothing is written either way
             with contextlib.suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
