@@ -13,7 +13,7 @@ from holdfast.protocol.responses import Outcome
 from holdfast.server.engine import ops, steps
 from holdfast.server.engine.core import Core
 from holdfast.server.engine.run import Run
-from holdfast.server.model.job import Job, JobKind
+from holdfast.server.model.job import Job, JobKind, PauseKind
 from holdfast.server.model.span import Call
 
 _SAVED = frozenset({Opcode.STEP_RUN, Opcode.STEP})
@@ -82,6 +82,8 @@ def _let_go(core: Core, run: Run, job: Job, answer: steps.Answer) -> None:
     elif answer.completed is not None and answer.kind is JobKind.EDGE_ERROR:
         steps.discover(core, run, answer.completed, kind=JobKind.EDGE_ERROR)
     core.close(run, job)
+    if run.id in core.runs and all(item.kind is PauseKind.CANCEL for item in run.open):
+        steps.discover(core, run, answer.completed or "", race=True)  # it let go without saying what comes next
 
 
 def _answer(core: Core, run: Run, job: Job | None) -> steps.Answer:
