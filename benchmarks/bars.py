@@ -83,12 +83,11 @@ class Bench:
     def __init__(self, sizes: Sizes) -> None:
         self.sizes = sizes
         self.values: dict[str, float] = {}
-        self._folder = tempfile.TemporaryDirectory(prefix="holdfast-bench-")
         self._serial = itertools.count(1)
 
     async def run(self) -> dict[str, float]:
         """All bars."""
-        with self._folder as folder:
+        with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
             self._cold_starts(Path(folder))
             await self._busy(Path(folder) / "busy")
             for kind, function in (("sleeping", "sleeper"), ("waiting", "waiter")):
@@ -106,22 +105,22 @@ class Bench:
         self.values["start"] = statistics.median(times)
 
     async def _busy(self, folder: Path) -> None:
-        async with _Scene(folder) as scene:
+        async with Scene(folder) as scene:
             await asyncio.sleep(2)
             before = scene.server.cpu_s()
             await asyncio.sleep(self.sizes.idle_s)
             self.values["idle_cpu"] = (scene.server.cpu_s() - before) / self.sizes.idle_s * 100
             self.values["idle_rss"] = scene.server.rss_mib()
-            await self._sequential(scene, 30)  # warm
-            await self._median(("calls", "cpu"), lambda: self._sequential(scene, self.sizes.runs))
+            await self.sequential(scene, 30)  # warm
+            await self._median(("calls", "cpu"), lambda: self.sequential(scene, self.sizes.runs))
             await self._median(("hop", "first", "accepted"), lambda: self._one_by_one(scene))
             await self._median(("single",), lambda: self._ingest(scene, self.sizes.events, 1, 32))
             await self._median(("batch",), lambda: self._ingest(scene, self.sizes.batches * 100, 100, 8))
             await self._median(("oversleep",), lambda: self._naps(scene))
 
     async def _parked(self, folder: Path, kind: str, function: str) -> None:
-        async with _Scene(folder) as scene:
-            await self._sequential(scene, 30)
+        async with Scene(folder) as scene:
+            await self.sequential(scene, 30)
             before = scene.server.rss_mib()
             await self._park(scene, function, self.sizes.parked)
             more = scene.server.rss_mib() - before
@@ -137,11 +136,12 @@ class Bench:
 
     # --- measurements -----------------------------------------------------------------------------------------------
 
-    def _watch(self, scene: _Scene, runs: int) -> Watch:
+    def _watch(self, scene: Scene, runs: int) -> Watch:
         watch = scene.app.watch = Watch(f"w{next(self._serial)}", runs)
         return watch
 
-    async def _sequential(self, scene: _Scene, runs: int) -> tuple[float, float]:
+    async def sequential(self, scene: Scene, runs: int) -> tuple[float, float]:
+        """Runs of ten steps from one burst: calls per second, and µs of the server's CPU time per call."""
         watch = self._watch(scene, runs)
         ready = load.requests("bench/steps", watch.label, runs, 100)
         cpu, began = scene.server.cpu_s(), now()
@@ -152,7 +152,7 @@ class Bench:
         watch.check()
         return watch.calls / seconds, cpu / watch.calls * 1e6
 
-    async def _one_by_one(self, scene: _Scene) -> tuple[float, float, float]:
+    async def _one_by_one(self, scene: Scene) -> tuple[float, float, float]:
         hops, firsts, accepted = list[float](), list[float](), list[float]()
         client = await load.Client.open(scene.server.port)
         for _ in range(self.sizes.single_runs):
@@ -172,12 +172,12 @@ class Bench:
             statistics.median(accepted) * 1e3,
         )
 
-    async def _ingest(self, scene: _Scene, events: int, size: int, connections: int) -> tuple[float]:
+    async def _ingest(self, scene: Scene, events: int, size: int, connections: int) -> tuple[float]:
         ready = load.requests("bench/nobody", "none", events, size)
         seconds, _ = await load.send(scene.server.port, ready, connections)
         return (events / seconds,)
 
-    async def _naps(self, scene: _Scene) -> tuple[float]:
+    async def _naps(self, scene: Scene) -> tuple[float]:
         watch = self._watch(scene, self.sizes.naps)
         await load.send(scene.server.port, load.requests("bench/nap", watch.label, watch.runs, 50), 4)
         await asyncio.wait_for(watch.done.wait(), 60)
@@ -186,7 +186,7 @@ class Bench:
             raise RuntimeError("a run woke early")
         return ((percentile(watch.gaps, 99) - 1) * 1e3,)
 
-    async def _park(self, scene: _Scene, function: str, runs: int) -> None:
+    async def _park(self, scene: Scene, function: str, runs: int) -> None:
         watch = self._watch(scene, runs)
         todo = load.requests(f"bench/{function}", watch.label, runs, 100)
         for k in range(0, len(todo), 20):  # not faster than they park: the queue is not what is measured
@@ -196,7 +196,7 @@ class Bench:
         await asyncio.sleep(2)
 
 
-class _Scene:
+class Scene:
     """A server on an empty file, and the app that it calls."""
 
     def __init__(self, folder: Path) -> None:

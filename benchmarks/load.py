@@ -15,11 +15,13 @@ PAD = "x" * 64
 class Client:
     """One connection."""
 
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
     @classmethod
     async def open(cls, port: int) -> Self:
-        self = cls()
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
-        return self
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
 
     async def post(self, request: bytes) -> bytes:
         """Sends a whole request. Raises unless the answer is 200."""

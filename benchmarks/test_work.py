@@ -1,0 +1,216 @@
+"""The work that a step costs: statements, rows, commits, bytes, CPU. Counted, so that a slow machine fails nothing.
+
+    pytest benchmarks/test_work.py
+
+The bounds stand a little above what is measured: whoever makes a step dearer has to say so here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from benchmarks import load
+from benchmarks.app import STEPS, App, Watch
+from benchmarks.bars import CALLS_PER_RUN, Bench, Sizes, Scene
+from holdfast.server.app import Server
+from holdfast.server.config import Config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CPU_YARDSTICKS = 10.0
+"""Twice what a call takes."""
+
+_TABLE = re.compile(r"^\s*(INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) (\w+)")
+
+
+class Work(msgspec.Struct):
+    """What was done between two moments."""
+
+    statements: int = 0
+    commits: int = 0
+    rows: Counter[str] = msgspec.field(default_factory=Counter[str])
+    """Written rows, by `INSERT steps` and so on."""
+    reads: list[str] = msgspec.field(default_factory=list[str])
+
+    def trace(self, sql: str) -> None:
+        self.statements += 1
+        found = _TABLE.match(sql)
+        if found:
+            self.rows[f"{found[1].split()[0]} {found[2]}"] += 1
+        elif sql == "COMMIT":
+            self.commits += 1
+        elif sql.lstrip().startswith("SELECT"):
+            self.reads.append(sql)
+
+
+class Counted:
+    """A server in this process whose statements are counted, and the app that it calls over TCP."""
+
+    def __init__(self, folder: Path) -> None:
+        self.server = Server(Config(persist=True, directory=folder, discovery=False, poll=False))
+        self.wal = folder / "main.db-wal"
+        self.app = App()
+
+    async def start(self) -> None:
+        await self.app.serve()
+        self.server.start()
+        self.server.apps.register(self.app.registration())
+
+    async def close(self) -> None:
+        await self.server.close()
+        self.app.close()
+        await asyncio.sleep(0.01)
+
+    async def send(self, events: list[dict[str, object]]) -> None:
+        """Accepts events, without a socket."""
+        body = json.dumps(events).encode()
+        statuses: list[int] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body}
+
+        async def answer(message: Any) -> None:
+            statuses.extend([message["status"]] if "status" in message else [])
+
+        scope = {"type": "http", "method": "POST", "path": "/e/k", "headers": []}
+        await self.server(scope, receive, answer)
+        assert statuses == [200]
+
+    async def runs(self, name: str, count: int, size: int) -> Work:
+        """The work of `count` runs, `size` of them at a time."""
+        watch = self.app.watch = Watch(f"{name}-{count}-{size}", count)
+        work = Work()
+        self.server.store._db.set_trace_callback(work.trace)
+        for first in range(0, count, size):
+            await self.send([load.event(f"bench/{name}", watch.label, i) for i in range(first, first + size)])
+            async with asyncio.timeout(30):
+                while len(watch.finals) < first + size:  # noqa: ASYNC110 - counts, not times
+                    await asyncio.sleep(0.002)
+        await self.server.partition.committed()
+        await asyncio.sleep(0.01)
+        self.server.store._db.set_trace_callback(None)
+        watch.check()
+        return work
+
+
+def counted(folder: Path, name: str, count: int, size: int) -> tuple[Work, int]:
+    """Work, and bytes that the log grew by."""
+
+    async def main() -> tuple[Work, int]:
+        scene = Counted(folder)
+        await scene.start()
+        try:
+            before = scene.wal.stat().st_size
+            work = await scene.runs(name, count, size)
+            return work, scene.wal.stat().st_size - before
+        finally:
+            await scene.close()
+
+    return asyncio.run(main())
+
+
+def test_a_step_writes_two_rows_and_a_run_nine_more(tmp_path: Path) -> None:
+    runs = 5
+    work, _ = counted(tmp_path, "steps", runs, 1)
+    assert work.rows["INSERT steps"] == STEPS * runs
+    assert work.rows["INSERT jobs"] == CALLS_PER_RUN * runs, "each job takes the row of the one before"
+    assert work.rows["DELETE jobs"] == runs
+    assert work.rows["INSERT spans"] == runs
+    assert work.rows["INSERT runs"] == runs
+    assert work.rows["UPDATE runs"] <= 3 * runs
+    assert work.rows["INSERT events"] == 2 * runs, "the event, and the one that tells of the run's end"
+    assert work.rows["INSERT event_runs"] == runs
+    assert sum(work.rows.values()) <= (2 * STEPS + 11) * runs, work.rows
+    assert work.reads == [], "a live run is in memory"
+
+
+def test_an_idle_step_is_one_commit_of_few_statements(tmp_path: Path) -> None:
+    runs = 5
+    work, _ = counted(tmp_path, "steps", runs, 1)
+    assert work.commits <= (CALLS_PER_RUN + 2) * runs
+    assert work.statements <= (4 * STEPS + 24) * runs, "BEGIN, a step, a job, COMMIT"
+
+
+def test_under_load_many_steps_share_a_commit(tmp_path: Path) -> None:
+    work, _ = counted(tmp_path, "steps", 100, 100)
+    assert work.commits <= CALLS_PER_RUN * 100 / 4, f"{CALLS_PER_RUN * 100 / work.commits:.1f} calls per commit"
+
+
+def test_an_event_that_nobody_listens_to_is_one_row(tmp_path: Path) -> None:
+    async def main() -> None:
+        scene = Counted(tmp_path)
+        await scene.start()
+        work = Work()
+        scene.server.store._db.set_trace_callback(work.trace)
+        await scene.send([load.event("bench/nobody", "none", i) for i in range(100)])
+        scene.server.store._db.set_trace_callback(None)
+        assert work.rows == {"INSERT events": 100}
+        assert work.commits == 1
+        await scene.close()
+
+    asyncio.run(main())
+
+
+def test_a_step_under_load_writes_few_bytes(tmp_path: Path) -> None:
+    runs = 100
+    _, size = counted(tmp_path, "steps", runs, runs)
+    assert size / (runs * CALLS_PER_RUN) <= 8_192, f"{size / (runs * CALLS_PER_RUN):.0f} bytes of log per call"
+
+
+def test_work_per_step_does_not_grow_with_what_is_stored(tmp_path: Path) -> None:
+    async def main() -> tuple[Work, Work]:
+        scene = Counted(tmp_path)
+        await scene.start()
+        first = await scene.runs("steps", 3, 1)
+        await scene.runs("noop", 600, 200)
+        last = await scene.runs("steps", 3, 1)
+        await scene.close()
+        return first, last
+
+    first, last = asyncio.run(main())
+    assert last.rows == first.rows
+    assert last.statements <= first.statements + 2
+
+
+# --- a process of its own ---------------------------------------------------------------------------------------------
+
+
+def yardstick() -> float:
+    """CPU seconds of a round of plain Python that does what a server does: small objects, dicts, bytes."""
+    rounds = 2_000
+    best = 9.0
+    for _ in range(7):
+        began = time.process_time()
+        for _ in range(rounds):
+            table = {f"{k:04}": (k, str(k).encode()) for k in range(30)}
+            b",".join([b'"%b":%d' % (value, key) for key, value in table.values()])
+        best = min(best, time.process_time() - began)
+    return best / rounds
+
+
+def test_cpu_and_log_under_sustained_load(tmp_path: Path) -> None:
+    unit = yardstick()
+    logs: list[int] = []
+
+    async def main() -> float:
+        bench = Bench(Sizes())
+        async with Scene(tmp_path / "server") as scene:
+            await bench.sequential(scene, 50)
+            costs = []
+            for _ in range(6):
+                costs.append((await bench.sequential(scene, 200))[1] / 1e6)
+                logs.append((tmp_path / "server" / "main.db-wal").stat().st_size)
+            return min(costs)
+
+    cost = asyncio.run(main())
+    print(f"{cost * 1e6:.1f} µs per call, {cost / unit:.1f} yardsticks; log {max(logs) / 2**20:.0f} MiB")
+    assert cost / unit <= CPU_YARDSTICKS
+    assert max(logs) <= 48 * 2**20, "the log starts over when it was moved into the database"
