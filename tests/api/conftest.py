@@ -11,8 +11,10 @@ import pytest
 from starlette.applications import Starlette
 
 from holdfast.protocol.ids import ulid
-from holdfast.server.api import devtools, graphql, rest_v0, rest_v1
-from holdfast.server.api.backend import CancelOutcome, RunSnapshot, ServerInfo, Worker
+from holdfast.server.api import cancellations, devtools, functions, graphql, rest_v0, rest_v1, why
+from holdfast.server.api.backend import CancelOutcome, Paused, PauseMode, RunSnapshot, ServerInfo, Worker
+from holdfast.server.model.cancellation import BulkCancellation
+from holdfast.server.model.reason import Reason
 from holdfast.server.store.sqlite.history import SqliteHistory
 
 from .book import START, Library
@@ -37,6 +39,9 @@ class FakeBackend:
     signalled: str | None = None
     state: RunSnapshot | None = None
     connections: list[Worker] = field(default_factory=list)
+    reasons: dict[str, list[Reason]] = field(default_factory=dict)  # by run or event id
+    bulk: list[BulkCancellation] = field(default_factory=list)
+    pauses: dict[str, Paused] = field(default_factory=dict)
     limited: bool = False
     ids: int = 0
 
@@ -85,6 +90,35 @@ class FakeBackend:
 
     async def run_state(self, run_id: str) -> RunSnapshot | None:
         return self.state
+
+    async def why_runs(self, runs: list[Any]) -> dict[str, list[Reason]]:
+        self.commands.append(("why_runs", [run.id for run in runs]))
+        return {run.id: self.reasons.get(run.id, []) for run in runs}
+
+    async def why_event(self, event: Any, runs: list[Any]) -> list[Reason]:
+        self.commands.append(("why_event", event.id, [run.id for run in runs]))
+        return self.reasons.get(event.id, [])
+
+    async def cancel_many(self, cancellation: BulkCancellation) -> None:
+        self.bulk.insert(0, cancellation)
+
+    def cancellations(self) -> list[BulkCancellation]:
+        return self.bulk
+
+    async def remove_cancellation(self, id: str) -> bool:
+        known = [one for one in self.bulk if one.id == id]
+        for one in known:
+            self.bulk.remove(one)
+        return bool(known)
+
+    async def pause_function(self, function_id: str, mode: PauseMode) -> None:
+        self.pauses[function_id] = Paused(mode, 2)
+
+    async def resume_function(self, function_id: str) -> None:
+        self.pauses.pop(function_id, None)
+
+    def paused(self, function_id: str) -> Paused | None:
+        return self.pauses.get(function_id)
 
     async def workers(self) -> list[Worker]:
         return self.connections
@@ -144,7 +178,7 @@ def library(tmp_path: Path) -> Iterator[Library]:
 def api(library: Library) -> Iterator[Api]:
     history = SqliteHistory(library.path)
     backend = FakeBackend(history)
-    modules = (graphql, rest_v0, rest_v1, devtools)
+    modules = (graphql, rest_v0, rest_v1, cancellations, functions, why, devtools)
     app = Starlette(routes=[route for module in modules for route in module.routes(backend)])
     client = Client(app)
     yield Api(library, backend, client)

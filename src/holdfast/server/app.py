@@ -16,7 +16,20 @@ from starlette.routing import BaseRoute, Route
 
 from holdfast.protocol.ids import UlidSource
 from holdfast.protocol.limits import CALL_TIMEOUT_S
-from holdfast.server.api import checkpoints, connect, devtools, errors, home, invoke, register, rest_v0, rest_v1
+from holdfast.server.api import (
+    cancellations,
+    checkpoints,
+    connect,
+    devtools,
+    errors,
+    functions,
+    home,
+    invoke,
+    register,
+    rest_v0,
+    rest_v1,
+    why,
+)
 from holdfast.server.api.asgi import Message, Receive, Scope, Send
 from holdfast.server.api.auth import SigningKeyAuth
 from holdfast.server.api.endpoints import Endpoints
@@ -121,6 +134,8 @@ class Server:
         yield from invoke.routes(self.partition)
         yield from rest_v0.routes(self.service)
         yield from rest_v1.routes(self.service)
+        for module in (cancellations, functions, why):
+            yield from module.routes(self.service)
         yield from devtools.routes(self.service, test_mode=self.config.test_mode)
         if self.config.ui:
             yield from home.routes(self.service)

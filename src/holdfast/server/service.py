@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from holdfast.protocol.events import Event, Invocation, load_event, render_event, with_invocation
 from holdfast.protocol.urls import with_scheme
-from holdfast.server.api.backend import CancelOutcome, RunSnapshot, ServerInfo, Worker
+from holdfast.server.api.backend import CancelOutcome, Paused, PauseMode, RunSnapshot, ServerInfo, Worker
 from holdfast.server.config import Config
-from holdfast.server.engine import lifecycle, schedule
+from holdfast.server.engine import lifecycle, schedule, why, why_event
 from holdfast.server.engine.core import Settings
 from holdfast.server.engine.flow.pausing import Mode
+from holdfast.server.model.cancellation import BulkCancellation
 from holdfast.server.model.job import Job
+from holdfast.server.model.reason import Reason, ReasonKind
 from holdfast.server.model.status import RunStatus
 from holdfast.server.runtime.apps import Apps
 from holdfast.server.runtime.partition import Partition, now_ms
 from holdfast.server.runtime.syncer import Syncer
-from holdfast.server.store.history import History
+from holdfast.server.store.history import History, StoredEvent, StoredRun
 from holdfast.server.store.store import EndedRun
 
 
@@ -115,6 +117,77 @@ class Service:
         assert run.body is not None
         return RunSnapshot(steps=dict(run.body.steps), events=list(run.body.events))
 
+    # --- why ----------------------------------------------------------------------------------------------------------
+
+    async def why_runs(self, runs: Sequence[StoredRun]) -> dict[str, list[Reason]]:
+        """What each run is doing, waits for, or came to; by id."""
+        core = self._partition.engine.core
+        found = why.explain(core, [core.runs[run.id] for run in runs if run.id in core.runs], now_ms())
+        gone = [run for run in runs if run.id not in found]
+        missed = await self.history.runs_by_id([run.id for run in gone if not run.status.ended])
+        for run in gone:  # one that has just ended is read again
+            now_is = missed.get(run.id, run)
+            found[run.id] = [why.past(now_is.status, now_is.ended_at, now_is.detail)] if now_is.status.ended else []
+        for run in runs:
+            if run.id in core.runs:
+                found[run.id] += self._app_trouble(run)
+        return found
+
+    def _app_trouble(self, run: StoredRun) -> Iterator[Reason]:
+        app = self._apps.apps.get(run.app_id)
+        if app is not None and app.error:
+            yield Reason(kind=ReasonKind.APP, text=f"its app {app.name} has an error: {app.error}")
+
+    async def why_event(self, event: StoredEvent, runs: Sequence[StoredRun]) -> list[Reason]:
+        """What became of an event, whose `runs` are known."""
+        core = self._partition.engine.core
+        asked = why_event.Asked(event.id, event.name, event.external_id, event.json)
+        started = [self._started(run) for run in runs]
+        return started + why_event.why_event(core, asked, {run.function_id for run in runs}, now_ms())
+
+    def _started(self, run: StoredRun) -> Reason:
+        function = self._apps.functions.get(run.function_id)
+        slug = function.slug if function is not None else run.function_id
+        skipped = run.status is RunStatus.SKIPPED
+        what = f"{slug} skipped it" if skipped else f"{slug} was started"
+        kind = ReasonKind.SKIPPED if skipped else ReasonKind.STARTED
+        text = f"{what}: run {run.id}"
+        return Reason(kind=kind, text=text, since=run.scheduled_at, run_id=run.id, function=slug)
+
+    # --- operations ---------------------------------------------------------------------------------------------------
+
+    async def cancel_many(self, cancellation: BulkCancellation) -> None:
+        """Begins a bulk cancellation; it is durable, the runs end soon."""
+        self._partition.engine.cancel_many(cancellation, now_ms())
+        await self._partition.committed()
+
+    def cancellations(self) -> Sequence[BulkCancellation]:
+        """All bulk cancellations, newest first."""
+        records = self._partition.engine.core.bulk.records
+        return [records[id] for id in sorted(records, reverse=True)]
+
+    async def remove_cancellation(self, id: str) -> bool:
+        """Removes a bulk cancellation; what it has not cancelled yet goes on. False for no such one."""
+        found = self._partition.engine.forget_cancellation(id)
+        await self._partition.committed()
+        return found
+
+    async def pause_function(self, function_id: str, mode: PauseMode) -> None:
+        """Lets no run of a function start any more; those that are running go on."""
+        self._partition.engine.pause(function_id, Mode(mode), now_ms())
+        await self._partition.committed()
+
+    async def resume_function(self, function_id: str) -> None:
+        """Lets a function's runs start again, those that waited first."""
+        self._partition.engine.resume(function_id, now_ms())
+        await self._partition.committed()
+
+    def paused(self, function_id: str) -> Paused | None:
+        """Whether, and how, a function is paused."""
+        pausing = self._partition.engine.core.pausing
+        mode = pausing.modes.get(function_id)
+        return Paused(mode.value, len(pausing.held.get(function_id, ()))) if mode is not None else None
+
     # --- apps -------------------------------------------------------------------------------------------------------
 
     async def create_app(self, url: str) -> str | None:
@@ -165,8 +238,7 @@ class Service:
 
     async def test_pause_function(self, function_id: str) -> None:
         """Lets no more runs of a function start."""
-        self._partition.engine.pause(function_id, Mode.QUEUE, now_ms())
-        await self._partition.committed()
+        await self.pause_function(function_id, "queue")
 
     def test_queue_size(self, function_id: str) -> int:
         """How many jobs of a function are open."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from holdfast.protocol.ids import ulid_time
 from holdfast.server.engine.flow import cancellations
-from holdfast.server.engine.flow.cancellations import BulkCancellation
 from holdfast.server.engine.flow.pausing import Mode
+from holdfast.server.model.cancellation import BulkCancellation
 from holdfast.server.model.status import RunStatus
 
 from .conftest import Make

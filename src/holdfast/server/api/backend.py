@@ -13,7 +13,9 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from holdfast.server.store.history import History
+    from holdfast.server.model.cancellation import BulkCancellation
+    from holdfast.server.model.reason import Reason
+    from holdfast.server.store.history import History, StoredEvent, StoredRun
 
 
 class CancelOutcome(Enum):
@@ -30,6 +32,17 @@ class RunSnapshot(msgspec.Struct, frozen=True):
 
     steps: Mapping[str, bytes]  # memoised values by hashed step id, in the order of completion
     events: Sequence[bytes]  # the triggering events, as functions see them
+
+
+PauseMode = Literal["queue", "skip"]
+"""What becomes of a paused function's new runs."""
+
+
+class Paused(msgspec.Struct, frozen=True):
+    """A paused function: what becomes of its new runs, and how many wait for it to be resumed."""
+
+    mode: PauseMode
+    held: int
 
 
 class ServerInfo(msgspec.Struct, frozen=True):
@@ -159,6 +172,38 @@ class Backend(Protocol):
 
     async def run_state(self, run_id: str) -> RunSnapshot | None:
         """The state of a live run; None for one that has ended or never was."""
+        ...
+
+    async def why_runs(self, runs: Sequence[StoredRun]) -> dict[str, list[Reason]]:
+        """What each run is doing, waits for, or came to; by id."""
+        ...
+
+    async def why_event(self, event: StoredEvent, runs: Sequence[StoredRun]) -> list[Reason]:
+        """What became of an event, whose `runs` are known."""
+        ...
+
+    async def cancel_many(self, cancellation: BulkCancellation) -> None:
+        """Begin a bulk cancellation; it is durable, the runs end soon."""
+        ...
+
+    def cancellations(self) -> Sequence[BulkCancellation]:
+        """All bulk cancellations, newest first."""
+        ...
+
+    async def remove_cancellation(self, id: str) -> bool:
+        """Remove a bulk cancellation; what it has not cancelled yet goes on. False for no such one."""
+        ...
+
+    async def pause_function(self, function_id: str, mode: PauseMode) -> None:
+        """Let no run of a function start any more; those that are running go on."""
+        ...
+
+    async def resume_function(self, function_id: str) -> None:
+        """Let a function's runs start again, those that waited first."""
+        ...
+
+    def paused(self, function_id: str) -> Paused | None:
+        """Whether, and how, a function is paused."""
         ...
 
     async def workers(self) -> Sequence[Worker]:

@@ -33,13 +33,13 @@ from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.core import Cancellation, Core, IdSource, Settings
 from holdfast.server.engine.crons import Crons
 from holdfast.server.engine.flow import restore, timeouts
-from holdfast.server.engine.flow.cancellations import BulkCancellation
 from holdfast.server.engine.flow.pausing import Mode
 from holdfast.server.engine.queue import Deadline, Item, Tick
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Body, Run
 from holdfast.server.engine.steps import FailEarly, OpError, fail
 from holdfast.server.expressions import Activation
+from holdfast.server.model.cancellation import BulkCancellation
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.span import Call, Span
 from holdfast.server.model.status import RunStatus, SpanStatus

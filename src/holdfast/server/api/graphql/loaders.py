@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from holdfast.server.api.backend import Backend
+    from holdfast.server.model.reason import Reason
 
 V = TypeVar("V")
 
@@ -66,6 +67,7 @@ class Context:
         self.now = backend.now_ms()
         self.runs = Loader(history.runs_by_id)
         self.traces = Loader(history.traces)
+        self.reasons = Loader(self._why)
         self.runs_of_event = Loader(history.runs_of_events)
         self.deferred_runs = Loader(history.deferred_runs)
         self.jobs = Loader(history.jobs)
@@ -74,3 +76,7 @@ class Context:
         self.functions = Loader(history.functions_by_id)
         self.functions_by_slug = Loader(history.functions_by_slug)
         self.functions_of_app = Loader(history.functions_of_apps)
+
+    async def _why(self, run_ids: Collection[str]) -> Mapping[str, list[Reason]]:
+        runs = await self.history.runs_by_id(run_ids)
+        return await self.backend.why_runs(list(runs.values()))

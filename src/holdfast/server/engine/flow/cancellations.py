@@ -14,6 +14,7 @@ import msgspec
 from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.run import Run
 from holdfast.server.expressions import Activation, ExpressionError, compile
+from holdfast.server.model.cancellation import BulkCancellation
 
 KIND = "cancellation"
 
@@ -21,28 +22,6 @@ KIND = "cancellation"
 LOOK = 20_000
 SLICE = 200
 _PREFIX = "cancellation:"
-
-
-class BulkCancellation(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Cancels a function's runs of a window (ms, both ends included), whose first event satisfies `condition`."""
-
-    id: str
-    created_at: int
-    app_id: str
-    function_id: str
-    slug: str
-    after: int | None  # started_after; None: since ever
-    before: int  # started_before
-    condition: str = ""
-    swept: bool = False  # all runs that were alive have been looked at
-
-    def covers(self, run: Run) -> bool:
-        """Whether a run is of the function, and of the window."""
-        return (
-            run.function_id == self.function_id
-            and run.scheduled_at <= self.before
-            and (self.after is None or run.scheduled_at >= self.after)
-        )
 
 
 class BulkCancellations:
@@ -91,7 +70,7 @@ class BulkCancellations:
     def meeting(self, run: Run, now: int) -> list[str]:
         """The causes that cancel a new run."""
         self._open = [record for record in self._open if record.before >= now]
-        return [_PREFIX + record.id for record in self._open if record.covers(run)]
+        return [_PREFIX + record.id for record in self._open if record.covers(run.function_id, run.scheduled_at)]
 
     def take(self, runs: Mapping[str, Run], changes: Changes) -> list[tuple[str, str]]:
         """The next slice: runs that are covered, each with its cause; `allows` tells whether they end."""
@@ -104,7 +83,7 @@ class BulkCancellations:
             for run_id in islice(sweep, LOOK):
                 looked_at += 1
                 run = runs.get(run_id)
-                if run is not None and record.covers(run):
+                if run is not None and record.covers(run.function_id, run.scheduled_at):
                     found.append((run_id, _PREFIX + id))
                     if len(found) >= SLICE:
                         return found

@@ -8,13 +8,14 @@ import msgspec
 
 from holdfast.protocol.events import Event
 from holdfast.server.engine.flow import batch, cancellations, debounce, pausing, rate_limit, throttle
+from holdfast.server.model.cancellation import BulkCancellation
 
 if TYPE_CHECKING:
     from holdfast.server.engine.core import Core
 
 _pending = msgspec.json.Decoder(debounce.Pending).decode
 _filling = msgspec.json.Decoder(batch.Filling).decode
-_cancellation = msgspec.json.Decoder(cancellations.BulkCancellation).decode
+_cancellation = msgspec.json.Decoder(BulkCancellation).decode
 
 
 def needed_events(kind: str, record: bytes) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -13,9 +13,12 @@ from holdfast.server.api.graphql.scalars import uuid_problem
 from holdfast.server.api.graphql.schema import resolver
 
 if TYPE_CHECKING:
+    from holdfast.server.api.backend import PauseMode
     from holdfast.server.api.graphql.loaders import Context
-    from holdfast.server.model.app import AppRecord
+    from holdfast.server.model.app import AppRecord, FunctionRecord
     from holdfast.server.store.history import StoredRun
+
+_PAUSE_MODES: Final[dict[str, PauseMode]] = {"queue": "queue", "skip": "skip"}
 
 
 @resolver("Mutation.createApp")
@@ -105,6 +108,22 @@ async def _rerun(
         debug_session_id=debug_session_id or "",
     )
     return new_run or fail(NO_ROWS)
+
+
+@resolver("Mutation.pauseFunction")
+async def _pause_function(_source: None, context: Context, slug: str, mode: str) -> FunctionRecord:
+    """An extension of ours, as REST `/v1/functions/{slug}/pause`."""
+    chosen = _PAUSE_MODES.get(mode) or fail('mode is "queue" or "skip"')
+    function = await context.functions_by_slug.load(slug) or fail(f"function not found: {slug}")
+    await context.backend.pause_function(function.id, chosen)
+    return function
+
+
+@resolver("Mutation.resumeFunction")
+async def _resume_function(_source: None, context: Context, slug: str) -> FunctionRecord:
+    function = await context.functions_by_slug.load(slug) or fail(f"function not found: {slug}")
+    await context.backend.resume_function(function.id)
+    return function
 
 
 def _json(value: object) -> bytes | None:

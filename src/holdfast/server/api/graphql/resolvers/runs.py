@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from holdfast.server.api.graphql.loaders import Context
+    from holdfast.server.model.reason import Reason
     from holdfast.server.model.run import Defer
     from holdfast.server.store.history import StoredRun
 
@@ -220,6 +221,12 @@ async def _run_sibling_defers(run: StoredRun, context: Context) -> list[_Defer]:
 async def _run_deferred_from(run: StoredRun, context: Context) -> list[_DeferredFrom]:
     parent_id = run.detail.deferred_from
     return [_DeferredFrom(parent_id, await context.runs.load(parent_id))] if parent_id else []
+
+
+@resolver("FunctionRunV2.why")
+async def _run_why(run: StoredRun, context: Context) -> list[Reason]:
+    """An extension of ours: what the run waits for, or came to."""
+    return list(await context.reasons.load(run.id) or [])
 
 
 @resolver("RunDefer.function")
