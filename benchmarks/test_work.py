@@ -8,6 +8,7 @@ The bounds stand a little above what is measured: whoever makes a step dearer ha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import time
@@ -18,11 +19,12 @@ import msgspec
 
 from benchmarks import load
 from benchmarks.app import STEPS, App, Watch
-from benchmarks.bars import CALLS_PER_RUN, Bench, Sizes, Scene
+from benchmarks.bars import CALLS_PER_RUN, Bench, Scene, Sizes
 from holdfast.server.app import Server
 from holdfast.server.config import Config
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 CPU_YARDSTICKS = 10.0
@@ -69,6 +71,14 @@ class Counted:
         self.app.close()
         await asyncio.sleep(0.01)
 
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[Work]:
+        work = Work()
+        database = self.server.store._db  # noqa: SLF001 - what it is told to do is what is counted
+        database.set_trace_callback(work.trace)
+        yield work
+        database.set_trace_callback(None)
+
     async def send(self, events: list[dict[str, object]]) -> None:
         """Accepts events, without a socket."""
         body = json.dumps(events).encode()
@@ -87,16 +97,14 @@ class Counted:
     async def runs(self, name: str, count: int, size: int) -> Work:
         """The work of `count` runs, `size` of them at a time."""
         watch = self.app.watch = Watch(f"{name}-{count}-{size}", count)
-        work = Work()
-        self.server.store._db.set_trace_callback(work.trace)
-        for first in range(0, count, size):
-            await self.send([load.event(f"bench/{name}", watch.label, i) for i in range(first, first + size)])
-            async with asyncio.timeout(30):
-                while len(watch.finals) < first + size:  # noqa: ASYNC110 - counts, not times
-                    await asyncio.sleep(0.002)
-        await self.server.partition.committed()
-        await asyncio.sleep(0.01)
-        self.server.store._db.set_trace_callback(None)
+        with self.counting() as work:
+            for first in range(0, count, size):
+                await self.send([load.event(f"bench/{name}", watch.label, i) for i in range(first, first + size)])
+                async with asyncio.timeout(30):
+                    while len(watch.finals) < first + size:  # noqa: ASYNC110 - counts, not times
+                        await asyncio.sleep(0.002)
+            await self.server.partition.committed()
+            await asyncio.sleep(0.01)
         watch.check()
         return work
 
@@ -148,10 +156,8 @@ def test_an_event_that_nobody_listens_to_is_one_row(tmp_path: Path) -> None:
     async def main() -> None:
         scene = Counted(tmp_path)
         await scene.start()
-        work = Work()
-        scene.server.store._db.set_trace_callback(work.trace)
-        await scene.send([load.event("bench/nobody", "none", i) for i in range(100)])
-        scene.server.store._db.set_trace_callback(None)
+        with scene.counting() as work:
+            await scene.send([load.event("bench/nobody", "none", i) for i in range(100)])
         assert work.rows == {"INSERT events": 100}
         assert work.commits == 1
         await scene.close()
