@@ -12,11 +12,10 @@ from holdfast.protocol.ids import is_ulid
 from holdfast.protocol.limits import MAX_RESPONSE
 from holdfast.protocol.opcodes import OpcodeError, parse_ops
 from holdfast.protocol.rawjson import UNREADABLE
+from holdfast.server.api.errors import public_error
 from holdfast.server.engine.checkpoints import CheckpointError
 from holdfast.server.runtime.partition import Partition, now_ms
 from holdfast.server.store.store import StoreError
-
-_JSON = "application/json"
 
 
 class _Async(msgspec.Struct):
@@ -58,6 +57,4 @@ def routes(partition: Partition) -> list[Route]:
 
 
 def _refusal(status: int, text: str, run_id: str = "") -> Response:
-    data = {"run_id": run_id} if run_id else None
-    body = msgspec.json.encode({"error": text, "data": data, "status": status})
-    return Response(body, status, media_type=_JSON)
+    return public_error(status, text, {"run_id": run_id} if run_id else None)

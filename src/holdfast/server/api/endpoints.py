@@ -19,6 +19,7 @@ from holdfast.protocol.ids import is_ulid
 from holdfast.protocol.limits import ENV_ID, MAX_REQUEST
 from holdfast.protocol.opcodes import Op, OpcodeError, parse_ops
 from holdfast.protocol.rawjson import UNREADABLE
+from holdfast.server.api.errors import json_response, public_error
 from holdfast.server.engine import schedule
 from holdfast.server.engine.checkpoints import CheckpointError
 from holdfast.server.runtime.apps import Apps
@@ -108,12 +109,12 @@ class Endpoints:
             if not is_ulid(given.run_id):
                 raise ValueError("run_id is not a ULID")
         except (*UNREADABLE, OpcodeError, ValueError) as error:
-            return _error(400, f"Invalid request body: {error}")
+            return public_error(400, f"Invalid request body: {error}")
         if given.run_id in self._partition.engine.core.runs or await self._history.run(given.run_id) is not None:
-            return _error(409, "Run already exists")
+            return public_error(409, "Run already exists")
         run = self._open(given, request.headers.get("x-inngest-sdk", request.headers.get("user-agent", "")))
         if run is None:
-            return _error(409, "Run already exists")
+            return public_error(409, "Run already exists")
         if ops:
             self._report(given.run_id, ops)
         await self._partition.committed()
@@ -125,7 +126,7 @@ class Endpoints:
             given = msgspec.json.decode(await request.body(), type=_Steps)
             ops = _ops(given.steps)
         except (*UNREADABLE, OpcodeError) as error:
-            return _error(400, f"Invalid request body: {error}")
+            return public_error(400, f"Invalid request body: {error}")
         self._report(request.path_params["run_id"], ops)
         await self._partition.committed()
         return Response(status_code=200)
@@ -134,14 +135,14 @@ class Endpoints:
         """Waits for the run's end and replays the endpoint's response."""
         run_id = request.path_params["run_id"]
         if not self._claims(request.query_params.get("token", ""), run_id):
-            return _error(401, "Unable to find run with auth token")
+            return public_error(401, "Unable to find run with auth token")
         try:
             async with asyncio.timeout(_OUTPUT_WAIT_S):
                 await self._partition.ended(run_id)
         except TimeoutError:
             return Response(b'{"status":"running","message":"run did not end within 5 minutes"}', media_type=_JSON)
         run = await self._history.run(run_id)
-        return _replay(run.output or b"null") if run is not None else _error(404, "Run not found")
+        return _replay(run.output or b"null") if run is not None else public_error(404, "Run not found")
 
     def _open(self, given: _Begin, sdk: str) -> tuple[str, str] | None:
         data = given.event.data
@@ -180,7 +181,7 @@ class Endpoints:
         data = {"fn_id": function_id, "app_id": app_id, "run_id": run_id, "realtime_token": realtime}
         if with_token:
             data["token"] = token
-        return _json(200, {"data": data, "metadata": {"fetched_at": format_rfc3339(now * 1_000, fraction=False)}})
+        return json_response({"data": data, "metadata": {"fetched_at": format_rfc3339(now * 1_000, fraction=False)}})
 
     def _claims(self, token: str, run_id: str) -> bool:
         try:
@@ -205,11 +206,3 @@ def _replay(output: bytes) -> Response:
     if result.status <= 0:
         return Response(output, media_type=_JSON)
     return Response(result.body, result.status, headers=result.headers or {})
-
-
-def _error(status: int, message: str) -> Response:
-    return _json(status, {"error": message, "data": None, "status": status})
-
-
-def _json(status: int, value: object) -> Response:
-    return Response(msgspec.json.encode(value), status, media_type=_JSON)

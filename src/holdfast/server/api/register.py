@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from holdfast.protocol.functions import RegistrationError
+from holdfast.server.api.errors import json_response, public_error
+from holdfast.server.api.routing import ApiRoute
 from holdfast.server.runtime.apps import Apps, Refused
 from holdfast.server.store.store import StoreError
 
@@ -20,26 +21,18 @@ def routes(apps: Apps, server_kind: str) -> list[Route]:
     async def register(request: Request) -> Response:
         expected = request.headers.get("x-inngest-expected-server-kind")
         if expected and expected != server_kind:
-            return _json(400, {"error": f"Expected server kind {server_kind}, got {expected}"})
+            return json_response({"error": f"Expected server kind {server_kind}, got {expected}"}, 400)
         body = await request.body()
         if len(body) > _MAX_BODY:
-            return _json(413, {"error": f"Invalid request: larger than {_MAX_BODY} bytes"})
+            return json_response({"error": f"Invalid request: larger than {_MAX_BODY} bytes"}, 413)
         try:
-            return _json(200, apps.register(body))
+            return json_response(apps.register(body))
         except RegistrationError as error:
-            return _json(400, {"error": str(error)})
+            return json_response({"error": str(error)}, 400)
         except Refused as refused:
-            return _public(400, str(refused), refused.code)
+            error: dict[str, object] = {"error": str(refused), "data": None, "status": 400}
+            return json_response({"code": refused.code, **error} if refused.code else error, 400)
         except StoreError:
-            return _public(500, "The app could not be stored; try again")
+            return public_error(500, "The app could not be stored; try again")
 
-    return [Route("/fn/register", register, methods=["POST"])]
-
-
-def _public(status: int, message: str, code: str = "") -> Response:
-    error: dict[str, object] = {"error": message, "data": None, "status": status}
-    return _json(status, {"code": code, **error} if code else error)
-
-
-def _json(status: int, value: object) -> Response:
-    return Response(msgspec.json.encode(value), status, media_type="application/json")
+    return [ApiRoute("/fn/register", register, methods=["POST"])]
