@@ -30,8 +30,8 @@ def routes(apps: Apps, server_kind: str) -> list[Route]:
         except RegistrationError as error:
             return json_response({"error": str(error)}, 400)
         except Refused as refused:
-            error: dict[str, object] = {"error": str(refused), "data": None, "status": 400}
-            return json_response({"code": refused.code, **error} if refused.code else error, 400)
+            answer: dict[str, object] = {"error": str(refused), "data": None, "status": 400}
+            return json_response({"code": refused.code, **answer} if refused.code else answer, 400)
         except StoreError:
             return public_error(500, "The app could not be stored; try again")
 
