@@ -30,7 +30,7 @@ from holdfast.server.api import (
     rest_v1,
     why,
 )
-from holdfast.server.api.asgi import Message, Receive, Scope, Send
+from holdfast.server.api.asgi import BodyLimit, Message, Receive, Scope, Send
 from holdfast.server.api.auth import SigningKeyAuth
 from holdfast.server.api.endpoints import Endpoints
 from holdfast.server.api.events import EventApi
@@ -48,6 +48,9 @@ from holdfast.server.store.sqlite.history import SqliteHistory
 from holdfast.server.store.sqlite.store import SqliteStore
 
 log = structlog.get_logger(__name__)
+
+#: No request is larger than this, whatever its route; most have limits of their own.
+MAX_BODY = 16 * 1024 * 1024
 
 CORS_HEADERS = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", b"Link, Mcp-Session-Id")]
 
@@ -79,7 +82,7 @@ class Server:
         self._endpoints = Endpoints(self.partition, self.apps, self.history, _token_secret(config))
         self._server_kind = [(b"x-inngest-server-kind", config.kind.encode())]
         self._events = EventApi(self.partition, config.event_keys, [*self._server_kind, *CORS_HEADERS])
-        self._cold = SigningKeyAuth(self._starlette(), config.signing_secret)
+        self._cold = SigningKeyAuth(BodyLimit(self._starlette(), MAX_BODY), config.signing_secret)
 
     def start(self) -> None:
         """Recovers what was committed, and begins to work."""

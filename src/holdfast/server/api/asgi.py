@@ -44,6 +44,34 @@ async def read_body(receive: Receive, most: int) -> bytes:
     return b"".join(parts)
 
 
+class BodyLimit:
+    """Refuses request bodies above `most` bytes, before a route reads them."""
+
+    def __init__(self, app: App, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets a request pass, or answers 413; an unannounced flood is cut off."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = header(scope, b"content-length")
+        if announced.isdecimal() and int(announced) > self._most:
+            text = b'{"error":"Request body is over the max size: Max %d bytes","data":null,"status":413}' % self._most
+            await answer(send, 413, text, [(b"content-type", JSON), (b"connection", b"close")])
+            return
+        seen = 0
+
+        async def counting() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            return message if seen <= self._most else {"type": "http.disconnect"}
+
+        await self._app(scope, counting, send)
+
+
 async def answer(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
     """Sends a whole answer. `headers` are without content-length."""
     await send({
