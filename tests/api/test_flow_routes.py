@@ -147,11 +147,13 @@ def test_pause_by_graphql(app: Api) -> None:
     query = "mutation($s: String!, $m: String!) { pauseFunction(slug: $s, mode: $m) { id slug } }"
     assert app.data(query, s=SLUG, m="skip") == {"pauseFunction": {"id": FUNCTION_ID, "slug": SLUG}}
     assert app.backend.pauses[FUNCTION_ID].mode == "skip"
-    assert app.data('mutation($s: String!) { pauseFunction(slug: $s) { slug } }', s=SLUG) == {"pauseFunction": {"slug": SLUG}}
+    by_default = app.data("mutation($s: String!) { pauseFunction(slug: $s) { slug } }", s=SLUG)
+    assert by_default == {"pauseFunction": {"slug": SLUG}}
     assert app.backend.pauses[FUNCTION_ID].mode == "queue"
     assert app.gql(query, s=SLUG, m="drain")["errors"][0]["message"] == 'mode is "queue" or "skip"'
     assert app.gql(query, s="none", m="skip")["errors"][0]["message"] == "function not found: none"
-    assert app.data('mutation($s: String!) { resumeFunction(slug: $s) { slug } }', s=SLUG) == {"resumeFunction": {"slug": SLUG}}
+    resumed = app.data("mutation($s: String!) { resumeFunction(slug: $s) { slug } }", s=SLUG)
+    assert resumed == {"resumeFunction": {"slug": SLUG}}
     assert not app.backend.pauses
     unknown = app.gql('mutation { resumeFunction(slug: "none") { slug } }')
     assert unknown["errors"][0]["message"] == "function not found: none"
