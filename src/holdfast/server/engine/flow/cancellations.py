@@ -20,7 +20,7 @@ KIND = "cancellation"
 
 #: How many runs one turn looks at, and how many it cancels.
 LOOK = 20_000
-SLICE = 200
+SLICE = 50
 _PREFIX = "cancellation:"
 
 
