@@ -290,7 +290,7 @@ class Queue:
     def succeed(self, job: Job, successor: Entry) -> None:
         """A leased job is done with. Its `successor` competes, by its score, for the place that this frees."""
         entry = self.leases.pop((job.run_id, job.no))
-        self._number(successor)
+        successor.order = entry.order  # runs of one moment keep their order
         if successor.limits:
             self.keys.block(successor.limits[0], successor)
         else:
@@ -306,7 +306,7 @@ class Queue:
         if entry is None or entry.limits or self.slots.contended:  # others wait: take turns
             return False
         del self.leases[job.run_id, job.no]
-        self._grant(Entry(successor, entry.function_id, entry.score))
+        self._grant(Entry(successor, entry.function_id, entry.score, order=entry.order))
         return True
 
     def _enter(self, entry: Entry) -> None:
