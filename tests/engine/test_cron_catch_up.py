@@ -64,6 +64,15 @@ def test_a_restart_after_five_hours(policy: str, default: str, expected: list[fl
     assert ticks(w) == expected, "a second restart starts nothing twice"
 
 
+def test_the_server_decides_for_one_function() -> None:
+    settings = Settings(cron_catch_up="none", cron_catch_ups={"app-cron": "all"})
+    w = World(function("app-cron", hourly()), function("app-other", hourly()), settings=settings)
+    w.advance_to(HOUR_0)
+    down(w, HOUR_0 + 3 * HOUR + MINUTE)
+    started = [run.function_id for run in w.rows.runs.values()]
+    assert (started.count("id-app-cron"), started.count("id-app-other")) == (4, 1)
+
+
 @pytest.mark.parametrize(
     ("policy", "expected"), [("latest", [0, 1, 5, 6]), ("none", [0, 6]), ("all", [0, 1, 2, 3, 4, 5, 6])]
 )

@@ -63,8 +63,9 @@ class Server:
         self.store = SqliteStore(config.database, "full" if config.persist else "none")
         self.ids = UlidSource(secrets.randbits)
         settings = Settings(
-            workers=config.workers, retry_interval_ms=config.retry_interval * 1_000, cron_catch_up=config.cron_catch_up
-        )
+            workers=config.workers, retry_interval_ms=config.retry_interval * 1_000,
+            cron_catch_up=config.cron_catch_up, cron_catch_ups=dict(config.cron_catch_ups),
+        )  # fmt: skip
         self.settings = settings
         self.partition = Partition(
             lambda epoch: Engine(self.ids, random.SystemRandom().randrange, settings, epoch), self.store

@@ -19,7 +19,6 @@ from holdfast.server.config import DEFAULT_DIR, DEFAULT_GATEWAY_PORT, DEFAULT_PO
 Command = Callable[..., Any]
 _PORT = click.IntRange(0, 65_535)
 _FOLDER = click.Path(path_type=Path)
-_CATCH_UP = click.Choice(["none", "latest", "all"])
 _LEVELS = click.Choice(["trace", "debug", "info", "warn", "error"])
 
 
@@ -27,6 +26,16 @@ def _option(name: str, *more: str, env: str = "", **attributes: Any) -> Callable
     variable = env or name.removeprefix("--").replace("-", "_").upper()
     attributes.setdefault("envvar", [f"HOLDFAST_{variable}", f"INNGEST_{variable}"])
     return click.option(name, *more, **attributes)
+
+
+def _check_catch_up(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    from holdfast.protocol.function_checks import CATCH_UP  # noqa: PLC0415 - `--help` is quick without the server
+
+    values = _listed(given)
+    for value in values:
+        if value.rpartition("=")[2] not in CATCH_UP:
+            raise click.BadParameter(f"'{value}': a policy is one of {', '.join(CATCH_UP)}")
+    return values
 
 
 _COMMON = [
@@ -37,8 +46,8 @@ _COMMON = [
     _option("--retry-interval", type=click.IntRange(0), default=0, help="Seconds between retries; 0: back-off."),
     _option("--queue-workers", type=click.IntRange(1), default=100, show_default=True, help="Calls in flight at once."),
     _option("--tick", type=click.IntRange(1), default=150, help="Accepted for compatibility: nothing is polled here."),
-    _option("--cron-catch-up", type=_CATCH_UP, default="latest", show_default=True,
-            help="Missed cron ticks of functions that don't say."),
+    _option("--cron-catch-up", multiple=True, metavar="[FUNCTION=]POLICY", callback=_check_catch_up,
+            help="Missed cron ticks to make up for: none, latest (the default) or all; of one function by its slug."),
     _option("--connect-gateway-port", type=_PORT, default=DEFAULT_GATEWAY_PORT, help="Port of the Connect gateway."),
     _option("--sqlite-dir", type=_FOLDER, default=Path(DEFAULT_DIR), show_default=True, help="Folder of the database."),
     _option("--log-level", "-l", envvar=["LOG_LEVEL", "HOLDFAST_LOG_LEVEL"], type=_LEVELS, default="info"),
@@ -110,7 +119,8 @@ def _serve(options: dict[str, Any], **settings: Any) -> None:
         poll_interval=float(options["poll_interval"] or 5),
         retry_interval=options["retry_interval"],
         workers=options["queue_workers"],
-        cron_catch_up=options["cron_catch_up"],
+        cron_catch_up=next((value for value in reversed(options["cron_catch_up"]) if "=" not in value), "latest"),
+        cron_catch_ups=_pairs(options["cron_catch_up"]),
         tick=options["tick"],
         directory=options["sqlite_dir"],
         gateway_port=options["connect_gateway_port"],
@@ -126,6 +136,11 @@ def _serve(options: dict[str, Any], **settings: Any) -> None:
 def _listed(given: Iterable[str]) -> tuple[str, ...]:
     """The values of a repeatable option, each of which may hold several with commas."""
     return tuple(part.strip() for text in given for part in text.split(",") if part.strip())
+
+
+def _pairs(given: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """The values of the form `name=value`."""
+    return tuple((name, value) for name, equals, value in (text.partition("=") for text in given) if equals)
 
 
 def _die(text: str) -> NoReturn:

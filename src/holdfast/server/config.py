@@ -26,6 +26,7 @@ class Config(msgspec.Struct, frozen=True):
     retry_interval: int = 0  # seconds; 0: the back-off table
     workers: int = 100
     cron_catch_up: str = "latest"
+    cron_catch_ups: tuple[tuple[str, str], ...] = ()  # of some functions: slug, policy
     tick: int = 150  # ms; accepted for compatibility: nothing here is polled
     persist: bool = False
     directory: Path = Path(DEFAULT_DIR)

@@ -51,6 +51,7 @@ class Settings(msgspec.Struct):
     step_limits: dict[str, int] = {}  # overrides by function id (test hooks)
     state_limits: dict[str, int] = {}
     cron_catch_up: str = "latest"  # of schedules that don't say: none, latest or all
+    cron_catch_ups: dict[str, str] = {}  # of the schedules of some functions, by slug
 
 
 class Cancellation(msgspec.Struct, frozen=True, gc=False):

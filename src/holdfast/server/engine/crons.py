@@ -136,7 +136,8 @@ def _newest_missed(tick: Tick, now: int) -> int:
 def _policy(core: Core, function: Function, cron: str) -> str:
     """What becomes of a schedule's missed ticks."""
     own = next((t.catch_up for t in function.config.triggers if t.cron == cron), "")
-    return own or core.settings.cron_catch_up
+    settings = core.settings
+    return own or settings.cron_catch_ups.get(function.slug, settings.cron_catch_up)
 
 
 def _start(core: Core, function: Function, tick: Tick) -> None:
