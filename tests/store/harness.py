@@ -1,0 +1,103 @@
+"""Stores under test, and rows to put into them. A new store joins by one more entry in `KINDS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec import Raw
+
+from holdfast.protocol.events import Event
+from holdfast.server.engine.changes import Changes
+from holdfast.server.engine.run import Body, Run
+from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
+from holdfast.server.model.run import Defer, RunDetail, RunState
+from holdfast.server.model.span import Span
+from holdfast.server.model.status import RunStatus, SpanStatus
+from holdfast.server.store.sqlite.store import SqliteStore
+from holdfast.server.store.store import Store
+
+KINDS: dict[str, Callable[[Path], Store]] = {
+    "sqlite file": lambda folder: SqliteStore(folder / "main.db", "full"),
+    "sqlite file, deferred": lambda folder: SqliteStore(folder / "main.db", "deferred"),
+    "sqlite ephemeral": lambda folder: SqliteStore(None, "none"),
+}
+#: Those whose rows outlive a close.
+LASTING = [kind for kind in KINDS if "ephemeral" not in kind]
+
+T0 = 1_700_000_000_000
+
+
+class Bench:
+    """One store, and the same again."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        self.kind = kind
+        self._folder = folder
+        self.store = KINDS[kind](folder)
+
+    def reopen(self) -> Store:
+        """Another start on the same rows; an ephemeral store has but one."""
+        if self.kind in LASTING:
+            self.store.close()
+            self.store = KINDS[self.kind](self._folder)
+        return self.store
+
+
+def event(id: str = "e1", name: str = "go", json: bytes = b'{"name":"go"}', **more: object) -> Event:
+    return Event(id, name, str(more.pop("external_id", id)), T0, T0 + 1, json, **more)  # type: ignore[arg-type]
+
+
+def run(id: str = "r1", events: tuple[str, ...] = ("e1",)) -> Run:
+    made = Run(id, "fn", "app", T0)
+    made.event_ids, made.event_name = events, "go"
+    made.body = Body([b'{"name":"go"}'])
+    return made
+
+
+def full_run(id: str = "r1") -> Run:
+    """A run with something in every column."""
+    made = run(id)
+    made.status, made.started_at = RunStatus.RUNNING, T0 + 5
+    made.cron, made.batch_id, made.original_run_id = "* * * * *", "b1", "r0"
+    made.detail = RunDetail(function_version=3, key="k", correlation_id="c", cancelled_by="x", error="é\n\"'")
+    made.state = RunState(
+        request_version=2, force_plan=True, group=["s1", "s2"], priority=-5, keys=["Fn:h:fn:v"],
+        inputs={"s9": Raw(b'[{"n":1}]')}, defers={"d": Defer("after_run", "app-later", Raw(b'{"n":1}'))},
+        sync_url="http://x/?a=b", sync_method="POST",
+    )  # fmt: skip
+    return made
+
+
+def job(run_id: str = "r1", no: int = 1, **more: object) -> Job:
+    return Job(run_id, no, more.pop("kind", JobKind.EDGE), f"j{no}", T0, T0, 5, **more)  # type: ignore[arg-type]
+
+
+def pause(run_id: str = "r1", no: int = 2, kind: PauseKind = PauseKind.EVENT, **more: object) -> Pause:
+    return Pause(run_id, no, kind, T0 + 60, T0, **more)  # type: ignore[arg-type]
+
+
+def span(**more: object) -> Span:
+    return Span("step", SpanStatus.COMPLETED, T0, T0, T0, **more)  # type: ignore[arg-type]
+
+
+def begin(changes: Changes, made: Run, *items: Job | Pause) -> Changes:
+    """A run with its open items."""
+    changes.new_runs[made.id] = made
+    changes.event_runs += [(id, made.id) for id in made.event_ids]
+    for item in items or (job(made.id),):
+        put(changes, item)
+    return changes
+
+
+def put(changes: Changes, item: Job | Pause) -> None:
+    (changes.jobs if isinstance(item, Job) else changes.pauses)[item.run_id, item.no] = item  # type: ignore[index]
+
+
+def begun(*ids: str) -> Changes:
+    """A turn in which runs began, each by an event of its own."""
+    changes = Changes()
+    for id in ids:
+        changes.events.append(event(f"e-{id}"))
+        begin(changes, run(id, (f"e-{id}",)))
+    return changes
