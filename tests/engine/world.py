@@ -21,6 +21,7 @@ from holdfast.server.engine.changes import Dispatch, Perform
 from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.gateway import Result
+from holdfast.server.engine.queue import Entry
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.schedule import Endpoint, Request
@@ -68,6 +69,7 @@ class World:
         self.exchanges: list[Perform] = []
         self.functions = list(functions)
         self.epoch = 1
+        self._leased: list[Entry] = []
         self.engine = self._engine()
         self.configure(*functions)
 
@@ -280,12 +282,13 @@ class World:
         held = Counter(limit.key for entry in (*leased.values(), *waiting) for limit in entry.claims)
         held.update(key for run in self.engine.core.runs.values() for key in run.state.holds or ())
         assert held == queue.keys.held
-        highest: dict[str, int] = {}  # a limit that was lowered lets go on what runs
-        for entry in leased.values():
+        known, held = {id(entry) for entry in self._leased}, Counter()
+        for entry in leased.values():  # in the order in which they were granted
             assert self.engine.core.current(entry.job)
-            for limit in entry.limits:
-                highest[limit.key] = max(limit.limit, highest.get(limit.key, 0))
-        assert all(held[key] <= limit for key, limit in highest.items())
+            held.update(limit.key for limit in entry.limits)
+            if id(entry) not in known:  # a limit that was lowered lets go on what runs
+                assert all(held[limit.key] <= limit.limit for limit in entry.limits)
+        self._leased = list(leased.values())
 
     def check_idle(self) -> None:
         """Nothing is left once all runs have ended."""

@@ -13,7 +13,7 @@ from typing import Any
 from engine.replies import Reply, hashed, ops, ran, returns, sleep
 from engine.rows import Rows
 from engine.world import World
-from holdfast.protocol.events import load_event, read_events
+from holdfast.protocol.events import Event, load_event, read_events
 from holdfast.protocol.registration import decode_registration
 from holdfast.server.engine.changes import Dispatch
 from holdfast.server.engine.core import Settings
@@ -102,13 +102,26 @@ class FlowWorld(World):
         """An event arrives; whether it starts anything is seen later."""
         self.send(name, data)
 
+    def make(self, name: str, data: dict[str, Any]) -> Event:
+        return self._read([{"name": name, "data": data}])[0]
+
     def burst(self, name: str, items: Iterable[dict[str, Any]]) -> None:
         """Many events in one request: one turn."""
-        body = json.dumps([{"name": name, "data": item} for item in items]).encode()
-        intake = read_events(body, content_type="application/json", now_ms=self.now, new_id=self.ids.next)
-        for event in intake.events:
+        self.seeded(name, items, "")
+
+    def seeded(self, name: str, items: Iterable[dict[str, Any]], seed: str) -> None:
+        """A request whose events have the same internal ids whenever it is repeated."""
+        for event in self._read([{"name": name, "data": item} for item in items], seed):
             self.engine.on_event(event, self.now)
         self.turn()
+
+    def _read(self, items: list[dict[str, Any]], seed: str = "") -> list[Event]:
+        body = json.dumps(items).encode()
+        intake = read_events(
+            body, content_type="application/json", now_ms=self.now, new_id=self.ids.next, seed=seed
+        )  # fmt: skip
+        assert not intake.error
+        return intake.events
 
     def pause(self, slug: str, mode: Mode = Mode.QUEUE) -> None:
         self.engine.pause(f"id-{slug}", mode, self.now)

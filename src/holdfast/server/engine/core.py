@@ -195,7 +195,7 @@ class Core:
     def entry(self, run: Run, job: Job) -> Entry:
         """A due job with its score and concurrency keys."""
         score = run.scheduled_at - run.state.priority * 1_000
-        entry = Entry(job, run.function_id, score, self._limits(run))
+        entry = Entry(job, run.function_id, score, self.limits(run))
         if job.kind is JobKind.START and run.state.holds is None:
             self._add_start_conditions(run, entry)
         return entry
@@ -206,10 +206,7 @@ class Core:
         if function is None:
             return
         config = function.config
-        if config.concurrency.runs:
-            item = config.concurrency.runs[0]
-            key = self._key(run, f"run-{item.scope}", item.key, item.hash)
-            entry.whole = (Limit(f"run:{key}", item.limit),) if key is not None else ()
+        entry.whole = self.whole(run)
         bucket = run.state.throttle
         if config.throttle is not None and bucket.startswith(throttle_prefix(config.throttle)):
             entry.gate = gate(config.throttle, bucket) if run.started_at is None else None
@@ -234,7 +231,8 @@ class Core:
         entry = self.queue.leases.get((job.run_id, job.no))
         return entry is not None and entry.job is job
 
-    def _limits(self, run: Run) -> tuple[Limit, ...]:
+    def limits(self, run: Run) -> tuple[Limit, ...]:
+        """The concurrency keys of a run's calls."""
         function = self.function(run)
         if function is None or not function.config.concurrency.steps:
             return ()
@@ -244,6 +242,15 @@ class Core:
             if key is not None and key not in found:
                 found[key] = Limit(key, item.limit if item.limit > 0 else DEFAULT_CONCURRENCY)
         return tuple(found.values())
+
+    def whole(self, run: Run) -> tuple[Limit, ...]:
+        """The key that a run holds from its start to its end."""
+        function = self.function(run)
+        if function is None or not function.config.concurrency.runs:
+            return ()
+        item = function.config.concurrency.runs[0]
+        key = self._key(run, f"run-{item.scope}", item.key, item.hash)
+        return (Limit(f"run:{key}", item.limit),) if key is not None else ()
 
     @staticmethod
     def _key(run: Run, scope: str, expression: str, digest: str) -> str | None:

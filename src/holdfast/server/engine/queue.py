@@ -206,19 +206,26 @@ class Keys:
         else:
             del self.held[key]
 
-    def unblock(self, key: str) -> Entry | None:
-        """Takes the first of those that wait for a key and may have it now."""
-        groups = self._blocked.get(key, {})
-        held = self.held.get(key, 0)
-        limit = min((limit for limit in groups if limit > held), key=lambda limit: groups[limit][0][:2], default=None)
-        if limit is None:
+    def unblock(self, *keys: str) -> Entry | None:
+        """Takes the first of those that wait for one of the keys and may have it now."""
+        best: tuple[int, int, Entry] | None = None
+        for key in keys:
+            held = self.held.get(key, 0)
+            for limit, waiting in self._blocked.get(key, {}).items():
+                if limit > held and (best is None or waiting[0][:2] < best[:2]):
+                    best, found = waiting[0], (key, limit)
+        if best is None:
             return None
-        entry = heappop(groups[limit])[2]
+        self._pop(*found)
+        return best[2]
+
+    def _pop(self, key: str, limit: int) -> None:
+        groups = self._blocked[key]
+        heappop(groups[limit])
         if not groups[limit]:
             del groups[limit]
         if not groups:
             del self._blocked[key]
-        return entry
 
     def withdraw(self, function_id: str) -> list[Entry]:
         """Takes out what waits of a function. Other functions' entries stay, which may share a key."""
@@ -342,9 +349,9 @@ class Queue:
         self.leases[entry.job.run_id, entry.job.no] = entry
         self._lease(entry)
 
-    def wake(self, key: str) -> None:
-        """Lets those go on who wait for a key, as far as it is free."""
-        while (entry := self.keys.unblock(key)) is not None:
+    def wake(self, *keys: str) -> None:
+        """Lets those go on who wait for one of the keys, in their order, as far as it is free."""
+        while (entry := self.keys.unblock(*keys)) is not None:
             if self._ready(entry):
                 self._enter(entry)
 
@@ -363,5 +370,5 @@ class Queue:
         """Gives keys up: their job is done with, or was cancelled while it waited for a slot."""
         claims = entry.claims
         self.keys.release(entry)
-        for limit in claims:
-            self.wake(limit.key)
+        if claims:
+            self.wake(*(limit.key for limit in claims))

@@ -12,6 +12,7 @@ from holdfast.server.engine.core import Core
 from holdfast.server.engine.flow import timeouts
 from holdfast.server.engine.queue import Entry
 from holdfast.server.engine.registry import Function
+from holdfast.server.engine.run import Run
 
 
 def apply(core: Core, before: Mapping[str, Function]) -> None:
@@ -28,17 +29,45 @@ def apply(core: Core, before: Mapping[str, Function]) -> None:
 
 
 def _renew(core: Core, function_id: str) -> None:
-    admitted, freed = core.queue.slots.withdraw(function_id), set[str]()
+    keys = core.queue.keys
+    admitted = core.queue.slots.withdraw(function_id)
     for entry in admitted:
-        core.queue.keys.release(entry)
-        freed.update(limit.key for limit in entry.claims)
-    waiting = core.queue.keys.withdraw(function_id) + core.throttles.withdraw(function_id, core.queue.timers)
+        keys.release(entry)
+    freed = {limit.key for entry in admitted for limit in entry.claims} | _recount(core, function_id)
+    waiting = keys.withdraw(function_id) + core.throttles.withdraw(function_id, core.queue.timers)
     passed = {id(entry) for entry in admitted}
     for entry in sorted(admitted + waiting, key=lambda entry: (entry.score, entry.order)):
         if core.current(entry.job):
             core.enqueue(_renewed(core, entry, passed=id(entry) in passed))
-    for key in freed:
-        core.queue.wake(key)
+    core.queue.wake(*freed)
+
+
+def _recount(core: Core, function_id: str) -> set[str]:
+    """Counts what runs under the new keys, over their limits if need be; returns the keys that it held."""
+    keys, freed = core.queue.keys, set[str]()
+    for entry in [e for e in core.queue.leases.values() if e.function_id == function_id]:
+        freed.update(limit.key for limit in entry.limits)
+        keys.release(entry)
+        entry.limits = core.limits(core.runs[entry.job.run_id])
+        for limit in entry.limits:
+            keys.hold(limit.key)
+    for run in core.runs.values():
+        if run.function_id == function_id and run.started_at is not None:
+            freed.update(run.state.holds or ())
+            _recount_whole(core, run)
+    return freed
+
+
+def _recount_whole(core: Core, run: Run) -> None:
+    held, wanted = run.state.holds or [], [limit.key for limit in core.whole(run)]
+    if held == wanted:
+        return
+    for key in held:
+        core.queue.keys.drop(key)
+    for key in wanted:
+        core.queue.keys.hold(key)
+    run.state.holds = wanted or None
+    core.changes.touch(run)
 
 
 def _renewed(core: Core, entry: Entry, *, passed: bool) -> Entry:
