@@ -91,24 +91,19 @@ async def drain(server: Served, load: Load) -> None:
         await asyncio.sleep(0.25)
 
 
-async def chaos(folder: Path, seed: int) -> tuple[Served, ChaosApp, Load]:
-    chance = random.Random(seed)
-    server = Served(folder, "--retry-interval", "1")
-    app = ChaosApp(server.url)
+async def chaos(server: Served, app: ChaosApp, load: Load) -> None:
     await app.serve()
-    load = Load(server, chance)
     for _ in range(ROUNDS):
         await asyncio.to_thread(server.start)
         await sync(server, app)
         sending = asyncio.ensure_future(load.run())
-        await asyncio.sleep(chance.uniform(*ALIVE_S))
+        await asyncio.sleep(load.chance.uniform(*ALIVE_S))
         server.kill()
         await sending
     await asyncio.to_thread(server.start)
     await sync(server, app)
     await drain(server, load)
     await app.close()
-    return server, app, load
 
 
 def check(server: Served, app: ChaosApp, load: Load) -> None:
@@ -137,8 +132,11 @@ def check(server: Served, app: ChaosApp, load: Load) -> None:
 def test_twenty_kills_lose_and_repeat_nothing(tmp_path: Path) -> None:
     seed = int(os.environ.get("HOLDFAST_CHAOS_SEED") or random.SystemRandom().randrange(1_000_000))
     print(f"HOLDFAST_CHAOS_SEED={seed}")  # noqa: T201 - shown when it fails
-    server, app, load = asyncio.run(chaos(tmp_path, seed))
+    server = Served(tmp_path, "--retry-interval", "1")
+    app = ChaosApp(server.url)
+    load = Load(server, random.Random(seed))
     try:
+        asyncio.run(chaos(server, app, load))
         check(server, app, load)
     finally:
         code = server.stop()
