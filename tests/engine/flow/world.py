@@ -60,6 +60,7 @@ class FlowWorld(World):
         self, *functions: Function, crash: bool = False, settings: Settings | None = None, jitter: int = 0
     ) -> None:
         self.crash = crash
+        self._labels: dict[str, Any] = {}
         super().__init__(settings=settings, jitter=jitter)
         self.store = SqliteStore(None, "none")
         self.rows = StoredRows()
@@ -207,6 +208,9 @@ class FlowWorld(World):
         """What a step of the run with this `n` gave."""
         return {step: json.loads(output) for step, output in self.rows.memo(self.id_of(n)).items()}[hashed(name)]
 
+    def memo_of(self, n: Any) -> dict[str, bytes]:
+        return self.rows.memo(self.id_of(n))
+
     def history_of(self, n: Any) -> list[Span]:
         return self.history(Run(self.id_of(n), "", "", 0))
 
@@ -223,12 +227,15 @@ class FlowWorld(World):
         return [self._label(id) for id in self.rows.runs]
 
     def events_of(self, run_id: str) -> list[dict[str, Any]]:
-        found = {e.id: json.loads(e.json) for e in self.rows.events}
-        return [found[id] for id in self.rows.runs[run_id].event_ids]
+        ids = self.rows.runs[run_id].event_ids
+        return [json.loads(row[5]) for row in self.store.load_events(ids)]
 
     def _label(self, run_id: str) -> Any:
-        labels = [event["data"].get("n") for event in self.events_of(run_id)]
-        return labels[0] if len(labels) == 1 else labels
+        known = self._labels.get(run_id)
+        if known is None:
+            found = [event["data"].get("n") for event in self.events_of(run_id)]
+            known = self._labels[run_id] = found[0] if len(found) == 1 else found
+        return known
 
     # --- invariants ---------------------------------------------------------------------------------------------------
 
