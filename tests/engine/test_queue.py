@@ -152,9 +152,8 @@ def test_a_cancelled_run_gives_its_place_to_the_next() -> None:
 def test_the_steps_of_an_older_run_go_before_the_start_of_a_newer_one() -> None:
     world = World(function(limits=[ConcurrencyLimit(1)]))
     first, second = world.start(), world.start()
-    order = []
-    for reply in (ops(ran("a")), ops(ran("b")), returns(), ops(ran("a")), returns()):
-        order.append(world.reply(reply).run.id)
+    replies = (ops(ran("a")), ops(ran("b")), returns(), ops(ran("a")), returns())
+    order = [world.reply(reply).run.id for reply in replies]
     assert order == ids(first, first, first, second, second)
     world.check_idle()
 

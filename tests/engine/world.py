@@ -142,9 +142,12 @@ class World:
         self.turn()
 
     def checkpoint(self, call: Dispatch, *items: dict[str, Any], item: str = "") -> None:
-        self.load(call.run)
+        self.checkpoint_of(call.run, *items, item=item)
+
+    def checkpoint_of(self, run: Run, *items: dict[str, Any], item: str = "") -> None:
+        self.load(run)
         try:
-            self.engine.on_checkpoint(call.run, parse_ops(json.dumps(items).encode()), item, self.now)
+            self.engine.on_checkpoint(run, parse_ops(json.dumps(items).encode()), item, self.now)
         finally:
             self.turn()
 
