@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from engine.replies import throws
 from holdfast.server.engine.core import Settings
 from holdfast.server.engine.flow.pausing import Mode
 from holdfast.server.model.status import RunStatus
 
-from ..replies import throws
 from .conftest import Make
 from .world import FlowWorld, register
 

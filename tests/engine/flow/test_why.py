@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from engine.replies import failing, invoke, ops, planned, signal, sleep, throws, wait
 from holdfast.server.engine.core import Settings
 from holdfast.server.engine.flow.pausing import Mode
 from holdfast.server.engine.why import explain, past, when, why
@@ -13,7 +14,6 @@ from holdfast.server.model.reason import Reason, ReasonKind
 from holdfast.server.model.run import RunDetail
 from holdfast.server.model.status import RunStatus
 
-from ..replies import failing, invoke, ops, planned, signal, sleep, throws, wait
 from .conftest import Make
 from .world import FlowWorld, register
 
