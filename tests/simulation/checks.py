@@ -19,7 +19,15 @@ from .program import walk
 if TYPE_CHECKING:
     from .world import World
 
-ENDS = {RunStatus.COMPLETED: "Completed", RunStatus.FAILED: "Failed", RunStatus.CANCELLED: "Cancelled"}
+ENDS = {
+    RunStatus.COMPLETED: "Completed",
+    RunStatus.FAILED: "Failed",
+    RunStatus.CANCELLED: "Cancelled",
+    RunStatus.SKIPPED: "Skipped",
+}
+
+#: How many runs an event, with its copies, may start where flow control has a say.
+STARTS = {"rate limit": (0, 1), "debounce": (0, 9), "batch": (1, 9), "singleton": (1, 9)}
 
 
 def after_commit(world: World, changes: Changes) -> None:
@@ -50,7 +58,8 @@ def after_turn(world: World) -> None:
     waiting = [entry for backlog in queue.slots._backlog.values() for _, _, entry in backlog]
     blocked = [e for groups in queue.keys._blocked.values() for heap in groups.values() for _, _, e in heap]
     leases = list(queue.leases.values())
-    places = Counter(id(entry.job) for entry in (*waiting, *blocked, *leases))
+    throttled = [entry for heap in core.throttles._waiting.values() for _, _, entry in heap]
+    places = Counter(id(entry.job) for entry in (*waiting, *blocked, *throttled, *leases))
     for run in core.runs.values():
         items = list(run.open)
         assert any(i.kind is not PauseKind.CANCEL for i in items), f"nothing will wake run {run.id}"
@@ -65,7 +74,8 @@ def after_turn(world: World) -> None:
                     assert found == 1, f"{item} is in {found} places"
         assert run.leased == sum(entry.job.run_id == run.id for entry in leases)
     assert queue.slots.free == world.settings.workers - len(leases)
-    held = Counter(limit.key for entry in (*leases, *waiting) for limit in entry.limits)
+    held = Counter(limit.key for entry in (*leases, *waiting) for limit in entry.claims)
+    held.update(key for run in core.runs.values() for key in run.state.holds or ())
     assert held == queue.keys.held
     assert all(core.current(entry.job) for entry in leases)
     limits = Counter(limit for entry in (*leases, *waiting) for limit in entry.limits)
@@ -97,10 +107,13 @@ def same_as_reloaded(world: World) -> None:
         assert {k: (p.run_id, p.no) for k, p in mine.items()} == {k: (p.run_id, p.no) for k, p in theirs.items()}
     assert world.engine.crons._last.items() <= twin.crons._last.items()
     assert live.seen._keys == loaded.seen._keys
+    assert live.debounces.pending == loaded.debounces.pending
+    assert live.batches.filling == loaded.batches.filling
+    assert live.singletons.holders == loaded.singletons.holders
 
 
 def _picture(run: Run) -> dict[str, object]:
-    names = ("function_id", "app_id", "scheduled_at", "status", "started_at", "event_ids", "event_name", "cron",
+    names = ("function_id", "app_id", "scheduled_at", "status", "started_at", "event_name", "cron",
              "original_run_id", "seq", "step_count", "state_size")  # fmt: skip
     return {
         **{name: getattr(run, name) for name in names},
@@ -131,6 +144,8 @@ def at_rest(world: World) -> None:
     assert not core.queue.slots._backlog
     assert core.queue.slots.free == world.settings.workers
     assert not len(core.waits)
+    flow = (core.debounces.pending, core.batches.filling, core.singletons.holders, core.throttles._waiting)
+    assert not any(flow)
     for table in ("jobs", "pauses"):
         assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
     stored = {id for (id,) in db.execute("SELECT id FROM events")}
@@ -138,6 +153,9 @@ def at_rest(world: World) -> None:
     _check_starts(world)
     for row in db.execute("SELECT id, function_id, status, output, detail, state FROM runs").fetchall():
         _check_run(world, *row)
+    for id, function_id, took in db.execute("SELECT id, function_id, ended_at - started_at FROM runs WHERE status < 3"):
+        # Six hours, and what a clock that jumps may add to the last of them.
+        assert world.features[function_id] != "timeouts" or took <= 9 * 3_600_000, f"run {id} was not timed out"
     _check_lifecycle(world)
 
 
@@ -156,9 +174,9 @@ def _check_starts(world: World) -> None:
     for name, external in set(db.execute("SELECT name, external_id FROM events")):
         for function_id, event in listens.items():
             if name == event:
-                assert started[external, function_id] == 1, (
-                    f"{name} {external} started {function_id} {started[external, function_id]} times"
-                )
+                least, most = STARTS.get(world.features[function_id], (1, 1))
+                count = started[external, function_id]
+                assert least <= count <= most, f"{name} {external} started {function_id} {count} times"
 
 
 def _check_run(
@@ -177,10 +195,16 @@ def _check_run(
         _check_step(nodes[hashed].kind, nodes[hashed].fails, nodes[hashed].id, stored)
     assert RunStatus(status).ended, f"run {id} never ended"
     assert world.ledger.ended[id] == status
+    if status == RunStatus.SKIPPED:
+        assert world.features[function_id] == "singleton"
+        assert not memo
+        return
     if status == RunStatus.CANCELLED:
         cause = decode_detail(detail).cancelled_by
         names = [n for (n,) in db.execute("SELECT name FROM events WHERE id=?", (cause,))]
-        assert cause == "api" or names == ["stop"]
+        feature = world.features[function_id]
+        others = {"timeouts": cause.endswith("-timeout"), "singleton cancel": names[:1] in (["go/0"], ["go/1"])}
+        assert cause == "api" or names == ["stop"] or others.get(feature)
         return
     assert id not in world.ledger.cancelled, "an accepted cancellation was lost"
     way = walk(program, memo)
@@ -218,7 +242,7 @@ def _check_lifecycle(world: World) -> None:
         for (text,) in db.execute("SELECT json FROM events WHERE name = 'inngest/deferred.schedule'")
     )
     for id, name, status, state in db.execute("SELECT id, event_name, status, state FROM runs"):
-        silent = name in {"inngest/function.failed", "inngest/function.finished"}
+        silent = name in {"inngest/function.failed", "inngest/function.finished"} or status == RunStatus.SKIPPED
         assert told["inngest/function.finished", id] == (not silent)
         assert told["inngest/function.failed", id] == (status == RunStatus.FAILED and not silent)
         assert told["inngest/function.cancelled", id] == (status == RunStatus.CANCELLED and not silent)

@@ -13,9 +13,27 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from pathlib import Path
 from random import Random
+from typing import Any
 
-from holdfast.protocol.events import read_events
-from holdfast.protocol.functions import Cancel, Concurrency, ConcurrencyLimit, FunctionConfig, Scope, Step, Trigger
+from msgspec.structs import replace
+
+from holdfast.protocol.events import load_event, read_events
+from holdfast.protocol.functions import (
+    Batch,
+    Cancel,
+    Concurrency,
+    ConcurrencyLimit,
+    Debounce,
+    FunctionConfig,
+    RateLimit,
+    Scope,
+    Singleton,
+    SingletonMode,
+    Step,
+    Throttle,
+    Timeouts,
+    Trigger,
+)
 from holdfast.protocol.ids import UlidSource
 from holdfast.protocol.opcodes import parse_ops
 from holdfast.protocol.responses import Outcome, read_response, transport_failure
@@ -23,6 +41,7 @@ from holdfast.server.engine.changes import Changes, Dispatch, Perform
 from holdfast.server.engine.checkpoints import CheckpointError, queue_item
 from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import Engine
+from holdfast.server.engine.flow import restore
 from holdfast.server.engine.gateway import Result
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Run
@@ -39,6 +58,19 @@ from .program import Author, Program, hashed
 T0 = 1_700_000_000_000
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 MOST_TURNS = 20_000
+
+NS = 1_000_000
+#: Flow control, as far as it changes what becomes of an event.
+FEATURES: dict[str, dict[str, Any]] = {
+    "throttle": {"throttle": Throttle(1, "1m", MINUTE * NS, burst=1, key="event.data.k")},
+    "rate limit": {"rate_limit": RateLimit(2, "1h", HOUR * NS, "event.data.k")},
+    "debounce": {"debounce": Debounce("1m", MINUTE * NS, "event.data.k", "5m", 5 * MINUTE * NS)},
+    "batch": {"batch": Batch(2, "60s", MINUTE * NS, "event.data.k")},
+    "singleton": {"singleton": Singleton(SingletonMode.SKIP, "event.data.k")},
+    "singleton cancel": {"singleton": Singleton(SingletonMode.CANCEL, "event.data.k")},
+    "timeouts": {"timeouts": Timeouts("10m", 10 * MINUTE * NS, "6h", 6 * HOUR * NS)},
+    "runs": {},
+}
 
 Action = Callable[[], None]
 Ack = Callable[[], None]
@@ -104,6 +136,7 @@ class World:
         author = Author(random, children)
         leaf = Author(random, [])
         self.programs: dict[str, Program] = {}
+        self.features: dict[str, str] = {}
         self.functions: list[Function] = []
         for child in children:
             self._add(leaf.write(child, 3), Trigger(event="never"))
@@ -126,14 +159,24 @@ class World:
             timeout = random.choice(("", "1h"))
             cancel = (Cancel("stop", "event.data.k == async.data.k", timeout),)
         slug = program.slug
+        feature = random.choice(sorted(FEATURES)) if flow and random.random() < 0.5 else ""
         config = FunctionConfig(
-            slug, slug, (trigger,), (Step("step", "step", "http://app/api", program.retries),),
-            concurrency=Concurrency(steps=tuple(sorted(limits, key=lambda item: item.limit))), cancel=cancel,
-            priority="event.data.p" if flow and random.random() < 0.3 else "",
-        )  # fmt: skip
+            slug,
+            slug,
+            (trigger,),
+            (Step("step", "step", "http://app/api", program.retries),),
+            concurrency=Concurrency(
+                steps=tuple(sorted(limits, key=lambda item: item.limit)),
+                runs=(ConcurrencyLimit(random.randint(1, 2), "event.data.k"),) if feature == "runs" else (),
+            ),
+            cancel=() if feature == "batch" else cancel,
+            priority="event.data.p" if flow and feature != "batch" and random.random() < 0.3 else "",
+        )
+        config = replace(config, **FEATURES.get(feature, {}))
         function = Function(f"id-{slug}", "id-app", slug, slug, 1, config)
         self.functions.append(function)
         self.programs[function.id] = program
+        self.features[function.id] = feature
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
@@ -261,6 +304,10 @@ class World:
         for function_id, cron, tick in recovered.crons:
             engine.crons.remember(function_id, cron, tick)
         engine.configure(self.functions, self.now)
+        for kind, key, record in recovered.flow:
+            batch = restore.batch_of(kind, record)
+            ids = self.store.batch_events(batch) if batch else restore.needed_events(kind, record)
+            engine.restore(kind, key, record, {row[0]: load_event(*row) for row in self.store.load_events(ids)})
         for run in recovered.runs:
             engine.adopt(run, self.now)
 
