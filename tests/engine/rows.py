@@ -53,8 +53,11 @@ class Rows:
     def commit(self, changes: Changes) -> None:
         self.events += changes.events
         self.event_runs += changes.event_runs
-        for run in (*changes.new_runs.values(), *changes.runs.values()):
-            self.runs[run.id] = _row(run)
+        for run in changes.new_runs.values():
+            assert run.body is not None
+            self.runs[run.id] = _row(run, run.body.event_ids)
+        for run in changes.runs.values():
+            self.runs[run.id] = _row(run, self.runs[run.id].event_ids)
         self.steps += changes.steps
         self.spans += changes.spans
         _put(self.jobs, changes.jobs)
@@ -87,12 +90,7 @@ class Rows:
     def _run(self, id: str) -> Run:
         row, body = self.runs[id], self.body(id)
         run = Run(id, row.function_id, row.app_id, row.scheduled_at)
-        run.status, run.started_at, run.event_ids, run.event_name = (
-            row.status,
-            row.started_at,
-            row.event_ids,
-            row.event_name,
-        )
+        run.status, run.started_at, run.event_name = row.status, row.started_at, row.event_name
         run.cron, run.original_run_id = row.cron, row.original_run_id
         run.detail, run.state = decode_detail(row.detail), decode_state(row.state)
         run.step_count = len(body.steps)
@@ -111,9 +109,9 @@ def _put(table: dict[tuple[str, int], bytes], changes: Mapping[tuple[str, int], 
             table[key] = encode_row(item)
 
 
-def _row(run: Run) -> RunRow:
+def _row(run: Run, event_ids: tuple[str, ...]) -> RunRow:
     return RunRow(
-        run.function_id, run.app_id, run.status, run.scheduled_at, run.started_at, run.ended_at, run.event_ids,
+        run.function_id, run.app_id, run.status, run.scheduled_at, run.started_at, run.ended_at, event_ids,
         run.event_name, run.cron, run.original_run_id, run.output, msgspec.json.encode(run.detail),
         msgspec.json.encode(run.state),
     )  # fmt: skip

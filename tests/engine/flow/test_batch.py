@@ -116,7 +116,7 @@ def test_a_run_of_a_batch_is_that_of_its_first_event_and_not_rate_limited(world_
     w.burst("go", [{"n": n, "k": n // 2} for n in range(4)])
     assert w.at_work == [[0, 1], [2, 3]]
     run = w.live([0, 1])
-    assert len(run.event_ids) == 2
+    assert len(w.rows.runs[run.id].event_ids) == 2
     assert run.batch_id
     assert run.event_name == "go"
     w.middle()

@@ -10,10 +10,13 @@ from holdfast.server.model.status import RunStatus
 class Body:
     """What a run's requests are made of: its events, and its memoised steps in the order in which they were saved."""
 
-    __slots__ = ("events", "steps")
+    __slots__ = ("event_ids", "events", "steps")
 
-    def __init__(self, events: list[bytes], steps: dict[str, bytes] | None = None) -> None:
+    def __init__(
+        self, events: list[bytes], steps: dict[str, bytes] | None = None, event_ids: tuple[str, ...] = ()
+    ) -> None:
         self.events = events
+        self.event_ids = event_ids  # known while the run is new
         self.steps: dict[str, bytes] = steps if steps is not None else {}
 
 
@@ -53,7 +56,7 @@ class Run:
     """
 
     __slots__ = (
-        "app_id", "batch_id", "body", "cron", "detail", "ended_at", "event_ids", "event_name",
+        "app_id", "batch_id", "body", "cron", "detail", "ended_at", "event_name",
         "function_id", "id", "leased", "next_no", "open", "original_run_id", "output", "pending", "scheduled_at", "seq",
         "started_at", "state", "state_size", "status", "step_count",
     )  # fmt: skip
@@ -66,7 +69,6 @@ class Run:
         self.status = RunStatus.SCHEDULED
         self.started_at: int | None = None
         self.ended_at: int | None = None
-        self.event_ids: tuple[str, ...] = ()
         self.event_name = ""
         self.cron = ""
         self.batch_id = ""

@@ -64,8 +64,7 @@ def begin(core: Core, request: Request) -> Run:
         remember(core, dedupe_key(request))
     core.runs[run.id] = run
     core.changes.new_runs[run.id] = run
-    for event_id in run.event_ids:
-        core.changes.event_runs.append((event_id, run.id))
+    core.changes.event_runs += [(event.id, run.id) for event in request.events]
     if not request.batch_id:
         _pause_for_cancels(core, run, request.function, request.events[0])
     _open_first_job(core, run, request)
@@ -103,7 +102,7 @@ def _skipped(core: Core, run: Run, request: Request) -> bool:
     """Whether the run must not start: its function skips runs while paused, or another run holds its singleton."""
     function = request.function
     if core.pausing.modes.get(function.id) is Mode.SKIP:
-        _skip(core, run, "FunctionPaused")
+        _skip(core, run, request, "FunctionPaused")
         return True
     singleton = function.config.singleton
     if singleton is None:
@@ -115,7 +114,7 @@ def _skipped(core: Core, run: Run, request: Request) -> bool:
     holder = core.singletons.holders.get(key)
     if holder is not None and holder in core.runs:
         if singleton.mode is SingletonMode.SKIP:
-            _skip(core, run, "Singleton", holder)
+            _skip(core, run, request, "Singleton", holder)
             return True
         core.cancellations.append(Cancellation(holder, request.events[0].id))
     run.state.singleton = key
@@ -123,13 +122,12 @@ def _skipped(core: Core, run: Run, request: Request) -> bool:
     return False
 
 
-def _skip(core: Core, run: Run, reason: str, existing: str = "") -> None:
+def _skip(core: Core, run: Run, request: Request, reason: str, existing: str = "") -> None:
     """Records a run that never starts, and why."""
     run.status, run.ended_at = RunStatus.SKIPPED, core.now
     run.detail.skip_reason, run.detail.skip_existing_run = reason, existing
     core.changes.new_runs[run.id] = run
-    for event_id in run.event_ids:
-        core.changes.event_runs.append((event_id, run.id))
+    core.changes.event_runs += [(event.id, run.id) for event in request.events]
 
 
 def remember(core: Core, key: str) -> None:
@@ -147,12 +145,11 @@ def _create(core: Core, request: Request) -> Run:
     if endpoint is not None:
         run.state.sync_url, run.state.sync_method = endpoint.url, endpoint.method
         run.state.request_version = endpoint.request_version
-    run.event_ids = tuple(e.id for e in events)
     run.event_name = intern(events[0].name)
     run.cron = request.cron
     run.batch_id = request.batch_id
     run.original_run_id = request.original_run_id
-    run.body = Body([e.json for e in events])
+    run.body = Body([e.json for e in events], event_ids=tuple(e.id for e in events))
     run.state_size = sum(len(e.json) for e in events)
     run.detail = RunDetail(
         function_version=function.version, key=request.key or run.id, debug_run_id=request.debug_run_id,

@@ -56,8 +56,8 @@ _BATCHED = "SELECT event_id FROM batch_events WHERE batch_id=? ORDER BY place"
 _ALL_APPS = f"SELECT {', '.join(AppRecord.__struct_fields__)} FROM apps ORDER BY id"  # noqa: S608 - field names
 _ALL_FUNCTIONS = f"SELECT {', '.join(FunctionRecord.__struct_fields__)} FROM functions ORDER BY slug, id"  # noqa: S608
 _LIVE_RUNS = """
-    SELECT id, function_id, app_id, status, scheduled_at, started_at, event_ids, event_name, cron, batch_id,
-           original_run_id, detail, state
+    SELECT id, function_id, app_id, status, scheduled_at, started_at, event_name, cron, batch_id, original_run_id,
+           detail, state
     FROM runs WHERE id IN (SELECT run_id FROM jobs UNION SELECT run_id FROM pauses)"""
 _STEP_TOTALS = """
     SELECT run_id, count(*), sum(length(CAST(output AS BLOB))), max(seq) FROM steps
@@ -284,12 +284,11 @@ def _write_records(db: sqlite3.Connection, changes: Changes) -> None:
     db.executemany(_DROP_BATCHED, changes.unbatched)
 
 
-def _live_run(row: tuple[str, str, str, int, int, int | None, str, str, str, str, str, str, str]) -> Run:
+def _live_run(row: tuple[str, str, str, int, int, int | None, str, str, str, str, str, str]) -> Run:
     run = Run(row[0], row[1], row[2], row[4])
     run.status, run.started_at = RunStatus(row[3]), row[5]
-    run.event_ids = msgspec.json.decode(row[6], type=tuple[str, ...])
-    run.event_name, run.cron, run.batch_id, run.original_run_id = row[7:11]
-    run.detail, run.state = decode_detail(row[11]), decode_state(row[12])
+    run.event_name, run.cron, run.batch_id, run.original_run_id = row[6:10]
+    run.detail, run.state = decode_detail(row[10]), decode_state(row[11])
     return run
 
 

@@ -22,9 +22,10 @@ def event_rows(changes: Changes, copy: int) -> Iterator[Row]:
 def new_run_rows(changes: Changes) -> Iterator[Row]:
     """Whole rows of runs that began in this turn."""
     for run in changes.new_runs.values():
+        assert run.body is not None
         yield (
             run.id, run.function_id, run.app_id, int(run.status), run.scheduled_at, run.started_at, run.ended_at,
-            _encode(run.event_ids).decode(), run.event_name, run.cron, run.batch_id, run.original_run_id, _output(run),
+            _encode(run.body.event_ids).decode(), run.event_name, run.cron, run.batch_id, run.original_run_id, _output(run),
             _encode(run.detail).decode(), _encode(run.state).decode(),
         )  # fmt: skip
 
