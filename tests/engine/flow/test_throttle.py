@@ -6,6 +6,7 @@ import pytest
 
 from engine.replies import throws
 from engine.world import HOUR, MINUTE, SECOND, T0
+from holdfast.server.engine.core import Settings
 from holdfast.server.model.status import RunStatus, SpanStatus
 
 from .conftest import Make
@@ -203,3 +204,17 @@ def test_the_first_call_shows_when_it_was_due(world_of: Make) -> None:
     (span,) = [s for s in w.history_of(1) if s.status is SpanStatus.COMPLETED]
     assert span.attempt == 0
     assert w.rows.runs[w.id_of(1)].started_at == T0 + 5 * SECOND
+
+
+def test_a_run_that_had_its_turn_and_waits_for_a_worker_does_not_pay_again(world_of: Make) -> None:
+    w = world_of(
+        register(throttle={"limit": 1, "period": "1h"}), register("app-other", "other"), settings=Settings(workers=1)
+    )  # fmt: skip
+    w.event("other", n="busy")
+    w.event(n=1)
+    w.configure(register(version=2, throttle={"limit": 1, "period": "2h"}), register("app-other", "other"))
+    w.middle()
+    w.finish("busy")
+    assert w.at_work == [1]
+    w.finish(1)
+    w.check_idle()

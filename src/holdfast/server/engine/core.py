@@ -264,6 +264,9 @@ class Core:
             return True
         if self.throttles.admit(entry, entry.gate, self.queue.timers, self.changes, self.now):
             entry.gate = None
+            run = self.runs[entry.job.run_id]
+            run.state.throttle = ""  # paid for, even if it has to wait for a worker now, or again after a crash
+            self.changes.touch(run)
             return True
         return False
 

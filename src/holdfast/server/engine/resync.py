@@ -35,10 +35,9 @@ def _renew(core: Core, function_id: str) -> None:
         keys.release(entry)
     freed = {limit.key for entry in admitted for limit in entry.claims} | _recount(core, function_id)
     waiting = keys.withdraw(function_id) + core.throttles.withdraw(function_id, core.queue.timers)
-    passed = {id(entry) for entry in admitted}
     for entry in sorted(admitted + waiting, key=lambda entry: (entry.score, entry.order)):
         if core.current(entry.job):
-            core.enqueue(_renewed(core, entry, passed=id(entry) in passed))
+            core.enqueue(_renewed(core, entry))
     core.queue.wake(*freed)
 
 
@@ -70,11 +69,9 @@ def _recount_whole(core: Core, run: Run) -> None:
     core.changes.touch(run)
 
 
-def _renewed(core: Core, entry: Entry, *, passed: bool) -> Entry:
+def _renewed(core: Core, entry: Entry) -> Entry:
     renewed = core.entry(core.runs[entry.job.run_id], entry.job)
     renewed.order = entry.order
-    if passed:  # it has paid for its throttle
-        renewed.gate = None
     return renewed
 
 
