@@ -50,8 +50,8 @@ def event(id: str = "e1", name: str = "go", json: bytes = b'{"name":"go"}', **mo
 
 def run(id: str = "r1", events: tuple[str, ...] = ("e1",)) -> Run:
     made = Run(id, "fn", "app", T0)
-    made.event_ids, made.event_name = events, "go"
-    made.body = Body([b'{"name":"go"}'])
+    made.event_name = "go"
+    made.body = Body([b'{"name":"go"}'], event_ids=events)
     return made
 
 
@@ -84,7 +84,8 @@ def span(**more: object) -> Span:
 def begin(changes: Changes, made: Run, *items: Job | Pause) -> Changes:
     """A run with its open items."""
     changes.new_runs[made.id] = made
-    changes.event_runs += [(id, made.id) for id in made.event_ids]
+    assert made.body is not None
+    changes.event_runs += [(id, made.id) for id in made.body.event_ids]
     for item in items or (job(made.id),):
         put(changes, item)
     return changes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import secrets
 from collections.abc import Iterable
@@ -44,6 +45,7 @@ from holdfast.server.runtime.dispatcher import Dispatcher
 from holdfast.server.runtime.partition import Partition
 from holdfast.server.runtime.syncer import Syncer
 from holdfast.server.service import Service
+from holdfast.server.store.sqlite import lock
 from holdfast.server.store.sqlite.history import SqliteHistory
 from holdfast.server.store.sqlite.store import SqliteStore
 
@@ -60,6 +62,7 @@ class Server:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._lock = lock.hold(config.database) if config.database else None
         self.store = SqliteStore(config.database, "full" if config.persist else "none")
         self.ids = UlidSource(secrets.randbits)
         settings = Settings(
@@ -100,6 +103,8 @@ class Server:
         await self.client.close()
         self.history.close()
         self.store.close()
+        if self._lock is not None:
+            os.close(self._lock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application: events on a bare route, everything else through Starlette."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import jwt
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from holdfast.protocol.limits import ACCOUNT_ID, ENV_ID
+from holdfast.server.api import tokens
 
 _GROUP = "gw-dev"
 _SESSION_S = 300
@@ -34,7 +34,7 @@ def routes(gateway_port: int, secret: str, new_id: Callable[[], str]) -> list[Ro
         }  # fmt: skip
         bearer = request.headers.get("authorization", "")[7:]
         endpoint = f"ws://{_host(request.headers.get('host', 'localhost'))}:{gateway_port}/v0/connect"
-        fields = (connection_id, endpoint, _GROUP, jwt.encode(claims, secret, "HS256"), bearer)
+        fields = (connection_id, endpoint, _GROUP, tokens.issue(claims, secret), bearer)
         return Response(encode_strings(fields), media_type="application/octet-stream")
 
     return [Route("/v0/connect/start", start, methods=["POST"])]

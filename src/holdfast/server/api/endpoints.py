@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 
-import jwt
 import msgspec
 from msgspec import Raw
 from starlette.requests import Request
@@ -19,6 +18,7 @@ from holdfast.protocol.ids import is_ulid
 from holdfast.protocol.limits import ENV_ID, MAX_REQUEST
 from holdfast.protocol.opcodes import Op, OpcodeError, parse_ops
 from holdfast.protocol.rawjson import UNREADABLE
+from holdfast.server.api import tokens
 from holdfast.server.api.errors import json_response, public_error
 from holdfast.server.engine import schedule
 from holdfast.server.engine.checkpoints import CheckpointError
@@ -175,19 +175,16 @@ class Endpoints:
     def _begun(self, run_id: str, function_id: str, app_id: str, *, with_token: bool) -> Response:
         now = int(time.time())
         claims = {"iss": _ISSUER, "sub": _CLAIM, "iat": now, "exp": now + _TOKEN_S, "Env": ENV_ID, "RunID": run_id}
-        token = jwt.encode(claims, self._secret, "HS256")
+        token = tokens.issue(claims, self._secret)
         topics = [{"channel": run_id, "kind": "run", "env_id": ENV_ID, "name": "stream"}]
-        realtime = jwt.encode({**claims, "sub": "realtime", "Topics": topics}, self._secret, "HS256")
+        realtime = tokens.issue({**claims, "sub": "realtime", "Topics": topics}, self._secret)
         data = {"fn_id": function_id, "app_id": app_id, "run_id": run_id, "realtime_token": realtime}
         if with_token:
             data["token"] = token
         return json_response({"data": data, "metadata": {"fetched_at": format_rfc3339(now * 1_000, fraction=False)}})
 
     def _claims(self, token: str, run_id: str) -> bool:
-        try:
-            claims = jwt.decode(token, self._secret, ["HS256"], issuer=_ISSUER)
-        except jwt.InvalidTokenError:
-            return False
+        claims = tokens.read(token, self._secret, _ISSUER) or {}
         return bool(claims.get("sub") == _CLAIM and claims.get("RunID") == run_id)
 
 

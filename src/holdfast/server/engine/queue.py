@@ -209,14 +209,15 @@ class Keys:
     def unblock(self, *keys: str) -> Entry | None:
         """Takes the first of those that wait for one of the keys and may have it now."""
         best: tuple[int, int, Entry] | None = None
+        place = ("", 0)
         for key in keys:
             held = self.held.get(key, 0)
             for limit, waiting in self._blocked.get(key, {}).items():
                 if limit > held and (best is None or waiting[0][:2] < best[:2]):
-                    best, found = waiting[0], (key, limit)
+                    best, place = waiting[0], (key, limit)
         if best is None:
             return None
-        self._pop(*found)
+        self._pop(*place)
         return best[2]
 
     def _pop(self, key: str, limit: int) -> None:

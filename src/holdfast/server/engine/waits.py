@@ -5,6 +5,7 @@ from __future__ import annotations
 from holdfast.server.expressions import Activation, EqualityIndex
 from holdfast.server.model.job import Pause, PauseKind
 
+
 class Waits:
     """Indexes over pauses. An event of a name that nobody waits for costs one dictionary look-up."""
 

@@ -52,7 +52,10 @@ class PauseKind(StrEnum):
 
 
 class Pause(msgspec.Struct, array_like=True, gc=False, eq=False):
-    """A durable wait, keyed by (run, `no`); compared by identity, so that indexes hold it itself. It ends by what it waits for or at `expires` (ms since the epoch)."""
+    """A durable wait, keyed by (run, `no`); compared by identity, so that indexes hold it itself.
+
+    It ends by what it waits for or at `expires` (ms since the epoch).
+    """
 
     run_id: str
     no: int

@@ -205,8 +205,9 @@ class Partition:
     def _reload(self) -> None:
         if self._closed:
             return
-        self.engine = self._fresh()
         try:
+            self.store.begin_epoch()
+            self.engine = self._fresh()
             self.recover()
         except Exception as error:  # noqa: BLE001 - the store is still away: try again
             log.error("the store can't be read, trying again", error=str(error))

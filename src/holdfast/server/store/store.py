@@ -42,7 +42,11 @@ class Store(Protocol):
     """A durable store of one partition. All calls are synchronous and made on the engine's thread, `sync` excepted."""
 
     epoch: int
-    """How often the store was opened; rises with each start."""
+    """How often the store was opened or read anew; rises with each start and reload."""
+
+    def begin_epoch(self) -> None:
+        """Counts a start, or a reload."""
+        ...
 
     def commit(self, changes: Changes) -> None:
         """Writes a turn's rows in one transaction. Raises StoreError; then nothing was written."""

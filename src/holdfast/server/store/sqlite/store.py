@@ -81,10 +81,11 @@ class SqliteStore:
         self._folder = None if path else tempfile.TemporaryDirectory(prefix="holdfast-")
         self.path = path or Path(self._folder.name if self._folder else ".") / "main.db"
         self.durability: Durability = durability
+        self.epoch = 0
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
-            self.epoch = self._open()
+            self._open()
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"can't use the database {self.path}: {error}") from error
         self._copy = self.epoch << 40
@@ -153,7 +154,7 @@ class SqliteStore:
             db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def finish_checkpoint(self) -> None:
-        """Moves the end of the log while no commit can lengthen it. Only a log that was moved as a whole starts over."""
+        """Moves the end of the log while no commit can lengthen it: only one moved as a whole starts over."""
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
@@ -244,19 +245,22 @@ class SqliteStore:
         if self._folder is not None:
             self._folder.cleanup()
 
-    def _open(self) -> int:
-        """Sets the connection up; returns this start's epoch."""
+    def begin_epoch(self) -> None:
+        """Counts a start, or a reload: whatever is dispatched from here on is told apart from what was before."""
+        row = self._db.execute("SELECT value FROM meta WHERE key='epoch'").fetchone()
+        self.epoch = int(row[0]) + 1 if row else 1
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (str(self.epoch),))
+
+    def _open(self) -> None:
+        """Sets the connection up."""
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA wal_autocheckpoint=0")
         self._db.execute(f"PRAGMA journal_size_limit={self.CHECKPOINT_PAGES * 2_048}")  # when the log starts over
         self._db.execute("PRAGMA busy_timeout=5000")
-        self._db.execute("PRAGMA cache_size=-16000")
+        self._db.execute("PRAGMA cache_size=-8000")
         migrate(self._db)
         self.set_durability(self.durability)
-        row = self._db.execute("SELECT value FROM meta WHERE key='epoch'").fetchone()
-        epoch = int(row[0]) + 1 if row else 1
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (str(epoch),))
-        return epoch
+        self.begin_epoch()
 
 
 def _write_items(

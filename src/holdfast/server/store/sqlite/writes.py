@@ -25,8 +25,8 @@ def new_run_rows(changes: Changes) -> Iterator[Row]:
         assert run.body is not None
         yield (
             run.id, run.function_id, run.app_id, int(run.status), run.scheduled_at, run.started_at, run.ended_at,
-            _encode(run.body.event_ids).decode(), run.event_name, run.cron, run.batch_id, run.original_run_id, _output(run),
-            _encode(run.detail).decode(), _encode(run.state).decode(),
+            _encode(run.body.event_ids).decode(), run.event_name, run.cron, run.batch_id, run.original_run_id,
+            _output(run), _encode(run.detail).decode(), _encode(run.state).decode(),
         )  # fmt: skip
 
 

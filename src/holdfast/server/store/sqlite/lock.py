@@ -1,0 +1,33 @@
+"""One server per database file: two would each believe that all runs are theirs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from holdfast.server.store.store import StoreError
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - no advisory locks on this system
+    fcntl = None  # type: ignore[assignment]
+
+
+def hold(path: Path) -> int:
+    """Locks a database for this process, until the descriptor that it returns is closed or the process ends.
+
+    Raises StoreError if another process has it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StoreError(f"can't use the database {path}: {error}") from error
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        why = "is in use by another Holdfast; stop that one, or choose another folder with --sqlite-dir"
+        raise StoreError(f"the database {path} {why}") from error
+    return descriptor
