@@ -1,4 +1,4 @@
-"""The measured table of the README: `python -m benchmarks [--quick] [--out FILE]`.
+"""The measured table of the README: `python -m benchmarks [--quick] [--readme] [--out FILE]`.
 
 Starts the server as a process of its own (SQLite file, synchronous=FULL); load and app share this process. Timings are
 medians of three rounds. Run it on a machine that does nothing else.
@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import datetime as dt
 import json
+import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -30,15 +33,39 @@ def table(values: dict[str, float]) -> str:
     return "\n".join(lines)
 
 
+def write_readme(measured: str) -> None:
+    """Puts the table between its marks."""
+    readme = Path(__file__).parent.parent / "README.md"
+    before, _, rest = readme.read_text().partition("<!-- measured:begin")
+    mark, _, rest = rest.partition("-->")
+    after = rest.partition("<!-- measured:end -->")[2]
+    machine = f"{os.cpu_count()} cores, CPython {platform.python_version()}"
+    what = f"Measured on {_today()}, commit `{_commit()}`, {machine}, load and app on the same machine:"
+    text = f"{before}<!-- measured:begin{mark}-->\n{what}\n\n{measured}\n<!-- measured:end -->{after}"
+    readme.write_text(text)
+
+
+def _today() -> str:
+    return dt.datetime.now(dt.UTC).date().isoformat()
+
+
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--quick", action="store_true", help="less of everything, within 40 s (no memory of parked runs)"
     )
     parser.add_argument("--out", type=Path, help="write the numbers as JSON")
+    parser.add_argument("--readme", action="store_true", help="write the table into README.md")
     options = parser.parse_args()
     values = _run(Bench(QUICK if options.quick else Sizes()))
     print(table(values))
+    if options.readme:
+        write_readme(table(values))
     if options.out:
         machine = {"python": sys.version.split()[0], "machine": platform.machine(), "system": platform.platform()}
         bars = {
