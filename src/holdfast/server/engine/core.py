@@ -31,6 +31,8 @@ from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.span import Span
 from holdfast.server.model.status import RunStatus
 
+#: The key under which the workers of an app are counted (`protocol/flow-control.md` §4.12).
+APP_KEY = "app:"
 #: What a missing or zero limit means (`protocol/flow-control.md` §4.1).
 DEFAULT_CONCURRENCY = 1_000
 
@@ -65,8 +67,8 @@ class Core:
     """All live state of one partition. `now` is the time of the input that is being handled (ms)."""
 
     __slots__ = (
-        "batches", "bulk", "cancellations", "changes", "debounces", "epoch", "inbox", "jitter", "new_id", "now",
-        "pausing", "queue", "rate_limits", "registry", "runs", "seen", "settings", "singletons", "throttles", "waits",
+        "batches", "bulk", "cancellations", "capacities", "changes", "debounces", "epoch", "inbox", "jitter", "new_id",
+        "now", "pausing", "queue", "rate_limits", "registry", "runs", "seen", "settings", "singletons", "throttles", "waits",
     )  # fmt: skip
 
     def __init__(self, ids: IdSource, jitter: Callable[[int], int], settings: Settings, epoch: int) -> None:
@@ -84,6 +86,7 @@ class Core:
         self.batches = Batches()
         self.singletons = Singletons()
         self.pausing = Pausing()
+        self.capacities: dict[str, int] = {}  # calls at once that the workers of an app take, by app id
         self.bulk = BulkCancellations()
         self.waits = Waits()
         self.seen = Seen()
@@ -234,9 +237,12 @@ class Core:
     def limits(self, run: Run) -> tuple[Limit, ...]:
         """The concurrency keys of a run's calls."""
         function = self.function(run)
-        if function is None or not function.config.concurrency.steps:
+        capacity = self.capacities.get(run.app_id) if self.capacities else None
+        if function is None or (capacity is None and not function.config.concurrency.steps):
             return ()
         found: dict[str, Limit] = {}  # sorted by limit: of two for one key, the lower counts
+        if capacity is not None:
+            found[run.app_id] = Limit(f"{APP_KEY}{run.app_id}", capacity)
         for item in function.config.concurrency.steps:
             key = self._key(run, item.scope, item.key, item.hash)
             if key is not None and key not in found:

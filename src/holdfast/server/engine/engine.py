@@ -119,6 +119,13 @@ class Engine:
         resync.apply(self.core, before)
         self.crons.arm(self.core)
 
+    @_input
+    def set_capacity(self, app_id: str, units: int | None, now: int) -> None:
+        """The workers of an app take `units` calls at once; None for an app that is called over HTTP."""
+        self.core.now = now
+        resync.set_capacity(self.core, app_id, units)
+        self._drain()
+
     # --- inputs -----------------------------------------------------------------------------------------------------
 
     @_input

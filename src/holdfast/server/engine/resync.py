@@ -28,6 +28,17 @@ def apply(core: Core, before: Mapping[str, Function]) -> None:
             _set_timeouts(core, function)
 
 
+def set_capacity(core: Core, app_id: str, units: int | None) -> None:
+    """How many calls at once the workers of an app take: 0 while none is connected, None for an app without workers."""
+    if units is None:
+        core.capacities.pop(app_id, None)
+    else:
+        core.capacities[app_id] = units
+    for function in core.registry.functions.values():
+        if function.app_id == app_id:
+            _renew(core, function.id)
+
+
 def _renew(core: Core, function_id: str) -> None:
     keys = core.queue.keys
     admitted = core.queue.slots.withdraw(function_id)
