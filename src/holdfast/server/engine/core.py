@@ -67,8 +67,9 @@ class Core:
     """All live state of one partition. `now` is the time of the input that is being handled (ms)."""
 
     __slots__ = (
-        "batches", "bulk", "cancellations", "capacities", "changes", "debounces", "epoch", "inbox", "jitter", "new_id",
-        "now", "pausing", "queue", "rate_limits", "registry", "runs", "seen", "settings", "singletons", "throttles", "waits",
+        "batches", "bulk", "cancellations", "capacities", "changes", "debounces", "epoch", "inbox", "jitter",
+        "new_id", "now", "pausing", "queue", "rate_limits", "registry", "runs", "seen", "settings", "singletons",
+        "throttles", "waits",
     )  # fmt: skip
 
     def __init__(self, ids: IdSource, jitter: Callable[[int], int], settings: Settings, epoch: int) -> None:
