@@ -2,7 +2,7 @@
 
 python demo.py             # about fifteen seconds
 python demo.py --no-kill   # the same without the power cut
-python demo.py --stay      # leave server and shop running afterwards, to look around
+make demo ARGS=--stay   # leave server and shop running afterwards, to look around
 """
 
 from __future__ import annotations
@@ -170,12 +170,12 @@ class Demo:
         event = '{"name": "shop/order.placed", "data": {"order": "mine-1"}}'
         self.console.heading("Where to look next")
         if self.options.stay:
-            self.console.say(f"  The runs, step by step:  {url}/runs")
+            self.console.say(f"  The server's own page:   {url}/")
             self.console.say(f"  An order of your own:    curl {url}/e/demo -d '{event}'")
         else:
-            self.console.say("  Stay and look around:    python demo.py --stay")
+            self.console.say("  Stay and look around:    make demo ARGS=--stay")
             self.console.say(f"  An order of your own:    … then curl {url}/e/demo -d '{event}'")
-            self.console.say(f"  These runs again:        holdfast dev --persist --sqlite-dir {data}")
+            self.console.say(f"  These runs again:        .venv/bin/holdfast dev --persist --sqlite-dir {data}")
         self.console.say("  The shop's code:         app.py, beside this file")
         self.console.say("  The documentation:       docs/ in the repository")
 
