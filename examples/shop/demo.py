@@ -2,7 +2,7 @@
 
 python demo.py             # about fifteen seconds
 python demo.py --no-kill   # the same without the power cut
-make demo ARGS=--stay   # leave server and shop running afterwards, to look around
+python demo.py --stay      # leave server and shop running afterwards, to look around
 """
 
 from __future__ import annotations
