@@ -59,7 +59,8 @@ def after_turn(world: World) -> None:
     blocked = [e for groups in queue.keys._blocked.values() for heap in groups.values() for _, _, e in heap]
     leases = list(queue.leases.values())
     throttled = [entry for heap in core.throttles._waiting.values() for _, _, entry in heap]
-    places = Counter(id(entry.job) for entry in (*waiting, *blocked, *throttled, *leases))
+    paused = [entry for entries in core.pausing.held.values() for entry in entries.values()]
+    places = Counter(id(entry.job) for entry in (*waiting, *blocked, *throttled, *paused, *leases))
     for run in core.runs.values():
         items = list(run.open)
         assert any(i.kind is not PauseKind.CANCEL for i in items), f"nothing will wake run {run.id}"

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from heapq import heappop, heappush
 from pathlib import Path
 from random import Random
@@ -42,6 +43,7 @@ from holdfast.server.engine.checkpoints import CheckpointError, queue_item
 from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.flow import restore
+from holdfast.server.engine.flow.pausing import Mode
 from holdfast.server.engine.gateway import Result
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Run
@@ -346,6 +348,8 @@ class World:
         if random.random() < 0.3:
             jump = random.choice((2 * HOUR, 20 * MINUTE, -10 * MINUTE, -3 * HOUR))
             self.later(random.randrange(DAY), f"clock jumps by {jump}", lambda: self._jump(jump))
+        if random.random() < 0.3:
+            self.later(random.randrange(HOUR), "a function is paused", self._pause)
         self.later(2 * DAY, "the cron function is removed", self._remove_cron)
 
     def _sometime(self) -> int:
@@ -382,6 +386,19 @@ class World:
         self.load(run)
         self.engine.cancel(run, "api", self.now)
         self._acks.append((lambda: self.ledger.cancelled.add(run.id), lambda: None))
+
+    def _pause(self) -> None:
+        """New runs of a function wait until it is resumed. One with timeouts would lose them by that."""
+        slugs = sorted(f.slug for f in self.functions if f.config.timeouts is None and not f.slug.endswith("endpoint"))
+        slug = self.random.choice(slugs)
+        function_id = next(f.id for f in self.functions if f.slug == slug)
+        self.engine.pause(function_id, Mode.QUEUE, self.now)
+        self.later(self.random.randrange(2 * HOUR), f"{slug} is resumed", lambda: self._resume(function_id))
+
+    def _resume(self, function_id: str) -> None:
+        self.engine.resume(function_id, self.now)
+        again = partial(self.later, SECOND, "the resumption is repeated", lambda: self._resume(function_id))
+        self._acks.append((lambda: None, again))
 
     def _jump(self, by: int) -> None:
         self.skew += by
