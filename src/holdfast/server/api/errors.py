@@ -41,5 +41,16 @@ async def unexpected(request: Request, error: Exception) -> Response:
     return public_error(500, "The request could not be handled, see the server's log")
 
 
+async def no_route(_request: Request, _error: Exception) -> Response:
+    """Answers a path that nothing is at, in the reference's words for a server without UI."""
+    return page_not_found()
+
+
 #: For Starlette: each class apart, so that the middleware which raises the error again never sees them.
-HANDLERS = {StoreError: unexpected, ClientDisconnect: unexpected, DefectError: unexpected, Exception: unexpected}
+HANDLERS = {
+    StoreError: unexpected,
+    ClientDisconnect: unexpected,
+    DefectError: unexpected,
+    Exception: unexpected,
+    404: no_route,
+}
