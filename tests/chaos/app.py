@@ -15,6 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httptools
 
+from .flow import FLOW, Places, group_of
+
 APP = "chaos"
 Ops = list[dict[str, Any]]
 SHAPES = (
@@ -25,11 +27,14 @@ SHAPES = (
     "sleep",
     "wait",
     "invoke",
-    "limited",
     "checkpoint",
     "checkpoint-stop",
+    *FLOW,
 )
-HEAVY = {"limited": 0.01}
+STEPS = {"steps": 10, "keyed": 2, "batched": 1}
+NAPS = {"sleep": "300ms", "whole": "500ms", "singleton": "1500ms"}
+"""Those of flow control last beyond a kill and the start after it."""
+HEAVY = {"limited": 0.01, "keyed": 0.02}
 """How long a function's calls take, s."""
 
 
@@ -56,7 +61,9 @@ class Watch:
     calls: Counter[str] = field(default_factory=Counter)
     """By function."""
     runs: defaultdict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
-    """Run ids by the number of the event."""
+    """Run ids by the number of an event."""
+    carried: defaultdict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Functions by the number of an event."""
     memoised: defaultdict[str, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
     """By run, the steps that a call has shown as done, with the first such call: parallel calls overtake each other."""
     finished: set[str] = field(default_factory=set)
@@ -67,8 +74,9 @@ class Watch:
 
     def called(self, call: Call) -> None:
         self.calls[call.function] += 1
-        if call.number >= 0:
-            self.runs[call.number].add(call.run)
+        for number in call.numbers:
+            self.runs[number].add(call.run)
+            self.carried[number].add(call.function)
         memoised = self.memoised[call.run]
         self.forgotten += [f"{call.run}: {s}" for s, at in memoised.items() if s not in call.steps and call.id > at]
         for step in call.steps:
@@ -86,7 +94,7 @@ class Call:
     function: str
     target: str
     run: str
-    number: int
+    numbers: list[int]  # of its events
     steps: dict[str, Any]
     item: str
 
@@ -94,12 +102,12 @@ class Call:
 def answer_of(call: Call) -> Ops | None:
     """The ops that a function answers, None when it has ended."""
     name, steps = call.function, call.steps
-    if name == "steps":
-        return [ran(f"step-{len(steps)}", len(steps))] if len(steps) < 10 else None
+    if name in STEPS:
+        return [ran(f"step-{len(steps)}", len(steps))] if len(steps) < STEPS[name] else None
     if name.startswith("parallel"):
         return _parallel(call)
-    if name == "sleep":
-        return _first_then(call, op("Sleep", "nap", duration="300ms"))
+    if name in NAPS:
+        return _first_then(call, op("Sleep", "nap", duration=NAPS[name]))
     if name == "wait":
         return _first_then(
             call,
@@ -134,6 +142,7 @@ class ChaosApp:
     def __init__(self, server: str) -> None:
         self.server = urlsplit(server)
         self.watch = Watch()
+        self.places = Places()
         self.tasks: set[asyncio.Task[None]] = set()
         self.connections: set[asyncio.Transport] = set()
         self.stalled = asyncio.Event()
@@ -180,26 +189,33 @@ class ChaosApp:
             name,
             query.get("stepId", ["step"])[0],
             given["ctx"]["run_id"],
-            given["event"]["data"].get("n", -1),
+            [event["data"]["n"] for event in given["events"] if event["data"].get("n", -1) >= 0],
             given["steps"],
             given["ctx"]["qi_id"],
         )
-        watch = self.watch
-        watch.called(call)
+        self.watch.called(call)
+        group = group_of(call.numbers[0]) if call.numbers else ""
+        with self.places.calling(name, call.run, group):
+            if await self._answer(call, connection):
+                self.watch.finished.add(call.run)
+                self.places.ended(name, call.run, group)
+
+    async def _answer(self, call: Call, connection: _Connection) -> bool:
+        """Whether the answer ends the run."""
+        name = call.function
         if name == "stall" and not self.stalled.is_set():
             self.stalled.set()
             await asyncio.Event().wait()
         if name in HEAVY:
             await asyncio.sleep(HEAVY[name])
         if name.startswith("checkpoint"):
-            ops = await self._checkpointed(call)
+            ops: Ops | None = await self._checkpointed(call)
         else:
             ops = answer_of(call)
-            watch.executed(call, ops or [])
+            self.watch.executed(call, ops or [])
         version = "1" if name == "parallel-v1" else "2"
         connection.reply(200 if ops is None else 206, json.dumps("done" if ops is None else ops).encode(), version)
-        if ops is None or any(o["op"] == "RunComplete" for o in ops):
-            watch.finished.add(call.run)
+        return ops is None or any(o["op"] == "RunComplete" for o in ops)
 
     async def _checkpointed(self, call: Call) -> Ops:
         """Executes five steps in one call, each reported as it ends; what could not be reported is answered."""
@@ -236,14 +252,13 @@ class ChaosApp:
 
 
 def _function(name: str, url: str) -> dict[str, Any]:
-    more: dict[str, Any] = {"concurrency": [{"limit": 3}]} if name == "limited" else {}
     runtime = {"type": "http", "url": f"{url}?fnId={APP}-{name}&stepId=step"}
     return {
         "id": f"{APP}-{name}",
         "name": name,
         "triggers": [{"event": f"chaos/{name}"}],
         "steps": {"step": {"id": "step", "name": "step", "runtime": runtime, "retries": {"attempts": 20}}},
-        **more,
+        **FLOW.get(name, {}),
     }
 
 

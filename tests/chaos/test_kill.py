@@ -10,6 +10,7 @@ import json
 import os
 import random
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import httpx
@@ -19,6 +20,7 @@ from api.serving import Served
 from holdfast.server.model.status import RunStatus
 
 from .app import SHAPES, ChaosApp
+from .flow import CARRIED, check_flow, group_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +29,11 @@ ROUNDS = 20
 ALIVE_S = (0.2, 0.8)
 SENDERS = 4
 SETTLE_S = 40
-COMPLETED = RunStatus.COMPLETED.value
+COMPLETED, SKIPPED = RunStatus.COMPLETED.value, RunStatus.SKIPPED.value
+_UNFINISHED = (
+    "SELECT event_name, status, count(*) FROM runs"
+    " WHERE status <> ? AND NOT (status = ? AND event_name = 'chaos/singleton') GROUP BY 1, 2"
+)
 
 
 class Load:
@@ -40,6 +46,7 @@ class Load:
         """The shape of each event, by number."""
         self.acknowledged: dict[int, str] = {}
         self.refused: list[str] = []
+        self.began = time.time_ns() // 1_000_000
 
     async def run(self) -> None:
         """One server's life: ends when the server is gone."""
@@ -52,7 +59,7 @@ class Load:
             number, shape = len(self.sent), self.chance.choice(SHAPES)
             self.sent.append(shape)
             try:
-                answer = await client.post("/e/chaos", json={"name": f"chaos/{shape}", "data": {"n": number}})
+                answer = await client.post("/e/chaos", json=self._event(number, shape))
             except httpx.TransportError:
                 return  # killed under us: not acknowledged
             if answer.status_code == 200:
@@ -60,6 +67,11 @@ class Load:
             else:
                 self.refused.append(answer.text)
             await asyncio.sleep(self.chance.uniform(0.002, 0.012))
+
+    def _event(self, number: int, shape: str) -> dict[str, object]:
+        """Times rise with the numbers, so that the last of a debounce is the one of the highest number."""
+        data = {"n": number, "group": group_of(number)}
+        return {"name": f"chaos/{shape}", "data": data, "ts": self.began + number}
 
 
 async def sync(server: Served, app: ChaosApp) -> None:
@@ -78,7 +90,12 @@ async def resume_all(server: Served, numbers: list[int]) -> None:
 
 
 def open_rows(server: Served) -> int:
-    return int(server.query("SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM pauses)")[0][0])
+    """How many rows tell of something that is still to be done."""
+    rows = server.query(
+        "SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM pauses) + (SELECT count(*) FROM batch_events)"
+        " + (SELECT count(*) FROM flow WHERE kind IN ('debounce', 'batch'))"
+    )
+    return int(rows[0][0])
 
 
 async def drain(server: Served, load: Load) -> None:
@@ -94,12 +111,14 @@ async def drain(server: Served, load: Load) -> None:
 async def chaos(server: Served, app: ChaosApp, load: Load) -> None:
     await app.serve()
     for _ in range(ROUNDS):
+        app.places.life += 1
         await asyncio.to_thread(server.start)
         await sync(server, app)
         sending = asyncio.ensure_future(load.run())
         await asyncio.sleep(load.chance.uniform(*ALIVE_S))
         server.kill()
         await sending
+    app.places.life += 1
     await asyncio.to_thread(server.start)
     await sync(server, app)
     await drain(server, load)
@@ -108,23 +127,25 @@ async def chaos(server: Served, app: ChaosApp, load: Load) -> None:
 
 def check(server: Served, app: ChaosApp, load: Load) -> None:
     watch = app.watch
-    started = dict(
-        server.query(
-            "SELECT json_extract(e.json, '$.data.n'), count(*) FROM events e JOIN event_runs r ON r.event_id = e.id"
-            " WHERE e.name LIKE 'chaos/%' AND e.name NOT IN ('chaos/resume') GROUP BY 1"
-        )
-    )
-    lost = [n for n in load.acknowledged if n not in started or n not in watch.runs]
+    rows = server.query(CARRIED, "chaos/%")
+    started = Counter(n for n, _, _ in rows)
+    skipped = {n for n, _, status in rows if status == SKIPPED}
+    called = watch.runs.keys() | skipped
+    due = [n for n, shape in load.acknowledged.items() if shape != "debounced"]
+    lost = [n for n in due if n not in started or n not in called]
     doubled = [n for n, runs in started.items() if runs != 1] + [n for n, ids in watch.runs.items() if len(ids) != 1]
+    strange = {n: functions for n, functions in watch.carried.items() if functions != {load.sent[n]}}
     assert not lost, f"acknowledged and lost: {[(n, load.acknowledged[n]) for n in lost]}"
     assert not doubled, f"events with several runs: {doubled}"
+    assert not strange, f"runs that carry another function's event: {strange}"
     assert not watch.forgotten, "memoised steps that a later call did not show"
     assert not watch.again, "memoised steps that were executed again"
     assert not load.refused
-    assert server.query("SELECT status, count(*) FROM runs WHERE status <> ? GROUP BY 1", COMPLETED) == []
+    assert server.query(_UNFINISHED, COMPLETED, SKIPPED) == []
     assert open_rows(server) == 0
     assert server.query("SELECT run_id, step_id FROM steps GROUP BY 1, 2 HAVING count(*) > 1") == []
     assert server.query("PRAGMA integrity_check") == [("ok",)]
+    check_flow(server, app.places, load.acknowledged)
 
 
 @pytest.mark.slow
