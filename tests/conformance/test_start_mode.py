@@ -69,7 +69,8 @@ def test_calls_are_signed(signed_app: App) -> None:
         stamp, signature = (part.split("=", 1)[1] for part in call["headers"]["x-inngest-signature"].split("&"))
         assert abs(int(stamp) - time.time()) < 60
         assert len(signature) == 64
-        assert call.get("canonical", True)  # sorted keys, no spaces: what the signature is made of
+        if signed_app.is_python:  # the JavaScript SDK checks the signature itself, and tells nobody the bytes
+            assert call["canonical"]  # sorted keys, no spaces: what the signature is made of
 
 
 def test_the_state_is_fetched_with_the_key(signed_app: App) -> None:

@@ -143,11 +143,6 @@ def _oid_of(name: bytes) -> str:
     return str(uuid.UUID(bytes=digest[:16], version=5))
 
 
-def pause_id(run_id: str, step_id: str) -> str:
-    """Answer the UUID of a pause, from the run's ULID and the step's hashed id."""
-    return oid_uuid(run_id + step_id)
-
-
 def xxh36(text: str) -> str:
     """Write the 64-bit xxHash of a text in base 36: job ids and group keys (`protocol/flow-control.md` §0.3)."""
     value = xxhash.xxh64_intdigest(text.encode("utf-8", "surrogatepass"))

@@ -104,7 +104,6 @@ def test_uuids_of_the_reference() -> None:
     assert ids.app_id("rec-js") == "8625df87-8c66-5530-9d60-02ee40f62abb"
     url = "http://localhost:8550/html200?fnId=raw-f&stepId=step"
     assert ids.function_id("f", url) == "a5424f7b-3a9f-5cc6-a285-10e1118bc606"
-    assert ids.pause_id("run", "step") == ids.oid_uuid("runstep")
 
 
 def test_xxh36() -> None:

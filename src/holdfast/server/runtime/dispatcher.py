@@ -44,7 +44,6 @@ class Dispatcher:
         self._targets: dict[str, Target] = {}
         self._tasks: set[asyncio.Task[Outcome]] = set()
         self._generation = 0
-        self.in_flight = 0
 
     def perform(self, effect: Effect) -> None:
         """Starts one effect."""
@@ -68,7 +67,6 @@ class Dispatcher:
     def forget(self) -> None:
         """Answers to calls made so far are dropped: the engine was reloaded."""
         self._generation += 1
-        self.in_flight = 0
 
     # --- calls ------------------------------------------------------------------------------------------------------
 
@@ -90,7 +88,6 @@ class Dispatcher:
         target = self._target(function.config.url, step)
         body, signature = self._body(context, run, run.body)
         started = now_ms()
-        self.in_flight += 1
         done = partial(self._answered, run, job, started, self._generation)
         self._client.post(target, render_headers(context, run.app_id, signature), body, done)
 
@@ -139,7 +136,6 @@ class Dispatcher:
     def _answered(self, run: Run, job: Job, started: int, generation: int, result: Answer | CallFailure) -> None:
         if generation != self._generation:
             return
-        self.in_flight -= 1
         now = now_ms()
         if isinstance(result, CallFailure):
             self._hand_in(run, job, transport_failure(result.text, result.code or ""), started, now)
