@@ -53,7 +53,7 @@ def test_readers_cannot_write(history: SqliteHistory) -> None:
         return connection.execute("DELETE FROM runs")
 
     with pytest.raises(sqlite3.OperationalError):
-        asyncio.run(history._call(write))
+        asyncio.run(history.readers.call(write))
 
 
 def test_a_writer_under_way_is_neither_seen_nor_waited_for(library: Library, history: SqliteHistory) -> None:

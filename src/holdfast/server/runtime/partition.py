@@ -22,7 +22,7 @@ from holdfast.server.engine.flow import restore
 from holdfast.server.engine.run import Run
 from holdfast.server.runtime.strikes import Strikes
 from holdfast.server.runtime.syncing import Durable
-from holdfast.server.store.store import Store, StoreError
+from holdfast.server.store.store import Store, StoreError, Value, Write
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +65,7 @@ class Partition:
         self.configure: Callable[[], None] = lambda: None
         self.durable = Durable(store)
         self._callbacks: list[Callback] = []
+        self._writes: list[Write] = []
         self._ends: dict[str, list[asyncio.Future[None]]] = {}
         self._scheduled = False
         self._busy = False
@@ -81,6 +82,11 @@ class Partition:
         if not self._scheduled and not self._closed:
             self._scheduled = True
             self._loop.call_soon(self._turn)
+
+    def write(self, statement: str, *rows: tuple[Value, ...]) -> None:
+        """Adds rows of a table that no engine owns to this turn's commit; await `committed` to know them durable."""
+        self._writes.append(Write(statement, rows))
+        self.changed()
 
     def on_commit(self, callback: Callback) -> None:
         """Calls back after the commit of all inputs so far; with the error if they were not written."""
@@ -112,15 +118,16 @@ class Partition:
             self._cancel()
         changes = self.engine.take_changes()
         callbacks, self._callbacks = self._callbacks, []
+        writes, self._writes = self._writes, []
         if self._down:
             for callback in callbacks:
                 callback(StoreError(RELOADING))
             return
-        if changes.empty:
+        if changes.empty and not writes:
             self._after(changes, callbacks)
             return
         try:
-            self.durable.commit(changes)
+            self.durable.commit(changes, writes)
         except StoreError as error:
             log.error("commit failed, reloading from the store", error=str(error))
             self._fail(error, callbacks, STORE_RETRY_S)
@@ -187,6 +194,7 @@ class Partition:
         if suspect is not None:
             self.strikes.add(suspect)
         callbacks, self._callbacks = self._callbacks, []
+        self._writes.clear()
         self._fail(StoreError(RELOADING), callbacks, 0)
 
     def _fail(self, error: StoreError, callbacks: list[Callback], delay: float) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 
 import structlog
 
 from holdfast.server.engine.changes import Changes
 from holdfast.server.store.sqlite.store import SqliteStore
-from holdfast.server.store.store import Store
+from holdfast.server.store.store import Store, Write
 
 log = structlog.get_logger(__name__)
 
@@ -33,9 +34,9 @@ class Durable:
         """Whether the caller must call `store.sync` off the loop before it acts."""
         return self._sqlite is not None and self._sqlite.durability == "deferred"
 
-    def commit(self, changes: Changes) -> None:
+    def commit(self, changes: Changes, writes: Sequence[Write] = ()) -> None:
         """Commits a turn's rows."""
-        self._store.commit(changes)
+        self._store.commit(changes, writes)
         self._commits += 1
         if self._sqlite is not None:
             self._observe(self._sqlite)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -38,6 +38,21 @@ class EndedRun(msgspec.Struct):
     cron: str
 
 
+Value = str | int | float | bytes | None
+"""What a column can hold."""
+
+
+class Write(msgspec.Struct, frozen=True):
+    """Rows for a table that no engine owns (accounts, audit, metadata): a statement by its name, with parameters.
+
+    The name is `<file>.<section>`, as stores keep their SQL. It joins the commit of its turn, and would fail it whole:
+    only statements that no value can make fail belong here (`INSERT OR REPLACE`, `OR IGNORE`, `UPDATE`, `DELETE`).
+    """
+
+    statement: str
+    rows: Sequence[tuple[Value, ...]]
+
+
 class Store(Protocol):
     """A durable store of one partition. All calls are synchronous and made on the engine's thread, `sync` excepted."""
 
@@ -48,8 +63,12 @@ class Store(Protocol):
         """Counts a start, or a reload."""
         ...
 
-    def commit(self, changes: Changes) -> None:
+    def commit(self, changes: Changes, writes: Sequence[Write] = ()) -> None:
         """Writes a turn's rows in one transaction. Raises StoreError; then nothing was written."""
+        ...
+
+    def select(self, statement: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
+        """Reads small tables at a start, by the name of a statement; afterwards there are readers for that."""
         ...
 
     def sync(self) -> None:

@@ -1,27 +1,21 @@
-"""The readers of an SQLite file: their own read-only connections in a few threads, beside the one writer.
-
-In WAL mode a reader never waits for the writer and sees the last commit as a whole. SQLite works without the
-interpreter's lock, so a long query costs the event loop nothing but its rows.
-"""
+"""History, read from an SQLite file."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sqlite3
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from holdfast.server.store.history import RunTrace
 from holdfast.server.store.sqlite import rows
 from holdfast.server.store.sqlite.lists import EventList, RunList
 from holdfast.server.store.sqlite.queries import load_queries
+from holdfast.server.store.sqlite.readers import Readers
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+    from pathlib import Path
 
     from holdfast.server.model.app import AppRecord, FunctionRecord
     from holdfast.server.model.job import Job
@@ -39,8 +33,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _QUERIES: Final = load_queries("history")
-_READERS: Final = 2
-_BUSY_S: Final = 5.0
 
 
 class SqliteHistory:
@@ -50,17 +42,11 @@ class SqliteHistory:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._uri = f"{Path(path).absolute().as_uri()}?mode=ro"
-        self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="history")
-        self._local = threading.local()
-        self._open: list[sqlite3.Connection] = []
+        self.readers = Readers(path)
 
     def close(self) -> None:
         """End the readers; a query under way is waited for."""
-        self._threads.shutdown()
-        for connection in self._open:
-            connection.close()
-        self._open.clear()
+        self.readers.close()
 
     async def run(self, run_id: str) -> StoredRun | None:
         """One run."""
@@ -102,7 +88,7 @@ class SqliteHistory:
 
     async def traces(self, run_ids: Collection[str]) -> dict[str, RunTrace]:
         """Everything stored of many runs."""
-        return await self._call(lambda connection: _traces(connection, run_ids)) if run_ids else {}
+        return await self.readers.call(lambda connection: _traces(connection, run_ids)) if run_ids else {}
 
     async def trace_row(self, run_id: str, seq: int) -> TraceRow | None:
         """One row of a run's record."""
@@ -171,29 +157,14 @@ class SqliteHistory:
         return await self._all(_QUERIES[query], (_list(ids),), read) if ids else []
 
     async def _all(self, query: str, parameters: rows.Parameters, read: Callable[[rows.Row], T]) -> list[T]:
-        return await self._call(lambda connection: [read(row) for row in connection.execute(query, parameters)])
+        return await self.readers.call(lambda connection: [read(row) for row in connection.execute(query, parameters)])
 
     async def _count(self, query: str, parameters: rows.Parameters) -> int:
         def count(connection: sqlite3.Connection) -> int:
             row: tuple[int] = connection.execute(query, parameters).fetchone()
             return row[0]
 
-        return await self._call(count)
-
-    async def _call(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(self._connection()))
-
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            # Closed from another thread, when this one has ended.
-            connection = sqlite3.connect(
-                self._uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
-            )
-            connection.execute("PRAGMA query_only = 1")
-            self._local.connection = connection
-            self._open.append(connection)
-        return connection
+        return await self.readers.call(count)
 
 
 @contextmanager

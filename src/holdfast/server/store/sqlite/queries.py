@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib import resources
 from typing import Final
 
@@ -10,6 +11,13 @@ _SECTION: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _COMMENT: Final = re.compile(r"^--.*\n", re.MULTILINE)
 
 
+def named(statement: str) -> str:
+    """A statement by its name, `<file>.<section>`."""
+    file, _, section = statement.partition(".")
+    return load_queries(file)[section]
+
+
+@cache
 def load_queries(name: str) -> dict[str, str]:
     """Read the sections of `sql/<name>.sql`. One may use earlier ones as `{name}`; other braces are the caller's."""
     text = resources.files("holdfast.server.store.sqlite").joinpath(f"sql/{name}.sql").read_text("utf-8")

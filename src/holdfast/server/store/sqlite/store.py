@@ -7,7 +7,7 @@ import os
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -19,9 +19,10 @@ from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.model.job import Job, Pause, decode_job, decode_pause, encode_row
 from holdfast.server.model.run import decode_detail, decode_state
 from holdfast.server.model.status import RunStatus
-from holdfast.server.store.sqlite import writes
+from holdfast.server.store.sqlite import writes as columns
 from holdfast.server.store.sqlite.migrate import migrate
-from holdfast.server.store.store import EndedRun, Recovered, StoreError
+from holdfast.server.store.sqlite.queries import named
+from holdfast.server.store.store import EndedRun, Recovered, StoreError, Value, Write
 
 _encode = msgspec.json.encode
 
@@ -99,12 +100,14 @@ class SqliteStore:
 
     # --- the hot path -----------------------------------------------------------------------------------------------
 
-    def commit(self, changes: Changes) -> None:
+    def commit(self, changes: Changes, writes: Sequence[Write] = ()) -> None:
         """Writes a turn's rows in one transaction. Raises StoreError; then nothing was written."""
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
             self._write(db, changes)
+            for write in writes:
+                db.executemany(named(write.statement), write.rows)
             written = time.perf_counter()
             db.execute("COMMIT")
             self.commit_s = time.perf_counter() - written
@@ -117,17 +120,17 @@ class SqliteStore:
     def _write(self, db: sqlite3.Connection, changes: Changes) -> None:
         many = db.executemany
         if changes.events:
-            many(_INSERT_EVENT, writes.event_rows(changes, self._copy))
+            many(_INSERT_EVENT, columns.event_rows(changes, self._copy))
         if changes.new_runs:
-            many(_INSERT_RUN, writes.new_run_rows(changes))
+            many(_INSERT_RUN, columns.new_run_rows(changes))
         if changes.runs:
-            many(_UPDATE_RUN, writes.run_rows(changes))
+            many(_UPDATE_RUN, columns.run_rows(changes))
         if changes.event_runs:
             many(_INSERT_EVENT_RUN, changes.event_runs)
         if changes.steps:
-            many(_INSERT_STEP, writes.step_rows(changes))
+            many(_INSERT_STEP, columns.step_rows(changes))
         if changes.spans:
-            many(_INSERT_SPAN, writes.span_rows(changes))
+            many(_INSERT_SPAN, columns.span_rows(changes))
         if changes.jobs:
             _write_items(db, changes.jobs, _PUT_JOB, _DROP_JOB)
         if changes.pauses:
@@ -157,6 +160,10 @@ class SqliteStore:
         """Moves the end of the log while no commit can lengthen it: only one moved as a whole starts over."""
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+    def select(self, statement: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
+        """Reads small tables at a start, by the name of a statement."""
+        return self._db.execute(named(statement), parameters).fetchall()
 
     # --- recovery ---------------------------------------------------------------------------------------------------
 

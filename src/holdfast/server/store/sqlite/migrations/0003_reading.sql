@@ -1,0 +1,1 @@
+-- Reading: indexes of lists, counts and searches.

@@ -1,0 +1,1 @@
+-- Access: keys, users, sessions, API tokens, the audit log.

@@ -1,0 +1,1 @@
+-- Telemetry: spans of user code, metadata of runs and steps.

@@ -1,0 +1,1 @@
+-- Data: what retention and large outputs need.

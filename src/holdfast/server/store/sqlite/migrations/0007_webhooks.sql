@@ -1,0 +1,1 @@
+-- Webhooks as sources of events.
