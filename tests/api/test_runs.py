@@ -13,6 +13,7 @@ from holdfast.protocol.ids import ulid
 from holdfast.server.model.run import RunDetail
 from holdfast.server.model.status import RunStatus
 from holdfast.server.store.search import SearchError, parse_search
+from holdfast.server.store.sqlite.readers import Readers
 
 from .book import FUNCTION_ID, START, Book, Library, deferred
 from .conftest import recorded
@@ -281,14 +282,14 @@ def test_no_statement_per_run(api: Api) -> None:
     counts = []
     for first in (1, 40):
         calls: list[str] = []
-        original = type(api.backend.history)._call
+        original = Readers.call
 
         async def counting(self: Any, work: Any, calls: list[str] = calls, original: Any = original) -> Any:
             calls.append("call")
             return await original(self, work)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(type(api.backend.history), "_call", counting)
+            patch.setattr(Readers, "call", counting)
             api.data(query, first=first)
         counts.append(len(calls))
     assert counts[0] == counts[1] <= 8
