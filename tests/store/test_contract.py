@@ -14,7 +14,7 @@ from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.model.job import JobKind, PauseKind, encode_row
 from holdfast.server.model.run import Defer
 from holdfast.server.model.status import RunStatus
-from holdfast.server.store.store import StoreError
+from holdfast.server.store.store import StoreError, Write
 
 from .harness import KINDS, LASTING, T0, Bench, begin, begun, event, full_run, job, pause, put, run, span
 
@@ -403,3 +403,23 @@ def test_apps_are_replaced_and_removed(bench: Bench) -> None:
     store = bench.reopen()
     assert store.apps() == [an_app("a1", error="down")]
     assert store.functions() == [a_function(archived_at=9)]
+
+
+def test_rows_that_no_engine_owns_join_the_commit(bench: Bench) -> None:
+    changes = begin(begun(), run(), job())
+    bench.store.commit(
+        changes, [Write("meta.put", (("colour", "red"), ("size", "7"))), Write("meta.put", (("size", "8"),))]
+    )
+    reopened = bench.reopen()
+    assert reopened.select("meta.get", ("colour",)) == [("red",)]
+    assert reopened.select("meta.get", ("size",)) == [("8",)]
+    assert reopened.select("meta.get", ("x",)) == []
+
+
+def test_nothing_is_written_if_one_row_is_wrong(bench: Bench) -> None:
+    changes = begin(begun(), run(), job())
+    with pytest.raises(StoreError):
+        bench.store.commit(changes, [Write("meta.put", (("colour", "red"),)), Write("meta.put", (("size", None),))])
+    reopened = bench.reopen()
+    assert reopened.select("meta.get", ("colour",)) == []
+    assert reopened.recover().runs == []

@@ -1,0 +1,79 @@
+"""Rows that no engine owns: they share the turn's commit, and its fate."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from holdfast.protocol.ids import UlidSource
+from holdfast.server.engine.core import Settings
+from holdfast.server.engine.engine import Engine
+from holdfast.server.runtime import partition as partitions
+from holdfast.server.runtime.partition import Partition
+from holdfast.server.store.sqlite.store import SqliteStore
+from holdfast.server.store.store import StoreError
+
+PUT = "meta.put"
+
+
+@pytest.fixture
+def store() -> Iterator[SqliteStore]:
+    made = SqliteStore(None, "none")
+    yield made
+    made.close()
+
+
+def partition(store: SqliteStore) -> Partition:
+    ids = UlidSource(lambda bits: (1 << bits) - 1)
+    return Partition(lambda epoch: Engine(ids, lambda most: 0, Settings(), epoch), store)
+
+
+def value(store: SqliteStore, key: str) -> list[object]:
+    return [row[0] for row in store.select("meta.get", (key,))]
+
+
+def test_they_are_durable_when_the_turn_is(store: SqliteStore) -> None:
+    async def main() -> None:
+        owner = partition(store)
+        owner.write(PUT, ("a", "1"), ("b", "2"))
+        owner.write(PUT, ("a", "3"))
+        assert value(store, "a") == []
+        await owner.committed()
+        assert (value(store, "a"), value(store, "b")) == (["3"], ["2"])
+        await owner.close()
+
+    asyncio.run(main())
+
+
+def test_a_write_without_a_wait_is_committed_all_the_same(store: SqliteStore) -> None:
+    async def main() -> None:
+        owner = partition(store)
+        owner.write(PUT, ("a", "1"))
+        await owner.close()
+
+    asyncio.run(main())
+    assert value(store, "a") == ["1"]
+
+
+def test_a_failed_commit_tells_the_caller_and_leaves_nothing(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partitions, "STORE_RETRY_S", 0)
+
+    async def main() -> None:
+        owner = partition(store)
+        owner.write(PUT, ("a", "1"))
+        owner.write(PUT, ("b", None))
+        with pytest.raises(StoreError):
+            await owner.committed()
+        assert value(store, "a") == []
+        for _ in range(10):
+            await asyncio.sleep(0)
+        owner.write(PUT, ("c", "1"))
+        await owner.committed()
+        assert (value(store, "a"), value(store, "c")) == ([], ["1"])
+        await owner.close()
+
+    asyncio.run(main())
