@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from holdfast.protocol.ids import UlidSource
+from holdfast.server.access.keys import Keys
 from holdfast.server.api.events import EventApi
 from holdfast.server.drivers.http import Answer
 from holdfast.server.engine import advance, resume
@@ -74,7 +75,7 @@ class Shell:
         self.apps.register(
             dumps({"url": url, "appName": "app", "sdk": "inngest-py:v0.5.19", "v": "0.1", "functions": functions})
         )
-        self.events = EventApi(self.partition, (), [])
+        self.events = EventApi(self.partition, Keys(self.partition, ids), [])
 
     async def send(self, name: str) -> int:
         """The status of a sent event."""

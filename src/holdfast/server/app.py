@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import secrets
@@ -17,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from holdfast.protocol.ids import UlidSource
 from holdfast.protocol.limits import CALL_TIMEOUT_S
+from holdfast.server.access.keys import Keys
 from holdfast.server.api import (
     cancellations,
     checkpoints,
@@ -29,6 +29,7 @@ from holdfast.server.api import (
     register,
     rest_v0,
     rest_v1,
+    telemetry,
     why,
 )
 from holdfast.server.api.asgi import BodyLimit, Message, Receive, Scope, Send
@@ -42,12 +43,13 @@ from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import Engine
 from holdfast.server.runtime.apps import Apps
 from holdfast.server.runtime.dispatcher import Dispatcher
-from holdfast.server.runtime.partition import Partition
+from holdfast.server.runtime.partition import Partition, now_ms
 from holdfast.server.runtime.syncer import Syncer
 from holdfast.server.service import Service
 from holdfast.server.store.sqlite import lock
 from holdfast.server.store.sqlite.history import SqliteHistory
 from holdfast.server.store.sqlite.store import SqliteStore
+from holdfast.server.telemetry.metadata import MetadataLog
 
 log = structlog.get_logger(__name__)
 
@@ -67,26 +69,30 @@ class Server:
         self.ids = UlidSource(secrets.randbits)
         settings = Settings(
             workers=config.workers, retry_interval_ms=config.retry_interval * 1_000,
-            cron_catch_up=config.cron_catch_up, cron_catch_ups=dict(config.cron_catch_ups),
+            cron_catch_up=config.catch_up, cron_catch_ups=config.catch_ups,
         )  # fmt: skip
         self.settings = settings
         self.partition = Partition(
             lambda epoch: Engine(self.ids, random.SystemRandom().randrange, settings, epoch), self.store
         )
         self.client = HttpClient(total_timeout=CALL_TIMEOUT_S)
-        self.dispatcher = Dispatcher(self.partition, self.client, self.ids, config.signing_secret)
+        self.keys = _keys(config, self.partition, self.store, self.ids)
+        self.dispatcher = Dispatcher(self.partition, self.client, self.ids, self.keys.signers)
         self.partition.performer = self.dispatcher
         self.apps = Apps(self.partition)
         self.syncer = Syncer(
-            self.apps, self.client, server_kind=config.kind, signing_key=config.signing_secret,
+            self.apps, self.client, server_kind=config.kind, signers=self.keys.signers,
             interval=config.poll_interval,
         )  # fmt: skip
         self.history = SqliteHistory(self.store.path)
-        self.service = Service(config, self.partition, self.apps, self.syncer, self.history, settings)
-        self._endpoints = Endpoints(self.partition, self.apps, self.history, _token_secret(config))
+        metadata = MetadataLog(
+            self.partition, self.history.readers, lambda: self.ids.next(now_ms()), enabled=config.step_metadata
+        )
+        self.service = Service(config, self.partition, self.apps, self.syncer, self.history, settings, metadata)
+        self._endpoints = Endpoints(self.partition, self.apps, self.history, self.keys.token_secret)
         self._server_kind = [(b"x-inngest-server-kind", config.kind.encode())]
-        self._events = EventApi(self.partition, config.event_keys, [*self._server_kind, *CORS_HEADERS])
-        self._cold = SigningKeyAuth(BodyLimit(self._starlette(), MAX_BODY), config.signing_secret)
+        self._events = EventApi(self.partition, self.keys, [*self._server_kind, *CORS_HEADERS])
+        self._cold = SigningKeyAuth(BodyLimit(self._starlette(), MAX_BODY), self.keys)
 
     def start(self) -> None:
         """Recovers what was committed, and begins to work."""
@@ -143,22 +149,20 @@ class Server:
         yield from invoke.routes(self.partition)
         yield from rest_v0.routes(self.service)
         yield from rest_v1.routes(self.service)
+        yield from telemetry.routes(self.service)
         for module in (cancellations, functions, why):
             yield from module.routes(self.service)
         yield from devtools.routes(self.service, test_mode=self.config.test_mode)
         if self.config.ui:
             yield from home.routes(self.service)
             yield from graphql.routes(self.service)
-        yield from connect.routes(self.config.gateway_port, _token_secret(self.config), self.service.new_id)
+        yield from connect.routes(self.config.gateway_port, self.keys.token_secret, self.service.new_id)
 
 
-def _token_secret(config: Config) -> str:
-    """What signs the tokens that this server hands out: stable over restarts where there is a key."""
-    return (
-        hashlib.sha256(f"holdfast tokens {config.signing_secret}".encode()).hexdigest()
-        if config.signing_secret
-        else secrets.token_hex()
-    )
+def _keys(config: Config, partition: Partition, store: SqliteStore, ids: UlidSource) -> Keys:
+    made = Keys(partition, ids, event_keys=config.event_keys, signing_key=config.signing_secret)
+    made.load(store.select)
+    return made
 
 
 async def _only_post(_: Request) -> Response:

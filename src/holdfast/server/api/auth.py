@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast.protocol.signing import authorised
+from holdfast.server.access.keys import Keys
 from holdfast.server.api.asgi import App, Receive, Scope, Send, answer, header
 
 #: Open in both modes, though they lie below a guarded prefix.
@@ -14,15 +14,15 @@ _OPEN_DEV = "/dev/traces"
 class SigningKeyAuth:
     """Guards machine routes with the signing key. Without a key every route is open (`dev`)."""
 
-    def __init__(self, app: App, key: str) -> None:
+    def __init__(self, app: App, keys: Keys) -> None:
         self._app = app
-        self._key = key
+        self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a request pass, or answers 401."""
-        if self._key and scope["type"] == "http" and guarded(scope["path"]) and scope["method"] != "OPTIONS":
+        if self._keys.guarded and scope["type"] == "http" and guarded(scope["path"]) and scope["method"] != "OPTIONS":
             scheme, _, token = header(scope, b"authorization").partition(" ")
-            if scheme.lower() != "bearer" or not authorised(token.strip(), self._key):
+            if scheme.lower() != "bearer" or not self._keys.opens(token.strip()):
                 body = b"Authentication failed\n"
                 await answer(send, 401, body, [(b"content-type", b"text/plain; charset=utf-8")])
                 return

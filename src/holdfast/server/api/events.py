@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Sequence
-
 import msgspec
 
 from holdfast.protocol.events import read_events
 from holdfast.protocol.limits import MAX_EVENT
+from holdfast.server.access.keys import Keys
 from holdfast.server.api.asgi import DisconnectedError, Receive, Scope, Send, TooLargeError, answer, header, read_body
 from holdfast.server.engine.engine import DefectError
 from holdfast.server.runtime.partition import Partition, now_ms
-from holdfast.server.store.store import StoreError
+from holdfast.server.store.store import DiskFullError, StoreError
 
 #: A request body is read no further than this: 5,000 events fit unless they are large on average.
 MAX_BODY = max(64 * 1024 * 1024, MAX_EVENT)
 _JSON = msgspec.json.encode
 DEFECT = "The event could not be handled (see the server's log); nothing of this request was accepted"
+DISK_FULL = "The server's disk is full; nothing of this request was accepted. Try again when there is room"
 STORE_DOWN = "The event could not be stored; nothing of this request was accepted. Try again"
 
 
 class EventApi:
     """Accepts events: an answer of 200 means that they, and the runs that they started, are durable."""
 
-    def __init__(self, partition: Partition, keys: Sequence[str], headers: list[tuple[bytes, bytes]]) -> None:
+    def __init__(self, partition: Partition, keys: Keys, headers: list[tuple[bytes, bytes]]) -> None:
         self._partition = partition
-        self._keys = frozenset(k.encode() for k in keys)
+        self._keys = keys
         self._headers = [(b"content-type", b"application/json"), *headers]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request to `/e/{key}`."""
-        if self._keys and not self._known(scope["path"][3:].encode()):
+        if not self._keys.sends(scope["path"][3:].encode()):
             body = b'{"status":401,"message":"","error":"Event key not found"}'
             await answer(send, 401, body, self._headers)
             return
@@ -56,8 +55,8 @@ class EventApi:
                 for event in intake.events:
                     partition.engine.on_event(event, now)
                 await partition.committed()
-            except StoreError:
-                await self._refuse(send, 503, STORE_DOWN)
+            except StoreError as error:
+                await self._refuse(send, 503, DISK_FULL if isinstance(error, DiskFullError) else STORE_DOWN)
                 return
             except DefectError:
                 await self._refuse(send, 500, DEFECT)
@@ -68,9 +67,6 @@ class EventApi:
             await answer(send, 400, f'{{"ids":["{ids}"],"status":400,"error":{text}}}'.encode(), self._headers)
         else:
             await answer(send, 200, f'{{"ids":["{ids}"],"status":200}}'.encode(), self._headers)
-
-    def _known(self, key: bytes) -> bool:
-        return sum(hmac.compare_digest(key, known) for known in self._keys) > 0  # all are compared: no timing to read
 
     async def _refuse(self, send: Send, status: int, text: str) -> None:
         await answer(send, status, _JSON({"ids": [""], "status": status, "error": text}), self._headers)

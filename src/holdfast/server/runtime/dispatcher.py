@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import structlog
@@ -33,13 +34,15 @@ UNHANDLED = "error handling generator response: the server could not handle this
 
 
 class Dispatcher:
-    """Performs the engine's effects over HTTP."""
+    """Performs the engine's effects over HTTP. `signers` are the signing keys in force: the first one signs."""
 
-    def __init__(self, partition: Partition, client: HttpClient, ids: UlidSource, signing_key: str = "") -> None:
+    def __init__(
+        self, partition: Partition, client: HttpClient, ids: UlidSource, signers: Callable[[], Sequence[str]] = tuple
+    ) -> None:
         self._partition = partition
         self._client = client
         self._ids = ids
-        self._key = signing_key
+        self._signers = signers
         self._gateways = Gateways(partition, client)
         self._targets: dict[str, Target] = {}
         self._tasks: set[asyncio.Task[Outcome]] = set()
@@ -93,7 +96,7 @@ class Dispatcher:
 
     def _call_endpoint(self, run: Run, job: Job, context: CallContext) -> None:
         started, generation = now_ms(), self._generation
-        task = asyncio.ensure_future(endpoints.call(self._client, run, context, self._key))
+        task = asyncio.ensure_future(endpoints.call(self._client, run, context, self._key()))
         self._tasks.add(task)
 
         def done(task: asyncio.Task[Outcome]) -> None:
@@ -118,10 +121,15 @@ class Dispatcher:
         inputs = {id: bytes(raw) for id, raw in state.inputs.items()} if state.inputs else None
         defers = {id: d.status == "after_run" for id, d in state.defers.items()} if state.defers else None
         rendered = render_body(context, body.events, body.steps, run.state_size, inputs, defers)
-        if not self._key:
+        key = self._key()
+        if not key:
             return rendered, ""
         rendered = canonical(rendered)
-        return rendered, sign(self._key, rendered, int(time.time()))
+        return rendered, sign(key, rendered, int(time.time()))
+
+    def _key(self) -> str:
+        signers = self._signers()
+        return signers[0] if signers else ""
 
     def _target(self, url: str, step: str) -> Target:
         if step:

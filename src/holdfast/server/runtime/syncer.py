@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
@@ -39,15 +39,16 @@ class _Message(msgspec.Struct):
 
 
 class Syncer:
-    """Pings apps. `server_kind` is `dev` or `cloud`."""
+    """Pings apps. `server_kind` is `dev` or `cloud`; `signers` are the signing keys in force, the current one first."""
 
     def __init__(
-        self, apps: Apps, client: HttpClient, *, server_kind: str, signing_key: str = "", interval: float = 5.0
-    ) -> None:
+        self, apps: Apps, client: HttpClient, *, server_kind: str, signers: Callable[[], Sequence[str]] = tuple,
+        interval: float = 5.0,
+    ) -> None:  # fmt: skip
         self._apps = apps
         self._client = client
         self._kind = server_kind
-        self._key = signing_key
+        self._signers = signers
         self._interval = interval
         self._tasks: list[asyncio.Task[None]] = []
         self.found: set[str] = set()
@@ -74,10 +75,11 @@ class Syncer:
     async def _ping(self, url: str) -> tuple[str, bool]:
         body = canonical(msgspec.json.encode({"url": url}))
         headers = [("Content-Type", "application/json"), ("X-Inngest-Server-Kind", self._kind)]
-        if self._key:
+        signers = self._signers()
+        if signers:
             # Signed, the app may send its functions with its answer: then it need not reach this server (§1.7).
             headers.append(("X-Inngest-Sync-Kind", "in_band"))
-            headers.append(("X-Inngest-Signature", sign(self._key, body, int(time.time()))))
+            headers.append(("X-Inngest-Signature", sign(signers[0], body, int(time.time()))))
         elif self._kind == "cloud":
             return "missing_server_signing_key", False
         try:
@@ -87,13 +89,14 @@ class Syncer:
         except ValueError as error:
             return str(error), False
         in_band = answer.headers.get("x-inngest-sync-kind", "").replace("-", "_") == "in_band"
-        if self._key and answer.status == 200 and in_band:
+        if signers and answer.status == 200 and in_band:
             return self._accept_in_band(answer), True
         return _error_of(answer), bool(answer.headers.get("x-inngest-sdk"))
 
     def _accept_in_band(self, answer: Answer) -> str:
         """The app sent its functions with its answer (§1.7), which must be signed as it is the whole registration."""
-        if not verify(self._key, answer.body, answer.headers.get("x-inngest-signature", "")):
+        signature = answer.headers.get("x-inngest-signature", "")
+        if not any(verify(key, answer.body, signature) for key in self._signers()):
             return "unauthorized"
         try:
             self._apps.register(registration_of(answer.body))

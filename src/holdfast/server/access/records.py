@@ -1,0 +1,55 @@
+"""How access keeps its rows: written with the turn's commit, read whole at a start."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from holdfast.server.store.store import Value
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Records(Protocol):
+    """Where rows go: a partition, or a store that no server runs over."""
+
+    def write(self, statement: str, *rows: tuple[Value, ...]) -> None:
+        """Adds rows to the next commit."""
+        ...
+
+    async def committed(self) -> None:
+        """Waits until they are durable. Raises StoreError if they were not written."""
+        ...
+
+
+class Select(Protocol):
+    """Where rows come from at a start: `Store.select`."""
+
+    def __call__(self, statement: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
+        """The rows of a statement."""
+        ...
+
+
+def load(select: Select, statement: str, kind: type[T]) -> list[T]:
+    """The rows of a statement as structs whose fields are its columns, in order."""
+    names = kind.__struct_fields__
+    return [msgspec.convert(dict(zip(names, row, strict=True)), kind) for row in select(statement)]
+
+
+def row(record: msgspec.Struct) -> tuple[Value, ...]:
+    """A struct of plain values as a row."""
+    return msgspec.structs.astuple(record)
+
+
+def now_ms() -> int:
+    """The wall clock, ms since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def digest(secret: str) -> str:
+    """What is stored of a random secret: its SHA-256, in hex. No salt: nobody guesses 256 random bits."""
+    return hashlib.sha256(secret.encode()).hexdigest()
