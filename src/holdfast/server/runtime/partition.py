@@ -22,7 +22,7 @@ from holdfast.server.engine.flow import restore
 from holdfast.server.engine.run import Run
 from holdfast.server.runtime.strikes import Strikes
 from holdfast.server.runtime.syncing import Durable
-from holdfast.server.store.store import Store, StoreError, Value, Write
+from holdfast.server.store.store import DiskFullError, Store, StoreError, Value, Write
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +33,9 @@ SOON_MS = 2_000
 SMALL_BODY = 16_384
 
 RELOADING = "the server is reloading its state; try again"
+#: The first wait before the store is read again, and the longest: each is twice the one before.
 STORE_RETRY_S = 0.2
+STORE_RETRY_MOST_S = 5.0
 
 
 def now_ms() -> int:
@@ -69,11 +71,19 @@ class Partition:
         self._ends: dict[str, list[asyncio.Future[None]]] = {}
         self._scheduled = False
         self._busy = False
-        self._down = False  # what the engine holds now counts for nothing: a reload is under way
+        self._trouble: StoreError | None = None  # why what the engine holds counts for nothing: a reload is under way
+        self._retry_s = STORE_RETRY_S
+        self.failures = 0
+        """How often memory was thrown away."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due: int | None = None
         self._closed = False
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def trouble(self) -> StoreError | None:
+        """Why nothing is accepted at the moment; None if all is well."""
+        return self._trouble
 
     # --- turns ------------------------------------------------------------------------------------------------------
 
@@ -119,9 +129,9 @@ class Partition:
         changes = self.engine.take_changes()
         callbacks, self._callbacks = self._callbacks, []
         writes, self._writes = self._writes, []
-        if self._down:
+        if self._trouble is not None:
             for callback in callbacks:
-                callback(StoreError(RELOADING))
+                callback(self._trouble)
             return
         if changes.empty and not writes:
             self._after(changes, callbacks)
@@ -129,9 +139,9 @@ class Partition:
         try:
             self.durable.commit(changes, writes)
         except StoreError as error:
-            log.error("commit failed, reloading from the store", error=str(error))
-            self._fail(error, callbacks, STORE_RETRY_S)
+            self._fail(error, callbacks, self._retry_s)
             return
+        self._retry_s = STORE_RETRY_S
         if self.durable.deferred:
             self._busy = True
             self._loop.run_in_executor(None, self.store.sync).add_done_callback(
@@ -144,8 +154,7 @@ class Partition:
         self._busy = False
         error = done.exception()
         if error is not None:
-            log.error("sync failed, reloading from the store", error=str(error))
-            self._fail(StoreError(str(error)), callbacks, STORE_RETRY_S)
+            self._fail(StoreError(str(error)), callbacks, self._retry_s)
             return
         self._after(changes, callbacks)
         self.changed()
@@ -189,7 +198,7 @@ class Partition:
         """An input raised: a defect of this program. The turn's other inputs are refused with it."""
         suspect = self.engine.suspect
         log.error("an input broke the engine, reloading from the store", suspect=suspect, exc_info=error)
-        if self._down:
+        if self._trouble is not None:
             return
         if suspect is not None:
             self.strikes.add(suspect)
@@ -199,7 +208,10 @@ class Partition:
 
     def _fail(self, error: StoreError, callbacks: list[Callback], delay: float) -> None:
         """Memory can't be trusted any more: it is thrown away."""
-        self._down = True
+        if delay:
+            log.error("what was accepted could not be stored, reloading from the store", error=str(error))
+        self._trouble = error
+        self.failures += 1
         for callback in callbacks:
             callback(error)
         if self._timer is not None:
@@ -214,14 +226,24 @@ class Partition:
         if self._closed:
             return
         try:
+            if isinstance(self._trouble, DiskFullError):
+                self.store.probe()  # with room for one row, calls would be made whose answers can't be stored
             self.store.begin_epoch()
             self.engine = self._fresh()
             self.recover()
         except Exception as error:  # noqa: BLE001 - the store is still away: try again
-            log.error("the store can't be read, trying again", error=str(error))
-            self._loop.call_later(1.0, self._reload)
+            self._wait_for_store(error)
         else:
-            self._down = False
+            log.info("reloaded, all goes on")
+            self._trouble = None
+
+    def _wait_for_store(self, error: Exception) -> None:
+        """Tries again later, and says so when the reason is a new one."""
+        if str(error) != str(self._trouble):
+            log.error("the store can't be read, trying again", error=str(error))
+        self._trouble = error if isinstance(error, StoreError) else StoreError(str(error))
+        self._retry_s = min(2 * self._retry_s, STORE_RETRY_MOST_S)
+        self._loop.call_later(self._retry_s, self._reload)
 
     # --- bodies -----------------------------------------------------------------------------------------------------
 

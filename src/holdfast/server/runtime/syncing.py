@@ -27,7 +27,8 @@ class Durable:
         self._sqlite = store if isinstance(store, SqliteStore) else None
         self._times: deque[float] = deque(maxlen=SAMPLE)
         self._checkpointing: threading.Thread | None = None
-        self._commits = 0
+        self.commits = 0
+        """How many there were: a plain number that tells a busy store from an idle one."""
 
     @property
     def deferred(self) -> bool:
@@ -37,7 +38,7 @@ class Durable:
     def commit(self, changes: Changes, writes: Sequence[Write] = ()) -> None:
         """Commits a turn's rows."""
         self._store.commit(changes, writes)
-        self._commits += 1
+        self.commits += 1
         if self._sqlite is not None:
             self._observe(self._sqlite)
 
@@ -49,19 +50,25 @@ class Durable:
     def _observe(self, store: SqliteStore) -> None:
         if store.durability == "full":
             self._times.append(store.commit_s)
-            if self._commits % SAMPLE == 0 and sorted(self._times)[SAMPLE // 2] > SLOW_COMMIT_S:
+            if self.commits % SAMPLE == 0 and sorted(self._times)[SAMPLE // 2] > SLOW_COMMIT_S:
                 log.info(
                     "syncs are slow here, moving them off the loop",
                     median_ms=round(sorted(self._times)[SAMPLE // 2] * 1e3, 2),
                 )
                 store.set_durability("deferred")
-        self._checkpoint(store)
+        if self._checkpointing is not None or self.commits % 64 == 0:
+            self._checkpoint(store)
+
+    def tidy(self) -> None:
+        """Moves the log on after rows were written beside the turns."""
+        if self._sqlite is not None:
+            self._checkpoint(self._sqlite)
 
     def _checkpoint(self, store: SqliteStore) -> None:
         """A thread moves nearly all of the log, the loop what was written meanwhile: then the log starts over."""
         thread = self._checkpointing
         if thread is None:
-            if self._commits % 64 == 0 and store.wal_pages() > store.CHECKPOINT_PAGES:
+            if store.wal_pages() > store.CHECKPOINT_PAGES:
                 self._checkpointing = threading.Thread(target=store.checkpoint, name="checkpoint", daemon=True)
                 self._checkpointing.start()
         elif not thread.is_alive():

@@ -16,6 +16,10 @@ class StoreError(Exception):
     """A commit failed: nothing of it was written, and memory is ahead of the store."""
 
 
+class DiskFullError(StoreError):
+    """There is no room for what is to be written."""
+
+
 class SchemaError(Exception):
     """The database can't be used by this version; the text says why and what to do."""
 
@@ -53,6 +57,14 @@ class Write(msgspec.Struct, frozen=True):
     rows: Sequence[tuple[Value, ...]]
 
 
+class Erased(msgspec.Struct):
+    """What one call of `Store.erase` did."""
+
+    groups: int
+    rows: dict[str, int]  # by statement
+    took_s: float
+
+
 class Store(Protocol):
     """A durable store of one partition. All calls are synchronous and made on the engine's thread, `sync` excepted."""
 
@@ -67,6 +79,21 @@ class Store(Protocol):
         """Writes a turn's rows in one transaction. Raises StoreError; then nothing was written."""
         ...
 
+    def erase(self, groups: Sequence[Sequence[Write]], budget_s: float) -> Erased:
+        """Executes groups of deletions, each whole, in a transaction of its own, until about `budget_s` is over.
+
+        Tells how many it took. They are durable with the next commit: what is lost is deleted again. Raises StoreError.
+        """
+        ...
+
+    def shrink(self, budget_s: float) -> bool:
+        """Gives free pages back to the disk for about `budget_s`; tells whether there are more to give."""
+        ...
+
+    def probe(self) -> None:
+        """Raises DiskFullError if the store has no room to work in."""
+        ...
+
     def select(self, statement: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
         """Reads small tables at a start, by the name of a statement; afterwards there are readers for that."""
         ...
@@ -76,7 +103,7 @@ class Store(Protocol):
         ...
 
     def recover(self) -> Recovered:
-        """Reads all live state."""
+        """Reads all live state. Raises StoreError."""
         ...
 
     def batch_events(self, batch_id: str) -> list[str]:

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -20,14 +20,19 @@ from holdfast.server.model.job import Job, Pause, decode_job, decode_pause, enco
 from holdfast.server.model.run import decode_detail, decode_state
 from holdfast.server.model.status import RunStatus
 from holdfast.server.store.sqlite import writes as columns
+from holdfast.server.store.sqlite.faults import fault
 from holdfast.server.store.sqlite.migrate import migrate
 from holdfast.server.store.sqlite.queries import named
-from holdfast.server.store.store import EndedRun, Recovered, StoreError, Value, Write
+from holdfast.server.store.store import EndedRun, Erased, Recovered, StoreError, Value, Write
 
 _encode = msgspec.json.encode
 
 Durability = Literal["full", "deferred", "none"]
 """When a commit is durable. `full`: when it returns; `deferred`: after the next `sync`; `none`: never (ephemeral)."""
+
+_INCREMENTAL = 2  # SQLite's number of that mode of auto_vacuum
+_KEPT_PAGES = 1_000  # free pages that the file keeps: new rows take them
+_HEADROOM = 2 * 1024 * 1024  # bytes that must be free for a server to go on after the disk was full
 
 _SYNCHRONOUS = {"full": "FULL", "deferred": "NORMAL", "none": "OFF"}
 
@@ -88,7 +93,7 @@ class SqliteStore:
             self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
             self._open()
         except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"can't use the database {self.path}: {error}") from error
+            raise fault(self.path, error) from error
         self._copy = self.epoch << 40
         self._wal: int | None = None
         self.commit_s = 0.0  # what the last COMMIT took, without its statements: mostly the disk
@@ -114,7 +119,7 @@ class SqliteStore:
         except Exception as error:  # a disk that fails, or a value that no row can hold: nothing is written either way
             with contextlib.suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
-            raise StoreError(f"{self.path}: {error}") from error
+            raise fault(self.path, error) from error
         self._copy += len(changes.events)
 
     def _write(self, db: sqlite3.Connection, changes: Changes) -> None:
@@ -165,11 +170,77 @@ class SqliteStore:
         """Reads small tables at a start, by the name of a statement."""
         return self._db.execute(named(statement), parameters).fetchall()
 
+    # --- upkeep -----------------------------------------------------------------------------------------------------
+
+    def erase(self, groups: Sequence[Sequence[Write]], budget_s: float) -> Erased:
+        """Executes groups of deletions until `budget_s` is over. Not synced: the next commit does that."""
+        began, done, rows = time.perf_counter(), 0, dict[str, int]()
+        with self._unsynced() as db:
+            for group in groups:
+                for write in group:
+                    gone = db.executemany(named(write.statement), write.rows).rowcount
+                    rows[write.statement] = rows.get(write.statement, 0) + gone
+                done += 1
+                if time.perf_counter() - began > budget_s:
+                    break
+        return Erased(done, rows, time.perf_counter() - began)
+
+    def shrink(self, budget_s: float) -> bool:
+        """Moves pages from the end of the file into free ones, which a checkpoint then cuts off."""
+        began = time.perf_counter()
+        with self._unsynced() as db:
+            while (left := self._spare_pages()) > 0 and time.perf_counter() - began < budget_s:
+                db.execute(f"PRAGMA incremental_vacuum({min(left, 16)})").fetchall()
+        return left > 0
+
+    def _spare_pages(self) -> int:
+        """How many free pages are more than the file should keep for what comes next."""
+        (free,), (pages,) = (self._db.execute(f"PRAGMA {name}").fetchone() for name in ("freelist_count", "page_count"))
+        (mode,) = self._db.execute("PRAGMA auto_vacuum").fetchone()
+        spare: int = free - max(_KEPT_PAGES, pages // 10)
+        return spare if mode == _INCREMENTAL else 0
+
+    @contextlib.contextmanager
+    def _unsynced(self) -> Generator[sqlite3.Connection]:
+        """A transaction that no disk is waited for: it may be lost in a power cut, but only whole."""
+        db = self._db
+        try:
+            if self.durability == "full":
+                db.execute("PRAGMA synchronous=NORMAL")
+            db.execute("BEGIN IMMEDIATE")
+            yield db
+            db.execute("COMMIT")
+        except Exception as error:
+            with contextlib.suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+            raise fault(self.path, error) from error
+        finally:
+            self.set_durability(self.durability)
+
+    def probe(self) -> None:
+        """Raises DiskFullError if the folder has no room for a few commits."""
+        probe = self.path.with_name(f"{self.path.name}.probe")
+        try:
+            with probe.open("wb") as file:
+                file.write(bytes(_HEADROOM))
+        except OSError as error:
+            raise fault(self.path, error) from error
+        finally:
+            probe.unlink(missing_ok=True)
+
     # --- recovery ---------------------------------------------------------------------------------------------------
 
     def recover(self) -> Recovered:
         """Reads all live state."""
-        db = self._db
+        try:
+            return self._recovered(self._db)
+        except (KeyError, ValueError) as error:  # what msgspec raises is a ValueError
+            why = f"its rows don't fit together, see `holdfast db check` ({error!r})"
+            raise StoreError(f"can't use the database {self.path}: {why}") from error
+        except sqlite3.Error as error:
+            raise fault(self.path, error) from error
+
+    def _recovered(self, db: sqlite3.Connection) -> Recovered:
         runs = {run.id: run for run in map(_live_run, db.execute(_LIVE_RUNS))}
         for run_id, count, size, seq in db.execute(_STEP_TOTALS):
             run = runs[run_id]
@@ -242,7 +313,7 @@ class SqliteStore:
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
-            raise StoreError(f"{self.path}: {error}") from error
+            raise fault(self.path, error) from error
 
     def close(self) -> None:
         """Closes the store; an ephemeral one is gone then."""
@@ -254,12 +325,16 @@ class SqliteStore:
 
     def begin_epoch(self) -> None:
         """Counts a start, or a reload: whatever is dispatched from here on is told apart from what was before."""
-        row = self._db.execute("SELECT value FROM meta WHERE key='epoch'").fetchone()
-        self.epoch = int(row[0]) + 1 if row else 1
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (str(self.epoch),))
+        try:
+            row = self._db.execute("SELECT value FROM meta WHERE key='epoch'").fetchone()
+            self.epoch = int(row[0]) + 1 if row else 1
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", (str(self.epoch),))
+        except sqlite3.Error as error:
+            raise fault(self.path, error) from error
 
     def _open(self) -> None:
         """Sets the connection up."""
+        self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # counts for a new file only
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA wal_autocheckpoint=0")
         self._db.execute(f"PRAGMA journal_size_limit={self.CHECKPOINT_PAGES * 2_048}")  # when the log starts over
