@@ -32,6 +32,33 @@ CALL_TIMEOUT_S: Final = 7_200.0
 PING_TIMEOUT_S: Final = 10.0
 POLL_INTERVAL_S: Final = 5.0
 
+# What an HTTP client may ask of the server's port (`docs/reference/limits.md`).
+MAX_BODY: Final = 16 * MIB
+MAX_EVENTS_BODY: Final = 64 * MIB
+MAX_MESSAGE: Final = 2 * MAX_EVENTS_BODY  # a body with its chunks' framing
+MAX_HEAD: Final = 64 * KIB
+MAX_HEADERS: Final = 128
+MAX_URL: Final = 16 * KIB
+MAX_CONNECTIONS: Final = 10_000
+HEAD_TIMEOUT_S: Final = 20.0
+BODY_IDLE_S: Final = 30.0
+BODY_RATE: Final = 500.0  # bytes per second, after the first BODY_IDLE_S
+WRITE_IDLE_S: Final = 60.0
+LINGER_S: Final = 2.0
+
+# What one GraphQL request may cost.
+GQL_BODY: Final = 4 * MIB
+GQL_TEXT: Final = 128 * KIB
+GQL_TOKENS: Final = 10_000
+GQL_DEPTH: Final = 40
+GQL_FIELDS: Final = 2_000  # of the document, with fragments in place of their names
+GQL_ROOTS: Final = 50
+GQL_COST: Final = 100_000
+GQL_RESULT_FIELDS: Final = 300_000
+GQL_RESULT_BYTES: Final = 64 * MIB
+GQL_SECONDS: Final = 30.0
+GQL_WAITING: Final = 100
+
 #: Delay in ms before the retry that follows failed attempt n (0-based); the last entry repeats.
 BACKOFF_MS: Final = tuple(s * 1_000 for s in (15, 30, 60, 120, 300, 600, 1_200, 2_400, 3_600, 7_200))
 BACKOFF_JITTER_MS: Final = 30_000

@@ -9,10 +9,12 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine, Generator
+from typing import Any, cast
 
 import click
 import uvicorn
 
+from holdfast.server.api.slow import GuardedHttp
 from holdfast.server.app import Server
 from holdfast.server.banner import show
 from holdfast.server.config import Config
@@ -22,6 +24,10 @@ GRACE_S = 3
 #: How many ports `dev` tries.
 PORTS_TRIED = 100
 _BACKLOG = 2_048
+#: Milliseconds after which a client that reads nothing is cut off: what waits for it takes memory.
+_STALLED_MS = 60_000
+_PING_S = 15.0
+_MAX_FRAME = 32 * 1024
 
 
 class PortError(Exception):
@@ -71,6 +77,8 @@ def listen(config: Config) -> socket.socket:
 def _socket(host: str) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; what is accepted inherits it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MS)
     return listener
 
 
@@ -89,19 +97,32 @@ def _run_loop(main: Coroutine[None, None, None]) -> None:
         uvloop.run(main)
 
 
+def _stop(server: Server, http: _Http) -> None:
+    server.closing()
+    http.stop()
+
+
+def _websocket(**given: Any) -> asyncio.Protocol:
+    from uvicorn.protocols.websockets import websockets_sansio_impl  # noqa: PLC0415 - few servers see a WebSocket
+
+    return websockets_sansio_impl.WebSocketsSansIOProtocol(**given)
+
+
 async def _serve(config: Config, listener: socket.socket) -> None:
     # Threads (history readers, checkpoints) hand the interpreter back quickly: step hops are a matter of milliseconds.
     sys.setswitchinterval(0.0005)
     server = Server(config)
     http = _Http(
         uvicorn.Config(
-            server, http="httptools", ws="none", lifespan="off", access_log=False, log_config=None,
+            server, http=GuardedHttp, lifespan="off", access_log=False, log_config=None,
+            ws=cast("type[asyncio.Protocol]", _websocket), ws_max_size=_MAX_FRAME, ws_per_message_deflate=False,
+            ws_ping_interval=_PING_S, ws_ping_timeout=3 * _PING_S,
             server_header=False, timeout_graceful_shutdown=GRACE_S, timeout_keep_alive=75,
         )
     )  # fmt: skip
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
-        loop.add_signal_handler(number, http.stop)
+        loop.add_signal_handler(number, _stop, server, http)
     server.start()
     show(config, listener.getsockname()[1], server)
     await http.serve(sockets=[listener])
