@@ -26,6 +26,7 @@ from holdfast.server.api import (
     functions,
     home,
     invoke,
+    realtime,
     register,
     rest_v0,
     rest_v1,
@@ -37,10 +38,12 @@ from holdfast.server.api.auth import SigningKeyAuth
 from holdfast.server.api.endpoints import Endpoints
 from holdfast.server.api.events import EventApi
 from holdfast.server.api.graphql import http as graphql
+from holdfast.server.api.tokens import Tokens
 from holdfast.server.config import Config
 from holdfast.server.drivers.http import HttpClient
 from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import Engine
+from holdfast.server.realtime.broadcaster import Broadcaster
 from holdfast.server.runtime.apps import Apps
 from holdfast.server.runtime.dispatcher import Dispatcher
 from holdfast.server.runtime.partition import Partition, now_ms
@@ -89,7 +92,9 @@ class Server:
             self.partition, self.history.readers, lambda: self.ids.next(now_ms()), enabled=config.step_metadata
         )
         self.service = Service(config, self.partition, self.apps, self.syncer, self.history, settings, metadata)
-        self._endpoints = Endpoints(self.partition, self.apps, self.history, self.keys.token_secret)
+        self.realtime = Broadcaster()
+        self._tokens = Tokens(self.keys.token_secret)
+        self._endpoints = Endpoints(self.partition, self.apps, self.history, self._tokens, self.service.new_id)
         self._server_kind = [(b"x-inngest-server-kind", config.kind.encode())]
         self._events = EventApi(self.partition, self.keys, [*self._server_kind, *CORS_HEADERS])
         self._cold = SigningKeyAuth(BodyLimit(self._starlette(), MAX_BODY), self.keys)
@@ -100,6 +105,10 @@ class Server:
         self.partition.recover()
         dev = self.config.kind == "dev"
         self.syncer.start(self.config.sdk_urls, poll=dev and self.config.poll, discover=dev and self.config.discovery)
+
+    def closing(self) -> None:
+        """Tells those who follow topics that the server is about to stop."""
+        self.realtime.close()
 
     async def close(self) -> None:
         """Stops: what was accepted is committed, calls in flight are made again after the next start."""
@@ -146,6 +155,7 @@ class Server:
         yield from register.routes(self.apps, self.config.kind)
         yield from checkpoints.routes(self.partition)
         yield from self._endpoints.routes()
+        yield from realtime.routes(self.realtime, self._tokens, self.keys, self.service.new_id)
         yield from invoke.routes(self.partition)
         yield from rest_v0.routes(self.service)
         yield from rest_v1.routes(self.service)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 
 import msgspec
 from msgspec import Raw
@@ -18,10 +19,11 @@ from holdfast.protocol.ids import is_ulid
 from holdfast.protocol.limits import ENV_ID, MAX_REQUEST
 from holdfast.protocol.opcodes import Op, OpcodeError, parse_ops
 from holdfast.protocol.rawjson import UNREADABLE
-from holdfast.server.api import tokens
 from holdfast.server.api.errors import json_response, public_error
+from holdfast.server.api.tokens import TokenError, Tokens
 from holdfast.server.engine import schedule
 from holdfast.server.engine.checkpoints import CheckpointError
+from holdfast.server.realtime import grants
 from holdfast.server.runtime.apps import Apps
 from holdfast.server.runtime.endpoints import plain_body
 from holdfast.server.runtime.partition import Partition, now_ms
@@ -78,13 +80,16 @@ class _Output(msgspec.Struct):
 
 
 class Endpoints:
-    """Handles `/v1/checkpoint` of durable endpoints. `secret` signs its tokens."""
+    """Handles `/v1/checkpoint` of durable endpoints."""
 
-    def __init__(self, partition: Partition, apps: Apps, history: History, secret: str) -> None:
+    def __init__(
+        self, partition: Partition, apps: Apps, history: History, tokens: Tokens, new_id: Callable[[], str]
+    ) -> None:
         self._partition = partition
         self._apps = apps
         self._history = history
-        self._secret = secret
+        self._tokens = tokens
+        self._new_id = new_id
 
     def routes(self) -> list[Route]:
         """The routes, under both of their prefixes."""
@@ -110,6 +115,7 @@ class Endpoints:
                 raise ValueError("run_id is not a ULID")
         except (*UNREADABLE, OpcodeError, ValueError) as error:
             return public_error(400, f"Invalid request body: {error}")
+        await self._tokens.load()
         if given.run_id in self._partition.engine.core.runs or await self._history.run(given.run_id) is not None:
             return public_error(409, "Run already exists")
         run = self._open(given, request.headers.get("x-inngest-sdk", request.headers.get("user-agent", "")))
@@ -134,7 +140,8 @@ class Endpoints:
     async def output(self, request: Request) -> Response:
         """Waits for the run's end and replays the endpoint's response."""
         run_id = request.path_params["run_id"]
-        if not self._claims(request.query_params.get("token", ""), run_id):
+        await self._tokens.load()
+        if not self._may_read(request.query_params.get("token", ""), run_id):
             return public_error(401, "Unable to find run with auth token")
         try:
             async with asyncio.timeout(_OUTPUT_WAIT_S):
@@ -174,18 +181,21 @@ class Endpoints:
 
     def _begun(self, run_id: str, function_id: str, app_id: str, *, with_token: bool) -> Response:
         now = int(time.time())
-        claims = {"iss": _ISSUER, "sub": _CLAIM, "iat": now, "exp": now + _TOKEN_S, "Env": ENV_ID, "RunID": run_id}
-        token = tokens.issue(claims, self._secret)
-        topics = [{"channel": run_id, "kind": "run", "env_id": ENV_ID, "name": "stream"}]
-        realtime = tokens.issue({**claims, "sub": "realtime", "Topics": topics}, self._secret)
-        data = {"fn_id": function_id, "app_id": app_id, "run_id": run_id, "realtime_token": realtime}
+        data = {
+            "fn_id": function_id, "app_id": app_id, "run_id": run_id,
+            "realtime_token": self._tokens.issue(grants.run_stream(run_id, now, self._new_id())),
+        }  # fmt: skip
         if with_token:
-            data["token"] = token
+            claims = {"iss": _ISSUER, "sub": _CLAIM, "iat": now, "exp": now + _TOKEN_S, "Env": ENV_ID, "RunID": run_id}
+            data["token"] = self._tokens.issue(claims)
         return json_response({"data": data, "metadata": {"fetched_at": format_rfc3339(now * 1_000, fraction=False)}})
 
-    def _claims(self, token: str, run_id: str) -> bool:
-        claims = tokens.read(token, self._secret, _ISSUER) or {}
-        return bool(claims.get("sub") == _CLAIM and claims.get("RunID") == run_id)
+    def _may_read(self, token: str, run_id: str) -> bool:
+        try:
+            claims = self._tokens.read(token, _ISSUER)
+        except TokenError:
+            return False
+        return claims.get("sub") == _CLAIM and claims.get("RunID") == run_id
 
 
 def _ops(steps: Raw) -> list[Op]:
