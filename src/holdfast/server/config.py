@@ -1,4 +1,7 @@
-"""What a server can be told: by flag, environment or default (`protocol/http-apis.md` §15)."""
+"""What a server can be told: the values, their types and defaults (`protocol/http-apis.md` §15).
+
+How each value is called by flags, variables and files is said in `options`; where it came from, in `sources`.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,7 @@ class Config(msgspec.Struct, frozen=True):
     poll_interval: float = 5.0  # seconds
     retry_interval: int = 0  # seconds; 0: the back-off table
     workers: int = 100
-    cron_catch_up: str = "latest"
-    cron_catch_ups: tuple[tuple[str, str], ...] = ()  # of some functions: slug, policy
+    cron_catch_up: tuple[str, ...] = ()  # policies, or `<function's slug>=<policy>`; the last one counts
     tick: int = 150  # ms; accepted for compatibility: nothing here is polled
     persist: bool = False
     directory: Path = Path(DEFAULT_DIR)
@@ -35,6 +37,12 @@ class Config(msgspec.Struct, frozen=True):
     ui: bool = True
     test_mode: bool = False
     gateway_port: int = DEFAULT_GATEWAY_PORT
+    step_metadata: bool = True  # whether metadata of runs and steps is taken over HTTP
+    drain_timeout: float = 10.0  # seconds
+    log_level: str = "info"
+    log_format: str = "auto"
+    verbose: bool = False  # short for log_level "debug"
+    json: bool = False  # short for log_format "json"
     version: str = __version__
 
     @property
@@ -46,3 +54,14 @@ class Config(msgspec.Struct, frozen=True):
     def signing_secret(self) -> str:
         """The signing key, if calls are to be signed and machine routes guarded."""
         return self.signing_key if self.kind == "cloud" else ""
+
+    @property
+    def catch_up(self) -> str:
+        """What becomes of missed cron ticks: `none`, `latest` or `all`."""
+        return next((text for text in reversed(self.cron_catch_up) if "=" not in text), "latest")
+
+    @property
+    def catch_ups(self) -> dict[str, str]:
+        """The policies of single functions, by slug."""
+        pairs = (text.rpartition("=") for text in self.cron_catch_up)
+        return {slug: policy for slug, equals, policy in pairs if equals}

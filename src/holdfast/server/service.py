@@ -20,18 +20,21 @@ from holdfast.server.runtime.partition import Partition, now_ms
 from holdfast.server.runtime.syncer import Syncer
 from holdfast.server.store.history import History, StoredEvent, StoredRun
 from holdfast.server.store.store import EndedRun
+from holdfast.server.telemetry.metadata import MetadataLog, Target, Update
 
 
 class Service:
     """Implements `api.backend.Backend` over one partition."""
 
     def __init__(
-        self, config: Config, partition: Partition, apps: Apps, syncer: Syncer, history: History, settings: Settings
-    ) -> None:
+        self, config: Config, partition: Partition, apps: Apps, syncer: Syncer, history: History, settings: Settings,
+        metadata: MetadataLog,
+    ) -> None:  # fmt: skip
         self._partition = partition
         self._apps = apps
         self._syncer = syncer
         self._settings = settings
+        self._metadata = metadata
         self.history = history
         self.info = _info(config)
 
@@ -116,6 +119,10 @@ class Service:
         self._partition.load(run)
         assert run.body is not None
         return RunSnapshot(steps=dict(run.body.steps), events=list(run.body.events))
+
+    async def record_metadata(self, run_id: str, target: Target, updates: Sequence[Update]) -> None:
+        """Records metadata of a run, live or ended; raises MetadataError if it is refused."""
+        await self._metadata.record(run_id, target, updates)
 
     # --- why ----------------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from holdfast.server.model.cancellation import BulkCancellation
     from holdfast.server.model.reason import Reason
     from holdfast.server.store.history import History, StoredEvent, StoredRun
+    from holdfast.server.telemetry.metadata import Target, Update
 
 
 class CancelOutcome(Enum):
@@ -172,6 +173,10 @@ class Backend(Protocol):
 
     async def run_state(self, run_id: str) -> RunSnapshot | None:
         """The state of a live run; None for one that has ended or never was."""
+        ...
+
+    async def record_metadata(self, run_id: str, target: Target, updates: Sequence[Update]) -> None:
+        """Record metadata of a run, live or ended; raises `telemetry.metadata.MetadataError` if it is refused."""
         ...
 
     async def why_runs(self, runs: Sequence[StoredRun]) -> dict[str, list[Reason]]:

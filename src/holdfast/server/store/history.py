@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from holdfast.server.model.run import Defer, RunDetail
     from holdfast.server.model.span import Span
     from holdfast.server.model.status import RunStatus
+    from holdfast.server.model.telemetry import MetadataUpdate
     from holdfast.server.store.search import Expression
 
 
@@ -125,12 +126,13 @@ class TraceRow(msgspec.Struct, frozen=True):
 
 
 class RunTrace(msgspec.Struct):
-    """All that is stored of one run: finished work by `seq`, and what is still open."""
+    """All that is stored of one run: finished work by `seq`, what is still open, and what user code told of it."""
 
     run: StoredRun
     rows: Sequence[TraceRow] = ()
     jobs: Sequence[Job] = ()
     pauses: Sequence[Pause] = ()
+    metadata: Sequence[MetadataUpdate] = ()  # in the order in which it came
 
 
 class History(Protocol):

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from holdfast.server.model.span import Call
+    from holdfast.server.model.telemetry import MetadataUpdate
 
 Scope = Literal["unknown", "run", "step", "step_attempt", "extended_trace", "request"]
 
@@ -23,14 +24,17 @@ class Metadata(msgspec.Struct):
     updated_at: int
 
 
-class _Update(msgspec.Struct):
+class Update(msgspec.Struct):
+    """A change to the values of one kind and scope, as SDKs report it with a step."""
+
     kind: str
     values: dict[str, object] = {}
     op: str = "merge"
     scope: str = "step"
+    at: int = 0  # ms since the epoch
 
 
-_decode_updates = msgspec.json.Decoder(list[_Update]).decode
+_decode_updates = msgspec.json.Decoder(list[Update]).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -56,19 +60,53 @@ def call_metadata(call: Call) -> list[Metadata]:
     return [*answered, Metadata("request", "inngest.timing", around, call.ended_at)]
 
 
-def reported_metadata(updates: msgspec.Raw | None, at: int) -> list[Metadata]:
-    """Updates that an SDK sent, folded by kind and scope; what isn't a list of updates is left out."""
+def reported(updates: msgspec.Raw | None, at: int) -> list[Update]:
+    """The updates that an SDK sent with a step; nothing for what isn't a list of updates."""
     if not updates:
         return []
     try:
         found = _decode_updates(updates)
     except msgspec.DecodeError:
         return []
-    folded: dict[tuple[str, str], Metadata] = {}
     for update in found:
-        entry = folded.setdefault((update.scope, update.kind), Metadata(update.scope, update.kind, {}, at))
+        update.at = at
+    return found
+
+
+def fold(updates: Iterable[Update]) -> list[Metadata]:
+    """What updates come to, by kind and scope."""
+    folded: dict[tuple[str, str], Metadata] = {}
+    for update in updates:
+        entry = folded.setdefault((update.scope, update.kind), Metadata(update.scope, update.kind, {}, update.at))
         entry.values = _fold(entry.values, update)
+        entry.updated_at = max(entry.updated_at, update.at)
     return list(folded.values())
+
+
+class Posted:
+    """Updates that came over HTTP, by what they are about."""
+
+    def __init__(self, updates: Iterable[MetadataUpdate]) -> None:
+        self.run: list[Update] = []
+        self._steps: dict[tuple[str, int | None], list[Update]] = {}
+        self._spans: dict[str, list[Update]] = {}
+        for given in updates:
+            update = Update(given.kind, given.values, given.op, given.scope, given.at)
+            if given.scope == "run":
+                self.run.append(update)
+                continue
+            self._steps.setdefault((given.step_id, given.attempt), []).append(update)
+            if given.span_id:
+                self._spans.setdefault(given.span_id, []).append(update)
+
+    def of_step(self, step_id: str, attempt: int, *, ended: bool) -> list[Update]:
+        """What was told of an attempt of a step; of the step itself too if the attempt is its last, or it is open."""
+        told = self._steps.get((step_id, attempt), [])
+        return [*told, *self._steps.get((step_id, None), [])] if ended else told
+
+    def of_span(self, span_id: str) -> list[Update]:
+        """What was told of a span of user code."""
+        return self._spans.get(span_id, [])
 
 
 def run_metadata(values: dict[str, msgspec.Raw] | None, at: int) -> list[Metadata]:
@@ -92,7 +130,7 @@ def _decode_values(raw: msgspec.Raw) -> dict[str, object]:
         return {"value": msgspec.json.decode(raw)}
 
 
-def _fold(values: dict[str, object], update: _Update) -> dict[str, object]:
+def _fold(values: dict[str, object], update: Update) -> dict[str, object]:
     match update.op:
         case "set":
             return dict(update.values)

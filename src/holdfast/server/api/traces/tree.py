@@ -72,6 +72,8 @@ class _Builder:
         self._now = now_ms
         self._make = NodeFactory(trace.run, "tree")
         self._placed: list[_Placed] = []
+        self._posted = metadata.Posted(trace.metadata)
+        self._of_run: list[metadata.Update] = []  # what steps reported of the run as a whole
         self._calls = [row for row in trace.rows if row.span.call is not None]
 
     def build(self) -> TraceNode:
@@ -169,7 +171,10 @@ class _Builder:
         # Checkpointed steps were never in the queue.
         node.scheduled_at = span.queued_at if job or span.op in PAUSE_OPS.values() or span.op == "Sleep" else None
         node.output_id = self._output(row, node.span_id)
-        node.metadata = metadata.reported_metadata(span.metadata, span.ended_at)
+        told = self._posted.of_step(span.step_id, span.attempt, ended=span.kind == "step")
+        reported = metadata.reported(span.metadata, span.ended_at)
+        self._of_run += [update for update in reported if update.scope == "run"]
+        node.metadata = metadata.fold([*(update for update in reported if update.scope != "run"), *told])
         if span.op in GATEWAYS and span.call is not None:
             node.response = ResponseInfo(span.call.status, span.call.headers)
         self._describe(node, span)
@@ -195,8 +200,7 @@ class _Builder:
             elif job.step:
                 status = RUNNING if job.due <= self._now else QUEUED
                 info = None if job.op in GATEWAYS else RunStepInfo(None)
-                node = self._open(job.step, job.name, status, job.step_queued_at or job.queued_at, info)
-                node.attempts = job.attempt
+                node = self._open(job.step, job.name, status, job.step_queued_at or job.queued_at, info, job.attempt)
                 self._place_open_step(node, job.op or "StepPlanned", job.queued_at)
         for pause in self._trace.pauses:
             if pause.kind is not PauseKind.CANCEL:
@@ -206,11 +210,14 @@ class _Builder:
         status = RUNNING if pause.kind is PauseKind.INVOKE else WAITING
         return self._open(pause.step, pause.name, status, pause.created_at, pause_info(pause))
 
-    def _open(self, step: str, name: str, status: str, queued_at: int, info: StepInfo | None) -> TraceNode:
+    def _open(
+        self, step: str, name: str, status: str, queued_at: int, info: StepInfo | None, attempt: int = 0
+    ) -> TraceNode:
         node = self._make.node(f"step/{step}", name or "Unknown step", status, queued_at)
         node.scheduled_at = queued_at
         node.started_at = None if status == QUEUED else queued_at
-        node.step_id, node.step_info = step, info
+        node.step_id, node.step_info, node.attempts = step, info, attempt
+        node.metadata = metadata.fold(self._posted.of_step(step, attempt, ended=True))
         return node
 
     def _place_open_step(self, node: TraceNode, op: str, at: int) -> None:
@@ -242,7 +249,8 @@ class _Builder:
         elif root.status in ENDED and calls and not self._run.detail.op:
             root.response = ResponseInfo(calls[-1].status, calls[-1].headers)
         at = self._run.ended_at or self._now
-        stored = metadata.run_metadata(self._run.detail.metadata, at)
+        told = metadata.fold([*self._of_run, *self._posted.run])
+        stored = [*metadata.run_metadata(self._run.detail.metadata, at), *told]
         shown = [entry for child in children for entry in _all_metadata(child)]
         measured = [entry for call in calls for entry in metadata.call_metadata(call)]
         root.metadata = [*stored, *metadata.usage([*stored, *(shown or measured)], at)]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _QUERIES: Final = load_queries("history")
+_TELEMETRY: Final = load_queries("telemetry")
 
 
 class SqliteHistory:
@@ -183,7 +184,13 @@ def _traces(connection: sqlite3.Connection, run_ids: Collection[str]) -> dict[st
         done = _grouped(rows.read_trace_row(row) for row in connection.execute(_QUERIES["trace_rows"], {"ids": ids}))
         jobs = _grouped(rows.read_job(row) for row in connection.execute(_QUERIES["jobs"], (ids,)))
         pauses = _grouped(rows.read_pause(row) for row in connection.execute(_QUERIES["pauses"], (ids,)))
-    return {run.id: RunTrace(run, done.get(run.id, ()), jobs.get(run.id, ()), pauses.get(run.id, ())) for run in runs}
+        metadata = _grouped(rows.read_metadata(row) for row in connection.execute(_TELEMETRY["metadata"], (ids,)))
+    return {
+        run.id: RunTrace(
+            run, done.get(run.id, ()), jobs.get(run.id, ()), pauses.get(run.id, ()), metadata.get(run.id, ())
+        )
+        for run in runs
+    }
 
 
 def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, list[T]]:

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import msgspec
 
+from holdfast.protocol.ids import ulid_time
 from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.model.job import decode_job, decode_pause
 from holdfast.server.model.run import decode_detail, decode_state
 from holdfast.server.model.span import decode_span
 from holdfast.server.model.status import RunStatus
+from holdfast.server.model.telemetry import MetadataUpdate
 from holdfast.server.store.history import StoredEvent, StoredRun, TraceRow
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ Row: TypeAlias = tuple[Any, ...]
 Parameters: TypeAlias = "Sequence[str | int | float] | Mapping[str, str | int | float]"
 
 _decode_ids = msgspec.json.Decoder(list[str]).decode
+_decode_values = msgspec.json.Decoder(dict[str, object]).decode
 
 
 def read_run(row: Row) -> StoredRun:
@@ -61,6 +64,20 @@ def read_job(row: Row) -> tuple[str, Job]:
 def read_pause(row: Row) -> tuple[str, Pause]:
     """A row of `pauses`, with its run's id."""
     return row[0], decode_pause(row[1])
+
+
+def read_metadata(row: Row) -> tuple[str, MetadataUpdate]:
+    """A row of `telemetry.metadata`, with its run's id."""
+    return row[0], MetadataUpdate(
+        at=ulid_time(row[1]),
+        scope=row[2],
+        step_id=row[3],
+        attempt=row[4],
+        span_id=row[5],
+        kind=row[6],
+        op=row[7],
+        values=_decode_values(row[8]),
+    )
 
 
 def read_event(row: Row) -> StoredEvent:

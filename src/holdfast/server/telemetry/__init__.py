@@ -1,0 +1,1 @@
+"""Telemetry: metadata and spans that user code sends in, traces of runs that are sent out."""
