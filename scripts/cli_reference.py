@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import click
 
 from holdfast.server.cli import main as cli
+from holdfast.server.commands import OptionType, default_text
+from holdfast.server.kinds import Choice
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "cli.md"
 HEAD = """\
@@ -16,8 +19,8 @@ HEAD = """\
 
 <!-- Made by scripts/cli_reference.py; `make format` renews it. -->
 
-A value comes from its flag, else from the first of its environment variables that is set, else from its default.
-Lists (`--sdk-url`, `--event-key`) are separated by commas in the environment.
+A value comes from its flag, else from the first of its environment variables that is set, else from the
+[configuration file](configuration.md), else from its default. Lists are separated by commas in the environment.
 """
 TAIL = """
 ## Exit codes
@@ -25,8 +28,8 @@ TAIL = """
 | code | when |
 |---|---|
 | 0 | stopped by SIGTERM, SIGINT or SIGQUIT, after an orderly end |
-| 1 | could not start: a missing or malformed key, a port in use, a database of a newer version |
-| 2 | the command line was not understood |
+| 1 | could not start, or do what was asked: a missing or malformed key, a port in use, a database of a newer version |
+| 2 | the command line, a variable or the configuration file was not understood |
 
 Logs and the banner go to stderr; stdout has only what was asked for.
 """
@@ -44,24 +47,44 @@ def main() -> int:
 
 def page() -> Iterator[str]:
     yield HEAD
-    for name, command in sorted(cli.commands.items()):
-        yield f"## `holdfast {name}`\n\n{(command.help or '').strip()}\n"
+    yield from commands("holdfast", cli)
+    yield TAIL.lstrip()
+
+
+def commands(path: str, group: click.Group) -> Iterator[str]:
+    context = click.Context(group)
+    for name in sorted(group.list_commands(context)):
+        command = group.get_command(context, name)
+        if command is None or command.hidden:
+            continue
+        if isinstance(command, click.Group):
+            yield from commands(f"{path} {name}", command)
+            continue
+        arguments = [a.make_metavar(context) for a in command.params if isinstance(a, click.Argument)]
+        yield f"## `{' '.join([path, name, *arguments])}`\n\n{inspect.cleandoc(command.help or '')}\n"
         options = [option for option in command.params if isinstance(option, click.Option)]
+        if name == "show":  # its flags are those of `dev` and `start`
+            options = [option for option in options if not isinstance(option.type, OptionType)]
         if options:
             yield "| flag | environment | default | |\n|---|---|---|---|"
             yield from map(row, options)
             yield ""
-    yield TAIL.lstrip()
 
 
 def row(option: click.Option) -> str:
     flags = ", ".join(f"`{flag}`" for flag in option.opts)
-    names = [option.envvar] if isinstance(option.envvar, str) else option.envvar or ()
-    plain = not option.is_flag and isinstance(option.default, (str, int, Path))
-    default = f"`{option.default}`" if plain and option.default != "" else ""
-    values = f"One of {', '.join(option.type.choices)}. " if isinstance(option.type, click.Choice) else ""
-    about = (values + (option.help or "")).strip()
-    return f"| {flags} | {', '.join(f'`{name}`' for name in names)} | {default} | {about} |"
+    default, values, about, names = "", "", option.help or "", option.envvar or ()
+    if isinstance(option.type, OptionType):
+        known = option.type.option
+        default, about, names = default_text(known), known.help, known.variables
+        values = f"One of {', '.join(known.kind.words)}. " if isinstance(known.kind, Choice) else ""
+    elif isinstance(option.default, (str, int, float, Path)) and not option.is_flag:
+        default = str(option.default)
+    if option.name == "config_file":
+        names = ("HOLDFAST_CONFIG", "INNGEST_CONFIG")
+    variables = [names] if isinstance(names, str) else names
+    environment = ", ".join(f"`{name}`" for name in variables)
+    return f"| {flags} | {environment} | {f'`{default}`' if default else ''} | {values}{about} |"
 
 
 if __name__ == "__main__":

@@ -38,6 +38,9 @@ class Config(msgspec.Struct, frozen=True):
     test_mode: bool = False
     gateway_port: int = DEFAULT_GATEWAY_PORT
     step_metadata: bool = True  # whether metadata of runs and steps is taken over HTTP
+    retention: tuple[str, ...] = ()  # ages, or `<function's slug>=<age>`; see runtime.retention.Policy
+    retention_runs: int = 0  # ended runs of each function; 0: all
+    audit_retention: float = 0.0  # seconds; 0: for ever
     drain_timeout: float = 10.0  # seconds
     log_level: str = "info"
     log_format: str = "auto"

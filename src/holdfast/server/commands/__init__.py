@@ -1,0 +1,128 @@
+"""Subcommands, one module per topic, and how they get options of the table.
+
+A module has a click command or group and imports what is heavy inside its functions: all modules are read for
+`holdfast --help`. One line in `cli.COMMANDS` registers it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import click
+
+from holdfast.server import sources
+from holdfast.server.configfile import ConfigError, checked, parse_many
+from holdfast.server.kinds import Switch, Value
+from holdfast.server.options import BY_NAME, OPTIONS, START, Option
+from holdfast.server.sources import Given, Settings
+
+Command = Callable[..., Any]
+_CONFIG_HELP: Final = "Configuration file (else holdfast.toml, .yaml or .json here, above, or in ~/.config/holdfast)."
+
+
+class OptionType(click.ParamType[Any]):
+    """A kind of option value, for click."""
+
+    def __init__(self, option: Option) -> None:
+        self.name = option.kind.metavar.lower() or "flag"
+        self.option = option
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Reads a text as the option's kind does."""
+        if not isinstance(value, str):
+            return value
+        try:
+            option = self.option
+            return parse_many(option, [value]) if option.many else checked(option, option.kind.parse(value))
+        except ValueError as error:
+            self.fail(f"'{value}' must be {error}." if not self.option.secret else f"must be {error}.", param, ctx)
+
+
+def options_of(command: str) -> Callable[[Command], Command]:
+    """Gives a click command all options of `dev` or `start`, and --config; it gets them as `settings`."""
+    return with_options(*(option.name for option in OPTIONS if command in option.commands), command=command)
+
+
+def with_options(*names: str, command: str = START) -> Callable[[Command], Command]:
+    """Gives a click command some options and --config: the function is called with `settings`, a `sources.Settings`.
+
+    `settings.config()` has their values, everything else at its default. What is wrong ends the process with code 2.
+    """
+    options = [BY_NAME[name] for name in names]
+
+    def decorate(function: Command) -> Command:
+        def called(config: Path | None, /, **given: Any) -> Any:
+            flags = {option.name: given.pop(parameter(option)) for option in options if option.flag}
+            return function(settings=_gather(command, options, flags, config), **given)
+
+        def entry(**given: Any) -> Any:
+            return called(given.pop("config_file"), **given)
+
+        entry.__doc__, entry.__name__ = function.__doc__, function.__name__
+        entry.__click_params__ = list(getattr(function, "__click_params__", ()))  # type: ignore[attr-defined]
+        return add_flags(entry, options)
+
+    return decorate
+
+
+def add_flags(function: Command, options: Iterable[Option]) -> Command:
+    """Adds --config and the flags of some options, each None or empty if not given."""
+    for option in reversed([option for option in options if option.flag]):
+        function = click.option(
+            f"--{option.name}", *([f"-{option.short}"] if option.short else []), parameter(option),
+            **_attributes(option),
+        )(function)  # fmt: skip
+    return click.option("--config", "config_file", type=click.Path(path_type=Path), help=_CONFIG_HELP)(function)
+
+
+def chosen(flags: dict[str, Any]) -> dict[str, Given]:
+    """The flags that were given, of what click makes of all of them."""
+    flat = {name: sum(value, ()) if BY_NAME[name].many else value for name, value in flags.items() if value is not None}
+    return {name: value for name, value in flat.items() if value != ()}
+
+
+def _gather(command: str, options: list[Option], flags: dict[str, Any], config: Path | None) -> Settings:
+    try:
+        return sources.gather(command, options, chosen(flags), os.environ, config)
+    except ConfigError as error:
+        refuse(*error.problems)
+
+
+def refuse(*problems: str) -> NoReturn:
+    """Ends the process: the configuration or the command line can't be used."""
+    for problem in problems:
+        click.echo(f"Error: {problem}", err=True)
+    sys.exit(2)
+
+
+def die(text: str) -> NoReturn:
+    """Ends the process: what was asked for can't be done."""
+    click.echo(f"Error: {text}", err=True)
+    sys.exit(1)
+
+
+def parameter(option: Option) -> str:
+    """The name of an option's parameter in a click command."""
+    return f"option_{option.name.replace('-', '_')}"
+
+
+def _attributes(option: Option) -> dict[str, Any]:
+    shown = default_text(option)
+    told = f"{option.help}  [default: {shown}]" if shown else option.help
+    attributes: dict[str, Any] = {"type": OptionType(option), "default": None, "help": told}
+    if isinstance(option.kind, Switch):
+        # Not click's own flag: `--persist=false` takes back what a file says.
+        return attributes | {"is_flag": False, "flag_value": "true", "metavar": "[=false]"}
+    return attributes | {"metavar": option.kind.metavar, "multiple": option.many}
+
+
+def default_text(option: Option) -> str:
+    """An option's default as one would write it; empty if there is none to tell."""
+    default: Value | tuple[Value, ...] = option.default
+    if isinstance(default, tuple) or default == "" or isinstance(option.kind, Switch):
+        return ""
+    return option.kind.show(default)

@@ -1,0 +1,163 @@
+"""The table of options: one row each, from which flags, variables, files, `config show` and the manual are made.
+
+To add an option:
+
+1. Give `config.Config` a field, with its type and default.
+2. Give `OPTIONS` below a row: the flag's name without dashes (also its key in files; `HOLDFAST_<NAME>` and
+   `INNGEST_<NAME>` follow from it), a line of help, and its kind (`kinds`: text, `Integer`, `Switch`, `Choice`,
+   `Duration` in seconds, `Size` in bytes, `Folder`). What else there is to say: see `Option`.
+3. `make format` renews docs/reference/cli.md and configuration.md.
+
+Read it as `config.<field>`; a subcommand of yours gets some options by `commands.with_options("sqlite-dir", …)`.
+A variable that is read elsewhere goes to `OTHER_VARIABLES`, or servers warn of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from holdfast.server.config import Config
+from holdfast.server.kinds import Choice, Duration, Folder, Integer, Kind, Switch, Value
+
+DEV: Final = "dev"
+START: Final = "start"
+BOTH: Final = (DEV, START)
+
+
+class Option(msgspec.Struct, frozen=True):
+    """One option. The default is that of its field in `Config`."""
+
+    name: str
+    help: str
+    kind: Kind = Kind()
+    field: str = ""  # of Config; the name with underscores if empty
+    inverted: bool = False  # the field says the opposite: `no-poll`, `Config.poll`
+    many: bool = False  # repeatable; with commas in one text
+    short: str = ""
+    commands: tuple[str, ...] = BOTH
+    env: tuple[str, ...] = ()  # variables beside HOLDFAST_<NAME> and INNGEST_<NAME>, asked last
+    own_env: bool = True  # whether there are HOLDFAST_<NAME> and INNGEST_<NAME>
+    flag: bool = True
+    in_files: bool = True
+    secret: bool = False  # masked; HOLDFAST_<NAME>_FILE names a file that has it
+    group: str = "Server"  # of the manual
+    check: Callable[[Value], Value] | None = None  # of one value; may replace it, raises ValueError ("must be …")
+
+    @property
+    def attribute(self) -> str:
+        """The field of `Config`."""
+        return self.field or self.name.replace("-", "_")
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables, in the order in which they are asked."""
+        stem = self.name.replace("-", "_").upper()
+        return (*((f"HOLDFAST_{stem}", f"INNGEST_{stem}") if self.own_env else ()), *self.env)
+
+    @property
+    def file_variable(self) -> str:
+        """The variable that names the file with a secret; empty if this is none."""
+        return f"HOLDFAST_{self.name.replace('-', '_').upper()}_FILE" if self.secret else ""
+
+    @property
+    def default(self) -> Value | tuple[Value, ...]:
+        """What counts if nobody says anything."""
+        value: Value | tuple[Value, ...] = getattr(_DEFAULTS, self.attribute)
+        return not value if self.inverted else value
+
+
+_DEFAULTS: Final = Config()
+
+
+def _catch_up(value: Value) -> Value:
+    from holdfast.protocol.function_checks import CATCH_UP  # noqa: PLC0415 - `--help` is quick without the server
+
+    if str(value).rpartition("=")[2] not in CATCH_UP:
+        raise ValueError(f"a policy ({', '.join(CATCH_UP)}), or <function>=<policy>")
+    return value
+
+
+def _age(value: Value) -> Value:
+    from holdfast.server.runtime.retention import parse_age  # noqa: PLC0415 - as above
+
+    parse_age(str(value).rpartition("=")[2])
+    return value
+
+
+def _never_zero(value: Value) -> Value:
+    return value or _DEFAULTS.poll_interval
+
+
+_PORT = Integer(0, 65_535)
+
+OPTIONS: Final = (
+    Option("host", "Address to listen on."),
+    Option("port", "Port of the API.", _PORT, short="p"),
+    Option("connect-gateway-port", "Port of the Connect gateway.", _PORT, field="gateway_port"),
+    Option("sqlite-dir", "Folder of the database.", Folder(), field="directory"),
+    Option("persist", "Keep the database between starts.", Switch(), commands=(DEV,)),
+    Option(
+        "drain-timeout",
+        "How long SIGTERM waits for calls in flight; those that take longer are made again after the next start.",
+        Duration(), commands=(START,),
+    ),
+    Option("signing-key", "Key that signs calls and guards the API (required; hex).", secret=True, commands=(START,),
+           group="Keys"),
+    Option("event-key", "Key for sending events (required, repeatable).", field="event_keys", many=True, secret=True,
+           commands=(START,), group="Keys"),
+    Option("sdk-url", "URL of an app to sync (repeatable).", field="sdk_urls", many=True, short="u", group="Apps"),
+    Option("no-discovery", "Don't look for apps on this machine.", Switch(), field="discovery", inverted=True,
+           commands=(DEV,), group="Apps"),
+    Option("no-poll", "Don't ping healthy apps again.", Switch(), field="poll", inverted=True, commands=(DEV,),
+           group="Apps"),
+    Option("poll-interval", "Time between pings of apps.", Duration(), check=_never_zero, group="Apps"),
+    Option("queue-workers", "Calls in flight at once.", Integer(1), field="workers", group="Execution"),
+    Option("retry-interval", "Seconds between retries; 0: back-off.", Integer(), group="Execution"),
+    Option("cron-catch-up", "Missed cron ticks to make up for: none, latest (the default) or all; of one function by "
+           "its slug (repeatable).", many=True, check=_catch_up, group="Execution"),
+    Option("retention", "How long ended runs and their events are kept, such as 30d (default: for ever); of one "
+           "function by its slug, such as shop-checkout=7d (repeatable).", many=True, check=_age, group="Data"),
+    Option("retention-runs", "How many ended runs of each function are kept, the newest; 0: all.", Integer(),
+           group="Data"),
+    Option("audit-retention", "How long entries of the audit log are kept; 0: for ever.", Duration(), commands=(START,),
+           group="Data"),
+    Option("tick", "Accepted for compatibility: nothing is polled here.", Integer(1), group="Execution"),
+    Option("no-ui", "No UI and no GraphQL.", Switch(), field="ui", inverted=True, commands=(START,), group="API"),
+    Option("test-mode", "Mount /test.", Switch(), env=("TEST_MODE",), own_env=False, flag=False, in_files=False,
+           group="API"),
+    Option(
+        "log-level", "Least level of what is logged.",
+        Choice("trace", "debug", "info", "warn", "error", also={"warning": "warn", "critical": "error"}), short="l",
+        env=("LOG_LEVEL",), group="Logs",
+    ),
+    Option("verbose", "Short for --log-level debug.", Switch(), short="v", own_env=False, group="Logs"),
+    Option(
+        "log-format", "Form of the log; auto: text on a terminal, JSON lines elsewhere.",
+        Choice("auto", "json", "text", also={"dev": "text", "txt": "text"}), env=("LOG_HANDLER",), group="Logs",
+    ),
+    Option("json", "Short for --log-format json.", Switch(), own_env=False, group="Logs"),
+)  # fmt: skip
+
+BY_NAME: Final = {option.name: option for option in OPTIONS}
+
+#: `HOLDFAST_*` variables that are no server options.
+OTHER_VARIABLES: Final = frozenset({"HOLDFAST_CONFIG", "HOLDFAST_URL"})
+
+_ONLY_SQLITE = "state is kept in SQLite, in --sqlite-dir"
+_ONE_PORT = "internal traffic has no port of its own here"
+
+#: Options of the reference that mean nothing here, and why.
+FOREIGN: Final = {
+    **dict.fromkeys(("redis-uri", "postgres-uri"), _ONLY_SQLITE),
+    **dict.fromkeys(
+        ("postgres-max-idle-conns", "postgres-max-open-conns", "postgres-conn-max-idle-time",
+         "postgres-conn-max-lifetime"), _ONLY_SQLITE,
+    ),
+    **dict.fromkeys(
+        ("connect-gateway-grpc-port", "connect-executor-grpc-port", "connect-gateway-grpc-ip",
+         "connect-executor-grpc-ip", "debug-api-port"), _ONE_PORT,
+    ),
+}  # fmt: skip
