@@ -37,7 +37,7 @@ from holdfast.server.api.asgi import BodyLimit, Message, Receive, Scope, Send
 from holdfast.server.api.auth import SigningKeyAuth
 from holdfast.server.api.endpoints import Endpoints
 from holdfast.server.api.events import EventApi
-from holdfast.server.api.graphql import http as graphql
+from holdfast.server.api.graphql import GraphQLApi
 from holdfast.server.api.tokens import Tokens
 from holdfast.server.config import Config
 from holdfast.server.drivers.http import HttpClient
@@ -45,8 +45,10 @@ from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import Engine
 from holdfast.server.realtime.broadcaster import Broadcaster
 from holdfast.server.runtime.apps import Apps
+from holdfast.server.runtime.disk import Disk
 from holdfast.server.runtime.dispatcher import Dispatcher
 from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.retention import Policy, Retention
 from holdfast.server.runtime.syncer import Syncer
 from holdfast.server.service import Service
 from holdfast.server.store.sqlite import lock
@@ -88,10 +90,13 @@ class Server:
             interval=config.poll_interval,
         )  # fmt: skip
         self.history = SqliteHistory(self.store.path)
+        self.retention = Retention(self.partition, self.history.readers, _policy(config))
+        self.disk = Disk(self.store.path)
         metadata = MetadataLog(
             self.partition, self.history.readers, lambda: self.ids.next(now_ms()), enabled=config.step_metadata
         )
         self.service = Service(config, self.partition, self.apps, self.syncer, self.history, settings, metadata)
+        self._graphql = GraphQLApi(self.service)
         self.realtime = Broadcaster()
         self._tokens = Tokens(self.keys.token_secret)
         self._endpoints = Endpoints(self.partition, self.apps, self.history, self._tokens, self.service.new_id)
@@ -103,6 +108,8 @@ class Server:
         """Recovers what was committed, and begins to work."""
         self.apps.load()
         self.partition.recover()
+        self.retention.start()
+        self.disk.start()
         dev = self.config.kind == "dev"
         self.syncer.start(self.config.sdk_urls, poll=dev and self.config.poll, discover=dev and self.config.discovery)
 
@@ -113,9 +120,12 @@ class Server:
     async def close(self) -> None:
         """Stops: what was accepted is committed, calls in flight are made again after the next start."""
         await self.syncer.close()
+        await self.retention.close()
+        self.disk.close()
         await self.partition.close()
         await self.dispatcher.close()
         await self.client.close()
+        self._graphql.close()
         self.history.close()
         self.store.close()
         if self._lock is not None:
@@ -165,7 +175,7 @@ class Server:
         yield from devtools.routes(self.service, test_mode=self.config.test_mode)
         if self.config.ui:
             yield from home.routes(self.service)
-            yield from graphql.routes(self.service)
+            yield from self._graphql.routes()
         yield from connect.routes(self.config.gateway_port, self.keys.token_secret, self.service.new_id)
 
 
@@ -173,6 +183,10 @@ def _keys(config: Config, partition: Partition, store: SqliteStore, ids: UlidSou
     made = Keys(partition, ids, event_keys=config.event_keys, signing_key=config.signing_secret)
     made.load(store.select)
     return made
+
+
+def _policy(config: Config) -> Policy:
+    return Policy.of(config.retention, config.retention_runs, config.audit_retention)
 
 
 async def _only_post(_: Request) -> Response:

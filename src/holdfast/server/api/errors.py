@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
 from holdfast.server.engine.engine import DefectError
-from holdfast.server.store.store import StoreError
+from holdfast.server.store.store import DiskFullError, StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +32,8 @@ def page_not_found() -> Response:
 
 async def unexpected(request: Request, error: Exception) -> Response:
     """Answers what a route did not foresee: as JSON with a text, like every other error."""
+    if isinstance(error, DiskFullError):
+        return public_error(503, "The server's disk is full; nothing was done. Try again when there is room")
     if isinstance(error, StoreError):
         return public_error(503, "The request could not be stored; nothing of it was done. Try again")
     if isinstance(error, ClientDisconnect):
@@ -49,6 +51,7 @@ async def no_route(_request: Request, _error: Exception) -> Response:
 #: For Starlette: each class apart, so that the middleware which raises the error again never sees them.
 HANDLERS = {
     StoreError: unexpected,
+    DiskFullError: unexpected,
     ClientDisconnect: unexpected,
     DefectError: unexpected,
     Exception: unexpected,

@@ -1,0 +1,268 @@
+"""Retention: runs that ended long ago, and what belongs to nothing else, are deleted while the server runs.
+
+Readers look for what is to go (`store.sqlite.expired`); the loop deletes it in slices of about two milliseconds with
+pauses in between, so that no step waits for it. A slice is one transaction: a kill at any point leaves whole runs, and
+the next sweep goes on. Nothing that is alive is touched: a run without an end is no victim, and neither is an event
+that a kept run was started by, or that a debounce or a batch holds back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+import structlog
+
+from holdfast.protocol.durations import MILLISECOND, DurationError, parse_duration
+from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.store.sqlite.expired import Arrival, IdleEvents, Victims
+from holdfast.server.store.sqlite.queries import named
+from holdfast.server.store.sqlite.readers import Readers
+from holdfast.server.store.store import Value, Write
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+Row = tuple[Value, ...]
+
+#: Ages that never come.
+FOREVER = frozenset({"off", "never", "forever"})
+#: A sweep begins once a minute, or more often if something lives for minutes only (seconds).
+INTERVAL_S = 60.0
+#: Events that were passed over once are looked at again after this time (ms).
+RESCAN_MS = 24 * 3_600_000
+#: How long a slice may hold the loop (seconds), and how many times longer the pause after it is.
+SLICE_S = 0.002
+REST_IDLE, REST_BUSY = 4, 20
+#: How much is looked for at once, and how many runs or events are deleted between two looks at the clock.
+FOUND, TOGETHER = 400, 4
+_LAST = "~"  # greater than any ULID
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """What is kept: ages in ms since the end of a run, numbers of ended runs; None keeps everything."""
+
+    age: int | None = None
+    runs: int | None = None  # of each function
+    functions: dict[str, int | None] = {}  # ages by slug, in place of `age`
+    audit: int | None = None
+
+    @classmethod
+    def of(cls, texts: Iterable[str], runs: int, audit_s: float) -> Policy:
+        """Reads what the options say: `30d`, `off`, `<slug>=7d`; no number, or none of seconds, is 0."""
+        age: int | None = None
+        functions: dict[str, int | None] = {}
+        for text in texts:
+            slug, equals, span = text.rpartition("=")
+            if equals:
+                functions[slug] = parse_age(span)
+            else:
+                age = parse_age(span)
+        return cls(age, runs or None, functions, int(audit_s * 1_000) or None)
+
+    def age_of(self, slug: str) -> int | None:
+        """How long runs of a function are kept."""
+        return self.functions.get(slug, self.age)
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is ever deleted."""
+        return bool(self.age or self.runs or self.audit or any(self.functions.values()))
+
+    @property
+    def interval_s(self) -> float:
+        """The time between two sweeps."""
+        ages = [age for age in (self.age, self.audit, *self.functions.values()) if age]
+        return min([INTERVAL_S, *(max(0.5, age / 20_000) for age in ages)])
+
+
+def parse_age(text: str) -> int | None:
+    """An age in ms, None for one that never comes. Raises ValueError for what is neither."""
+    if text in FOREVER:
+        return None
+    try:
+        age = parse_duration(text) // MILLISECOND
+    except DurationError:
+        age = 0
+    if age <= 0:
+        raise ValueError("a time span such as 12h or 30d, or off; of one function as <function>=<time span>")
+    return age
+
+
+class Figures(msgspec.Struct):
+    """What retention did since the start: plain numbers for metrics."""
+
+    sweeps: int = 0
+    failures: int = 0
+    runs: int = 0
+    events: int = 0
+    bytes: int = 0  # of steps, spans and events; what the file lost is less or more
+    last_at: int = 0  # ms since the epoch
+    last_s: float = 0.0
+    longest_slice_s: float = 0.0
+
+
+class Retention:
+    """Sweeps by a policy, from `start` to `close`."""
+
+    def __init__(
+        self, partition: Partition, readers: Readers, policy: Policy, clock: Callable[[], int] = now_ms
+    ) -> None:
+        self._partition = partition
+        self._readers = readers
+        self._now = clock
+        self.policy = policy
+        self.figures = Figures()
+        self._budget = SLICE_S / 2
+        self._passed: Arrival = (0, "", 0)  # events up to here were looked at
+        self._rescanned = clock()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins, if the policy ever deletes anything."""
+        if self.policy.active:
+            self._task = asyncio.get_running_loop().create_task(self._run(), name="retention")
+
+    async def close(self) -> None:
+        """Stops after the slice that is being deleted."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self.policy.interval_s)
+            try:
+                await self.sweep()
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next sweep may do better
+                self.figures.failures += 1
+                log.warning("retention could not finish, it goes on later", error=str(error))
+
+    async def sweep(self) -> Figures:
+        """Deletes all that the policy does not keep; tells what that was. Raises StoreError."""
+        began, before = time.perf_counter(), msgspec.structs.replace(self.figures)
+        await self._sweep_runs()
+        await self._sweep_events()
+        await self._sweep_rest()
+        figures = self.figures
+        figures.sweeps, figures.last_at, figures.last_s = before.sweeps + 1, self._now(), time.perf_counter() - began
+        did = Figures(1, 0, figures.runs - before.runs, figures.events - before.events, figures.bytes - before.bytes)
+        if did.runs or did.events:
+            await self._shrink()
+            log.info(
+                "retention sweep", runs=did.runs, events=did.events, bytes=did.bytes, took_s=round(figures.last_s, 2)
+            )
+        return did
+
+    # --- runs -------------------------------------------------------------------------------------------------------
+
+    async def _sweep_runs(self) -> None:
+        for id, slug in await self._select("functions"):
+            place = await self._place(str(id), str(slug))
+            while place is not None:
+                find = partial(Victims.find, function_id=str(id), ended_at=place[0], id=place[1], most=FOUND)
+                found = await self._readers.call(find)
+                self.figures.bytes += found.bytes
+                await self._erase(list(found.groups(TOGETHER)), found.events)
+                if len(found.runs) < FOUND:
+                    break
+
+    async def _place(self, function_id: str, slug: str) -> tuple[int, str] | None:
+        """The end and the id of the youngest run of a function that goes; None if all stay."""
+        places: list[tuple[int, str]] = []
+        age = self.policy.age_of(slug)
+        if age is not None:
+            places.append((self._now() - age, _LAST))
+        if self.policy.runs is not None:
+            rows = await self._select("newest", function=function_id, keep=self.policy.runs)
+            places += [(int(str(end)), str(id)) for end, id in rows]
+        return max(places, default=None)
+
+    # --- events and the rest ----------------------------------------------------------------------------------------
+
+    async def _sweep_events(self) -> None:
+        """Deletes events that started nothing; those of runs go with them."""
+        if self.policy.age is None:
+            return
+        if self._now() - self._rescanned > RESCAN_MS:  # those that a debounce held when they were passed
+            self._passed, self._rescanned = (0, "", 0), self._now()
+        before = self._now() - self.policy.age
+        while True:
+            found = await self._readers.call(partial(IdleEvents.find, after=self._passed, before=before, most=FOUND))
+            self.figures.bytes += found.bytes
+            parts = _parts(found.copies, 4 * TOGETHER)
+            await self._erase([[Write("retention.drop_copy", part)] for part in parts], {id for id, _ in found.copies})
+            if len(found.found) < FOUND:
+                break
+            self._passed = found.last
+        self._passed = (before, "", 0)
+
+    async def _sweep_rest(self) -> None:
+        now, most = self._now(), FOUND
+        expired = await self._select("expired_keys", now=now, most=most)
+        await self._erase_all("drop_key", [(key, now) for (key,) in expired])
+        if self.policy.age is not None:
+            idle = await self._select("idle_functions", before=now - self.policy.age)
+            await self._erase_all("drop_function", idle)
+            await self._erase_all("drop_crons", idle)
+        if self.policy.audit is not None:
+            await self._erase_all(
+                "drop_audit", await self._select("old_audit", before=now - self.policy.audit, most=most)
+            )
+
+    async def _erase_all(self, statement: str, rows: Sequence[Row]) -> None:
+        await self._erase([[Write(f"retention.{statement}", part)] for part in _parts(rows, 4 * TOGETHER)], set())
+
+    async def _shrink(self) -> None:
+        """Gives free pages back, then has the log cut the file."""
+        while self._partition.trouble is None and self._partition.store.shrink(self._budget):
+            self._partition.durable.tidy()
+            await self._rest(self._budget)
+        self._partition.durable.tidy()
+
+    # --- slices -----------------------------------------------------------------------------------------------------
+
+    async def _erase(self, groups: list[list[Write]], events: set[str]) -> None:
+        """Deletes groups of rows, slice by slice. `events` are those that may be among them."""
+        partition = self._partition
+        while groups:
+            if partition.trouble is not None:
+                raise partition.trouble
+            if not events.isdisjoint(id for id, _ in partition.engine.core.changes.event_runs):
+                await asyncio.sleep(SLICE_S)  # a rerun is about to be stored: it keeps its events
+                continue
+            erased = partition.store.erase(groups, self._budget)
+            del groups[: erased.groups]
+            self.figures.runs += erased.rows.get("retention.drop_run", 0)
+            self.figures.events += erased.rows.get("retention.drop_event", 0) + erased.rows.get(
+                "retention.drop_copy", 0
+            )
+            self.figures.longest_slice_s = max(self.figures.longest_slice_s, erased.took_s)
+            self._adapt(erased.took_s)
+            partition.durable.tidy()
+            await self._rest(erased.took_s)
+
+    def _adapt(self, took_s: float) -> None:
+        """The commit takes as long as what was changed: the budget is what leads to slices of the right length."""
+        factor = 0.8 if took_s > SLICE_S else 1.1
+        self._budget = min(SLICE_S, max(SLICE_S / 10, self._budget * factor))
+
+    async def _rest(self, took_s: float) -> None:
+        commits = self._partition.durable.commits
+        await asyncio.sleep(took_s * REST_IDLE)
+        if self._partition.durable.commits > commits + 1:
+            await asyncio.sleep(took_s * (REST_BUSY - REST_IDLE))
+
+    async def _select(self, query: str, **parameters: Value) -> list[Row]:
+        sql = named(f"retention.{query}")
+        return await self._readers.call(lambda db: db.execute(sql, parameters).fetchall())
+
+
+def _parts(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))
