@@ -103,9 +103,9 @@ def _stop(server: Server, http: _Http) -> None:
 
 
 def _websocket(**given: Any) -> asyncio.Protocol:
-    from uvicorn.protocols.websockets import websockets_sansio_impl  # noqa: PLC0415 - few servers see a WebSocket
+    from holdfast.server.websocket import WebSocket  # noqa: PLC0415 - few servers see one
 
-    return websockets_sansio_impl.WebSocketsSansIOProtocol(**given)
+    return WebSocket(**given)
 
 
 async def _serve(config: Config, listener: socket.socket) -> None:

@@ -84,6 +84,13 @@ class GuardedHttp(HttpToolsProtocol):
             self._timer = None
         super().connection_lost(exc)
 
+    def handle_websocket_upgrade(self) -> None:
+        """Leaves the connection to the protocol of WebSockets, which has clocks of its own."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        super().handle_websocket_upgrade()
+
     def data_received(self, data: bytes) -> None:
         """Counts, and parses."""
         if self._ended:
@@ -169,6 +176,8 @@ class GuardedHttp(HttpToolsProtocol):
             # The client waits for us: its clock starts anew.
             self._began, self._last, self._received = now, now, 0
             return now + pace.body_idle_s
+        if self.url.startswith(_STREAMS):
+            return self._last + _STREAM_IDLE_S
         return min(self._last + pace.body_idle_s, self._began + pace.body_idle_s + self._received / pace.body_rate)
 
     def _write_deadline(self, now: float) -> float:
@@ -213,6 +222,9 @@ class GuardedHttp(HttpToolsProtocol):
 
 
 _NEVER: Final = float("inf")
+#: What is published while it is made (realtime streams, durable endpoints) comes as slowly as a model thinks.
+_STREAMS: Final = b"/v1/realtime/publish"
+_STREAM_IDLE_S: Final = 15 * 60.0
 #: An offer of HTTP/2 that some clients (Java's) make with their first request. It may be ignored; the parser, however,
 #: would take the body for HTTP/2 and drop it.
 _H2C: Final = re.compile(rb"(?<!\r\n)\r\nupgrade:[ \t]*h2c[ \t]*\r\n", re.IGNORECASE)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from holdfast.server.realtime import messages
@@ -47,13 +47,14 @@ class RefusedError(Exception):
 
 
 class Subscription:
-    """One connected client: what waits for it, and, once it `ended`, why."""
+    """One connected client: what waits for it, and, once it `ended`, why. `on_drop` is told if it is too slow."""
 
-    __slots__ = ("_broadcaster", "_due", "_items", "_size", "_turn", "ended", "topics")
+    __slots__ = ("_broadcaster", "_due", "_items", "_size", "_turn", "ended", "on_drop", "topics")
 
     def __init__(self, broadcaster: Broadcaster) -> None:
         self.topics: set[Topic] = set()
         self.ended: End | None = None
+        self.on_drop: Callable[[], object] = bool
         self._broadcaster = broadcaster
         self._items: deque[Item] = deque()
         self._size = 0
@@ -92,6 +93,7 @@ class Subscription:
         if drop:
             self._items.clear()
             self._size = 0
+            self.on_drop()
         self._broadcaster.due(self)
 
     def queue(self) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from typing import Final
 
 import msgspec
@@ -79,7 +79,9 @@ class Subscriptions:
             return
         try:
             await send({"type": "websocket.accept"})
-            await _first(None, self._feed_socket(opened, send), self._listen(opened, receive))
+            feed = asyncio.ensure_future(self._feed_socket(opened, send))
+            opened.on_drop = feed.cancel  # it is stuck in sending, most likely
+            await _first(None, feed, self._listen(opened, receive))
             code, reason = opened.ended or (_NORMAL, "")
             with contextlib.suppress(OSError):  # it went first
                 await send({"type": "websocket.close", "code": code, "reason": reason})
@@ -161,7 +163,7 @@ class Subscriptions:
             pass
 
 
-async def _first(limit: float | None, *works: Coroutine[None, None, None]) -> None:
+async def _first(limit: float | None, *works: Awaitable[None]) -> None:
     """Waits until one of several things is done, or some seconds; the others are given up."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
@@ -171,7 +173,8 @@ async def _first(limit: float | None, *works: Coroutine[None, None, None]) -> No
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
-        task.result()
+        if not task.cancelled():
+            task.result()
 
 
 async def _gone(receive: Receive) -> None:
