@@ -11,8 +11,9 @@ import pytest
 from starlette.applications import Starlette
 
 from holdfast.protocol.ids import ulid
-from holdfast.server.api import cancellations, devtools, functions, graphql, rest_v0, rest_v1, why
+from holdfast.server.api import cancellations, devtools, functions, rest_v0, rest_v1, why
 from holdfast.server.api.backend import CancelOutcome, Paused, PauseMode, RunSnapshot, ServerInfo, Worker
+from holdfast.server.api.graphql import GraphQLApi
 from holdfast.server.model.cancellation import BulkCancellation
 from holdfast.server.model.reason import Reason
 from holdfast.server.store.sqlite.history import SqliteHistory
@@ -178,11 +179,14 @@ def library(tmp_path: Path) -> Iterator[Library]:
 def api(library: Library) -> Iterator[Api]:
     history = SqliteHistory(library.path)
     backend = FakeBackend(history)
-    modules = (graphql, rest_v0, rest_v1, cancellations, functions, why, devtools)
-    app = Starlette(routes=[route for module in modules for route in module.routes(backend)])
+    graphql = GraphQLApi(backend)
+    modules = (rest_v0, rest_v1, cancellations, functions, why, devtools)
+    rest = [route for module in modules for route in module.routes(backend)]
+    app = Starlette(routes=[*graphql.routes(), *rest])
     client = Client(app)
     yield Api(library, backend, client)
     client.close()
+    graphql.close()
     history.close()
 
 

@@ -53,11 +53,14 @@ GQL_TOKENS: Final = 10_000
 GQL_DEPTH: Final = 40
 GQL_FIELDS: Final = 2_000  # of the document, with fragments in place of their names
 GQL_ROOTS: Final = 50
+GQL_SAME_NAME: Final = 50
+GQL_FRAGMENTS: Final = 100
 GQL_COST: Final = 100_000
 GQL_RESULT_FIELDS: Final = 300_000
-GQL_RESULT_BYTES: Final = 64 * MIB
+GQL_RESULT_BYTES: Final = 32 * MIB
 GQL_SECONDS: Final = 30.0
 GQL_WAITING: Final = 100
+GQL_SOCKET_OPERATIONS: Final = 10
 
 #: Delay in ms before the retry that follows failed attempt n (0-based); the last entry repeats.
 BACKOFF_MS: Final = tuple(s * 1_000 for s in (15, 30, 60, 120, 300, 600, 1_200, 2_400, 3_600, 7_200))

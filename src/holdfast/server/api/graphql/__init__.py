@@ -5,6 +5,6 @@ Nothing here imports graphql-core before the first request: a server starts fast
 
 from __future__ import annotations
 
-from holdfast.server.api.graphql.http import graphql_endpoint, routes
+from holdfast.server.api.graphql.http import GraphQLApi
 
-__all__ = ["graphql_endpoint", "routes"]
+__all__ = ["GraphQLApi"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from holdfast.server.api.graphql.cost import Budget
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
@@ -60,9 +62,11 @@ class Loader(Generic[V]):
 class Context:
     """What resolvers of one request share."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, home: asyncio.AbstractEventLoop) -> None:
         history = backend.history
-        self.backend = backend
+        self._backend = backend
+        self._home = home
+        self.budget = Budget()
         self.history = history
         self.now = backend.now_ms()
         self.runs = Loader(history.runs_by_id)
@@ -79,4 +83,20 @@ class Context:
 
     async def _why(self, run_ids: Collection[str]) -> Mapping[str, list[Reason]]:
         runs = await self.history.runs_by_id(run_ids)
-        return await self.backend.why_runs(list(runs.values()))
+        return await self.ask(lambda backend: backend.why_runs(list(runs.values())))
+
+    async def ask(self, question: Callable[[Backend], Awaitable[V]]) -> V:
+        """Ask the server itself, on its own loop: resolvers run on another one."""
+
+        async def asked() -> V:
+            return await question(self._backend)
+
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked(), self._home))
+
+    async def new_id(self) -> str:
+        """A new ULID."""
+
+        async def made(backend: Backend) -> str:
+            return backend.new_id()
+
+        return await self.ask(made)

@@ -83,21 +83,26 @@ def _attach(field: GraphQLField, name: str, function: Resolver | None) -> None:
 
 
 def _attribute(name: str) -> Resolver:
-    def resolve(source: object, _info: object) -> object:
-        return getattr(source, name)
+    def resolve(source: object, info: GraphQLResolveInfo[Any]) -> object:
+        value: object = getattr(source, name)
+        info.context.budget.spend(value)
+        return value
 
     return resolve
 
 
 def _plain(function: Resolver) -> Resolver:
     def resolve(source: object, info: GraphQLResolveInfo[Any]) -> object:
-        return function(source, info.context)
+        value: object = function(source, info.context)
+        info.context.budget.spend(value)
+        return value
 
     return resolve
 
 
 def _checked(function: Resolver, names: Mapping[str, str]) -> Resolver:
     def resolve(source: object, info: GraphQLResolveInfo[Any], **arguments: object) -> object:
+        info.context.budget.spend(None)
         for name, value in arguments.items():
             for path, bad in _bad_values(value):
                 raise GraphQLError(bad.message, path=[*info.path.as_list(), names[name], *path])

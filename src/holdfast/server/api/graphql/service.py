@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -26,10 +27,14 @@ from graphql import (
 from graphql.execution.values import get_variable_values
 from graphql.validation import ASTValidationRule
 
+from holdfast.protocol.limits import GQL_SECONDS, GQL_TEXT, GQL_TOKENS
 from holdfast.server.api.graphql import resolvers, schema
+from holdfast.server.api.graphql.cost import CostError, OverrunError, estimate, measure
 from holdfast.server.api.graphql.loaders import Context
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from holdfast.server.api.backend import Backend
 
 Body = dict[str, object]
@@ -37,6 +42,8 @@ Body = dict[str, object]
 _DOCUMENTS: Final = 1_000
 _PARSE_FAILED: Final = "GRAPHQL_PARSE_FAILED"
 _INVALID: Final = "GRAPHQL_VALIDATION_FAILED"
+_COMPLEX: Final = "COMPLEXITY_LIMIT_EXCEEDED"
+_SLOW: Final = "TIMEOUT"
 _QUOTED: Final = re.compile(r"'([^']*)'")
 _ARGUMENT: Final = re.compile(r'^Argument "\w+\.(\w+)\((\w+):\)"')  # graphql-core 3.3's way to name one
 
@@ -76,11 +83,15 @@ class GraphQLService:
         self._document = lru_cache(_DOCUMENTS)(self._read)
 
     async def execute(
-        self, text: str, variables: dict[str, object] | None, operation_name: str | None, *, read_only: bool
-    ) -> tuple[int, Body]:
-        """Execute a text; answers the HTTP status and the body."""
+        self, text: str, variables: dict[str, object] | None, operation_name: str | None, *, read_only: bool,
+        home: AbstractEventLoop,
+    ) -> tuple[int, Body]:  # fmt: skip
+        """Execute a text; answers the HTTP status and the body. `home` is the loop that the backend lives on."""
         if not text:
             return 422, _failed([_error("no operation provided", _INVALID)])
+        if len(text) > GQL_TEXT:
+            message = f"the document has {len(text)} characters, which exceeds the limit of {GQL_TEXT}; use variables"
+            return 422, _failed([_error(message, _COMPLEX)])
         document = self._document(text)
         if document.node is None:
             return 422, _failed(document.errors)
@@ -91,13 +102,24 @@ class GraphQLService:
             return 406, _failed([{"message": "GET requests only allow query operations"}])
         if problems := self._variable_problems(operation, variables or {}):
             return 422, _failed(problems)
-        return 200, await self._run(document.node, variables, operation_name)
+        try:
+            estimate(self._schema, document.node, operation, variables or {})
+            async with asyncio.timeout(GQL_SECONDS):
+                return 200, await self._run(document.node, variables, operation_name, home)
+        except CostError as error:
+            return 422, _failed([_error(str(error), _COMPLEX)])
+        except OverrunError as error:
+            return 422, _failed([_error(str(error), _COMPLEX)])
+        except TimeoutError:
+            return 503, _failed([_error(f"the answer took longer than {GQL_SECONDS:g} seconds: ask for less", _SLOW)])
 
-    async def _run(self, node: DocumentNode, variables: dict[str, object] | None, name: str | None) -> Body:
+    async def _run(
+        self, node: DocumentNode, variables: dict[str, object] | None, name: str | None, home: AbstractEventLoop
+    ) -> Body:
         found = execute(
             self._schema,
             node,
-            context_value=Context(self._backend),
+            context_value=Context(self._backend, home),
             variable_values=variables,
             operation_name=name or None,
         )
@@ -108,9 +130,14 @@ class GraphQLService:
 
     def _read(self, text: str) -> _Document:
         try:
-            node = parse(text)
+            node = parse(text, max_tokens=GQL_TOKENS)
+            measure(node)
         except GraphQLSyntaxError as error:
             return _Document(None, [_located(error, _PARSE_FAILED)])
+        except RecursionError:
+            return _Document(None, [_error("the document is nested too deeply to be read", _COMPLEX)])
+        except CostError as error:
+            return _Document(None, [_error(str(error), _COMPLEX)])
         for definition in node.definitions:
             if isinstance(definition, OperationDefinitionNode) and definition.operation is OperationType.SUBSCRIPTION:
                 message = 'Schema does not support operation type "subscription"'

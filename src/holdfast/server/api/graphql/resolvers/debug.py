@@ -75,8 +75,8 @@ async def _runs(context: Context, query: _Query, key: Literal["debug_run_id", "d
 
 
 @resolver("Mutation.createDebugSession")
-def _create_debug_session(_source: None, context: Context, input: dict[str, str]) -> _NewSession:  # noqa: ARG001
-    return _NewSession(context.backend.new_id(), context.backend.new_id())
+async def _create_debug_session(_source: None, context: Context, input: dict[str, str]) -> _NewSession:  # noqa: ARG001
+    return _NewSession(await context.new_id(), await context.new_id())
 
 
 class _NewSession(msgspec.Struct, frozen=True):

@@ -113,4 +113,6 @@ async def _history(run: StoredRun, context: Context) -> list[HistoryItem]:
 async def _history_item_output(run: StoredRun, context: Context, id: str) -> str:
     seq = history_output_seq(id)
     row = await context.history.trace_row(run.id, seq) if seq is not None else None
-    return row.output.decode("utf-8", "replace") if row is not None and row.output is not None else ""
+    text = row.output.decode("utf-8", "replace") if row is not None and row.output is not None else ""
+    context.budget.spend(text)
+    return text

@@ -24,7 +24,7 @@ _PAUSE_MODES: Final[dict[str, PauseMode]] = {"queue": "queue", "skip": "skip"}
 @resolver("Mutation.createApp")
 async def _create_app(_source: None, context: Context, input: dict[str, str]) -> AppRecord:
     url = with_scheme(input["url"])
-    if error := await context.backend.create_app(url):
+    if error := await context.ask(lambda backend: backend.create_app(url)):
         fail(error)
     found = [app for app in await context.history.apps() if app.url in {url, normalize_url(url)}]
     return found[0] if found else fail("There was an error creating your app")
@@ -35,7 +35,7 @@ async def _update_app(_source: None, context: Context, input: dict[str, str]) ->
     app_id = input["id"]
     if uuid_problem(app_id):
         fail("internal system error")
-    if not await context.backend.update_app(app_id.lower(), input["url"]):
+    if not await context.ask(lambda backend: backend.update_app(app_id.lower(), input["url"])):
         fail(NO_ROWS)
     return await context.apps.load(app_id.lower()) or fail(NO_ROWS)
 
@@ -44,13 +44,13 @@ async def _update_app(_source: None, context: Context, input: dict[str, str]) ->
 async def _delete_app(_source: None, context: Context, id: str) -> str:
     if problem := uuid_problem(id):
         fail(problem)
-    await context.backend.delete_app(id.lower())
+    await context.ask(lambda backend: backend.delete_app(id.lower()))
     return id
 
 
 @resolver("Mutation.deleteAppByName")
 async def _delete_app_by_name(_source: None, context: Context, name: str) -> bool:
-    return await context.backend.delete_app_by_name(name)
+    return await context.ask(lambda backend: backend.delete_app_by_name(name))
 
 
 @resolver("Mutation.invokeFunction")
@@ -67,20 +67,22 @@ async def _invoke(
     for key in meta or {}:
         if key != "sessions":
             fail(f'event meta "{key}" is not supported')
-    await context.backend.invoke(
-        function_slug,
-        data=_json(data),
-        user=_json(user),
-        sessions=_json((meta or {}).get("sessions")),
-        debug_run_id=debug_run_id or "",
-        debug_session_id=debug_session_id or "",
+    await context.ask(
+        lambda backend: backend.invoke(
+            function_slug,
+            data=_json(data),
+            user=_json(user),
+            sessions=_json((meta or {}).get("sessions")),
+            debug_run_id=debug_run_id or "",
+            debug_session_id=debug_session_id or "",
+        )
     )
     return True
 
 
 @resolver("Mutation.cancelRun")
 async def _cancel_run(_source: None, context: Context, run_id: str) -> StoredRun:
-    outcome = await context.backend.cancel_run(run_id)
+    outcome = await context.ask(lambda backend: backend.cancel_run(run_id))
     if outcome is CancelOutcome.ENDED:
         fail("cannot cancel an ended run")
     if outcome is CancelOutcome.MISSING:
@@ -100,12 +102,14 @@ async def _rerun(
     given = (from_step or {}).get("input")
     if given is not None and not _is_array(given):
         fail("input is not a valid JSON array")
-    new_run = await context.backend.rerun(
-        run_id,
-        from_step=from_step["step_id"] if from_step else None,
-        input=given.encode() if given is not None else None,
-        debug_run_id=debug_run_id or "",
-        debug_session_id=debug_session_id or "",
+    new_run = await context.ask(
+        lambda backend: backend.rerun(
+            run_id,
+            from_step=from_step["step_id"] if from_step else None,
+            input=given.encode() if given is not None else None,
+            debug_run_id=debug_run_id or "",
+            debug_session_id=debug_session_id or "",
+        )
     )
     return new_run or fail(NO_ROWS)
 
@@ -115,14 +119,14 @@ async def _pause_function(_source: None, context: Context, slug: str, mode: str)
     """An extension of ours, as REST `/v1/functions/{slug}/pause`."""
     chosen = _PAUSE_MODES.get(mode) or fail('mode is "queue" or "skip"')
     function = await context.functions_by_slug.load(slug) or fail(f"function not found: {slug}")
-    await context.backend.pause_function(function.id, chosen)
+    await context.ask(lambda backend: backend.pause_function(function.id, chosen))
     return function
 
 
 @resolver("Mutation.resumeFunction")
 async def _resume_function(_source: None, context: Context, slug: str) -> FunctionRecord:
     function = await context.functions_by_slug.load(slug) or fail(f"function not found: {slug}")
-    await context.backend.resume_function(function.id)
+    await context.ask(lambda backend: backend.resume_function(function.id))
     return function
 
 

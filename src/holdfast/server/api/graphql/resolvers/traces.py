@@ -68,6 +68,8 @@ async def _run_trigger(_source: None, context: Context, run_id: str) -> _Trigger
     run = await context.runs.load(checked_run_id(run_id)) or fail(f"error retrieving run: {NO_ROWS}")
     events = await _events_of(run, context)
     names = {event.name for event in events}
+    for event in events:
+        context.budget.spend(event.json)
     return _Trigger(
         event_name=events[0].name if len(names) == 1 and not run.cron else None,
         ids=run.event_ids,

@@ -60,7 +60,8 @@ async def _workers(
     after: str | None = None,
 ) -> _Workers:
     size = first if 0 < first <= _LARGEST_PAGE else _PAGE
-    found = _sorted([worker for worker in await context.backend.workers() if _wanted(worker, filter)], order_by)
+    known = await context.ask(lambda backend: backend.workers())
+    found = _sorted([worker for worker in known if _wanted(worker, filter)], order_by)
     last = read_id_cursor(after)
     start = next((index + 1 for index, worker in enumerate(found) if worker.id == last), 0)
     edges = [Edge(id_cursor(worker.id), worker) for worker in found[start : start + size]]
@@ -69,7 +70,7 @@ async def _workers(
 
 @resolver("Query.workerConnection")
 async def _worker(_source: None, context: Context, connection_id: str) -> Worker:
-    found = [worker for worker in await context.backend.workers() if worker.id == connection_id]
+    found = [worker for worker in await context.ask(lambda backend: backend.workers()) if worker.id == connection_id]
     return found[0] if found else fail(NO_ROWS)
 
 
