@@ -16,8 +16,14 @@ from starlette.routing import BaseRoute, Route
 
 from holdfast.protocol.ids import UlidSource
 from holdfast.protocol.limits import CALL_TIMEOUT_S
+from holdfast.server.access.access import Access
+from holdfast.server.access.commands import SERVER, guard
 from holdfast.server.access.keys import Keys
+from holdfast.server.access.oidc import Oidc
+from holdfast.server.access.options import OidcOptions
+from holdfast.server.access.options import Options as AccessOptions
 from holdfast.server.api import (
+    access,
     cancellations,
     checkpoints,
     connect,
@@ -26,18 +32,21 @@ from holdfast.server.api import (
     functions,
     home,
     invoke,
+    login,
     realtime,
     register,
     rest_v0,
     rest_v1,
     telemetry,
+    webhooks,
     why,
 )
 from holdfast.server.api.asgi import BodyLimit, Message, Receive, Scope, Send
-from holdfast.server.api.auth import SigningKeyAuth
+from holdfast.server.api.auth import Guard
 from holdfast.server.api.endpoints import Endpoints
 from holdfast.server.api.events import EventApi
 from holdfast.server.api.graphql import GraphQLApi
+from holdfast.server.api.rest_v2 import http as rest_v2
 from holdfast.server.api.tokens import Tokens
 from holdfast.server.config import Config
 from holdfast.server.drivers.http import HttpClient
@@ -53,8 +62,10 @@ from holdfast.server.runtime.syncer import Syncer
 from holdfast.server.service import Service
 from holdfast.server.store.sqlite import lock
 from holdfast.server.store.sqlite.history import SqliteHistory
+from holdfast.server.store.sqlite.readers import Readers
 from holdfast.server.store.sqlite.store import SqliteStore
 from holdfast.server.telemetry.metadata import MetadataLog
+from holdfast.server.webhooks.registry import Webhooks
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +93,8 @@ class Server:
         )
         self.client = HttpClient(total_timeout=CALL_TIMEOUT_S)
         self.keys = _keys(config, self.partition, self.store, self.ids)
-        self.dispatcher = Dispatcher(self.partition, self.client, self.ids, self.keys.signers)
+        self.realtime = Broadcaster()
+        self.dispatcher = Dispatcher(self.partition, self.client, self.ids, self.keys.signers, self.realtime)
         self.partition.performer = self.dispatcher
         self.apps = Apps(self.partition)
         self.syncer = Syncer(
@@ -95,19 +107,27 @@ class Server:
         metadata = MetadataLog(
             self.partition, self.history.readers, lambda: self.ids.next(now_ms()), enabled=config.step_metadata
         )
-        self.service = Service(config, self.partition, self.apps, self.syncer, self.history, settings, metadata)
+        self.webhooks = Webhooks(self.partition, self.ids)
+        self.webhooks.load(self.store.select)
+        self.service = Service(
+            config, self.partition, self.apps, self.syncer, self.history, settings, metadata, self.keys, self.webhooks
+        )
         self._graphql = GraphQLApi(self.service)
-        self.realtime = Broadcaster()
         self._tokens = Tokens(self.keys.token_secret)
+        self.access = _access(config, self.keys, self.partition, self.ids, self.history.readers)
+        self.access.load(self.store.select)
+        if self.access.guarded:
+            guard(self.service, SERVER, self.access.audit)
         self._endpoints = Endpoints(self.partition, self.apps, self.history, self._tokens, self.service.new_id)
         self._server_kind = [(b"x-inngest-server-kind", config.kind.encode())]
         self._events = EventApi(self.partition, self.keys, [*self._server_kind, *CORS_HEADERS])
-        self._cold = SigningKeyAuth(BodyLimit(self._starlette(), MAX_BODY), self.keys)
+        self._cold = Guard(BodyLimit(self._starlette(), MAX_BODY), self.access, login=config.ui)
 
     def start(self) -> None:
         """Recovers what was committed, and begins to work."""
         self.apps.load()
         self.partition.recover()
+        self.access.start()
         self.retention.start()
         self.disk.start()
         dev = self.config.kind == "dev"
@@ -126,6 +146,7 @@ class Server:
         await self.dispatcher.close()
         await self.client.close()
         self._graphql.close()
+        self.access.close()
         self.history.close()
         self.store.close()
         if self._lock is not None:
@@ -172,17 +193,35 @@ class Server:
         yield from telemetry.routes(self.service)
         for module in (cancellations, functions, why):
             yield from module.routes(self.service)
+        yield from webhooks.routes(self.service)
+        yield from rest_v2.routes(self.service)
         yield from devtools.routes(self.service, test_mode=self.config.test_mode)
+        yield from access.routes(self.access)
         if self.config.ui:
+            oidc = self.access.options.oidc
+            yield from login.Login(self.access, Oidc(self.access, oidc) if oidc.issuer else None).routes()
             yield from home.routes(self.service)
             yield from self._graphql.routes()
         yield from connect.routes(self.config.gateway_port, self.keys.token_secret, self.service.new_id)
 
 
 def _keys(config: Config, partition: Partition, store: SqliteStore, ids: UlidSource) -> Keys:
-    made = Keys(partition, ids, event_keys=config.event_keys, signing_key=config.signing_secret)
+    made = Keys(partition, ids, event_keys=config.event_keys, signing_key=config.signing_secret,
+                signing_key_fallback=config.signing_key_fallback)  # fmt: skip
     made.load(store.select)
     return made
+
+
+def _access(config: Config, keys: Keys, partition: Partition, ids: UlidSource, readers: Readers) -> Access:
+    oidc = OidcOptions(
+        config.oidc_issuer, config.oidc_client_id, config.oidc_client_secret, config.oidc_scopes,
+        config.oidc_role_claim, config.oidc_roles, config.oidc_default_role, config.oidc_domains,
+    )  # fmt: skip
+    options = AccessOptions(
+        int(config.session_idle * 1_000), int(config.session_lifetime * 1_000), config.admin_user,
+        config.admin_password, config.allowed_hosts, oidc,
+    )  # fmt: skip
+    return Access(keys, partition, ids, readers, options)
 
 
 def _policy(config: Config) -> Policy:

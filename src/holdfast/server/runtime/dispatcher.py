@@ -22,6 +22,7 @@ from holdfast.server.engine.engine import DefectError
 from holdfast.server.engine.run import Body, Run
 from holdfast.server.model.job import Job
 from holdfast.server.model.span import Call
+from holdfast.server.realtime.broadcaster import Broadcaster
 from holdfast.server.runtime import endpoints
 from holdfast.server.runtime.gateways import Gateways
 from holdfast.server.runtime.partition import Partition, now_ms
@@ -37,13 +38,14 @@ class Dispatcher:
     """Performs the engine's effects over HTTP. `signers` are the signing keys in force: the first one signs."""
 
     def __init__(
-        self, partition: Partition, client: HttpClient, ids: UlidSource, signers: Callable[[], Sequence[str]] = tuple
-    ) -> None:
+        self, partition: Partition, client: HttpClient, ids: UlidSource, signers: Callable[[], Sequence[str]] = tuple,
+        broadcaster: Broadcaster | None = None,
+    ) -> None:  # fmt: skip
         self._partition = partition
         self._client = client
         self._ids = ids
         self._signers = signers
-        self._gateways = Gateways(partition, client)
+        self._gateways = Gateways(partition, client, broadcaster or Broadcaster())
         self._targets: dict[str, Target] = {}
         self._tasks: set[asyncio.Task[Outcome]] = set()
         self._generation = 0
@@ -113,7 +115,7 @@ class Dispatcher:
         return CallContext(
             run.id, run.function_id, job.id, queue_item(f"{job.run_id}.{job.no}"), self._ids.next(now_ms()),
             job.generation + self._partition.store.epoch - job.epoch, job.attempt, job.max_attempts, step,
-            state.request_version, state.force_plan, _position(body, job.outgoing),
+            state.request_version, state.force_plan, _position(body, job.outgoing), run.detail.trace,
         )  # fmt: skip
 
     def _body(self, context: CallContext, run: Run, body: Body) -> tuple[bytes, str]:

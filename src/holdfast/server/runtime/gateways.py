@@ -18,7 +18,9 @@ from holdfast.server.engine.engine import DefectError
 from holdfast.server.engine.gateway import Result
 from holdfast.server.model.job import Job
 from holdfast.server.model.span import Call
+from holdfast.server.realtime.broadcaster import Broadcaster
 from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.relay import Relay, Where
 
 log = structlog.get_logger(__name__)
 _json = msgspec.json.encode
@@ -31,14 +33,16 @@ class _Opts(msgspec.Struct):
     auth_key: str | None = None
     format: str | None = None
     body: Raw = Raw()
+    publish: Where | None = None
 
 
 class Gateways:
     """Performs gateway steps and hands their results to the engine."""
 
-    def __init__(self, partition: Partition, client: HttpClient) -> None:
+    def __init__(self, partition: Partition, client: HttpClient, broadcaster: Broadcaster) -> None:
         self._partition = partition
         self._client = client
+        self._broadcaster = broadcaster
         self._tasks: set[asyncio.Task[None]] = set()
 
     def perform(self, effect: Perform) -> None:
@@ -57,7 +61,8 @@ class Gateways:
         job, op, started = effect.job, effect.op, now_ms()
         exchange = _infer if op.op is Opcode.AI_GATEWAY else _fetch
         try:
-            output, failed, answer = await exchange(self._client, op)
+            opts = msgspec.json.decode(op.opts or b"{}", type=_Opts)
+            output, failed, answer = await exchange(self._client, opts, self._relay(effect, opts))
         except Exception as error:  # noqa: BLE001 - an exchange that fails in any way must end its step
             output, failed, answer = _failure(op, str(error)), True, None
         partition = self._partition
@@ -68,12 +73,17 @@ class Gateways:
             partition.engine.on_gateway(job, op, Result(output, failed, _call(job, started, answer)), now_ms())
             partition.changed()
 
+    def _relay(self, effect: Perform, opts: _Opts) -> Relay | None:
+        where = opts.publish
+        if where is None or not (where.channel and where.topic):
+            return None
+        return Relay(self._broadcaster, where, effect.job.run_id, effect.op.id, opts.url)
 
-async def _infer(client: HttpClient, op: Op) -> tuple[bytes, bool, Answer]:
+
+async def _infer(client: HttpClient, opts: _Opts, relay: Relay | None) -> tuple[bytes, bool, Answer]:
     """Asks a model provider. Any status above 299 is a failure."""
-    opts = msgspec.json.decode(op.opts or b"{}", type=_Opts)
     url, headers = _authorised(opts)
-    answer = await client.fetch("POST", url, headers, bytes(opts.body))
+    answer = await _exchange(client, relay, "POST", url, headers, bytes(opts.body))
     body = valid(answer.body)
     if answer.status > 299:
         message = f"Error making AI request: unsuccessful status code: {answer.status}"
@@ -83,10 +93,9 @@ async def _infer(client: HttpClient, op: Op) -> tuple[bytes, bool, Answer]:
     return b'{"data":' + (body or _text(answer.body)) + b"}", False, answer
 
 
-async def _fetch(client: HttpClient, op: Op) -> tuple[bytes, bool, Answer]:
+async def _fetch(client: HttpClient, opts: _Opts, relay: Relay | None) -> tuple[bytes, bool, Answer]:
     """Makes any request: every status is a success."""
-    opts = msgspec.json.decode(op.opts or b"{}", type=_Opts)
-    answer = await client.fetch(opts.method or "POST", opts.url, _pairs(opts.headers), _sent(opts.body))
+    answer = await _exchange(client, relay, opts.method or "POST", opts.url, _pairs(opts.headers), _sent(opts.body))
     data = {
         "body": answer.body.decode("utf-8", "replace"),
         "headers": {_canonical(name): value for name, value in sorted(answer.headers.items())},
@@ -94,6 +103,21 @@ async def _fetch(client: HttpClient, op: Op) -> tuple[bytes, bool, Answer]:
         "url": opts.url,
     }
     return b'{"data":' + _json(data) + b"}", False, answer
+
+
+async def _exchange(
+    client: HttpClient, relay: Relay | None, method: str, url: str, headers: list[tuple[str, str]], body: bytes
+) -> Answer:
+    """Makes the request; if its answer shall be heard elsewhere, that ends with it."""
+    if relay is None:
+        return await client.fetch(method, url, headers, body)
+    try:
+        answer = await client.fetch(method, url, headers, body, heard=relay.heard)
+    except BaseException:
+        relay.end(None)
+        raise
+    relay.end(answer)
+    return answer
 
 
 def _authorised(opts: _Opts) -> tuple[str, list[tuple[str, str]]]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Outcome: TypeAlias = "Answer | CallFailure"
 Done: TypeAlias = "Callable[[Answer | CallFailure], None]"
+Heard: TypeAlias = "Callable[[int, dict[str, str], bytes], None]"
 
 
 class Owner(Protocol):
@@ -38,6 +39,7 @@ class Call:
         connection: The connection it is on, if any.
         dialing: The Task that is making a connection for it, if any.
         hops: Redirects followed so far.
+        heard: Told of each piece of a body as it arrives, still encoded: status, headers, piece. None as a rule.
         open: The outcome is still to come.
 
     """
@@ -48,6 +50,7 @@ class Call:
         "dialing",
         "done",
         "headers",
+        "heard",
         "hops",
         "limit",
         "method",
@@ -69,6 +72,7 @@ class Call:
         self.connection: Connection | None = None
         self.dialing: asyncio.Task[Connection] | None = None
         self.hops = 0
+        self.heard: Heard | None = None
         self.open = True
 
     def cancel(self) -> None:

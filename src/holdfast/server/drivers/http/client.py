@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.server.drivers.http import decoding, failures, redirects
 from holdfast.server.drivers.http import headers as header_lines
-from holdfast.server.drivers.http.call import Call, Done, Outcome
+from holdfast.server.drivers.http.call import Call, Done, Heard, Outcome
 from holdfast.server.drivers.http.connection import Connection
 from holdfast.server.drivers.http.deadlines import Deadlines
 from holdfast.server.drivers.http.dialing import Dialer
@@ -87,6 +87,7 @@ class HttpClient:
         *,
         timeout: float | None = None,  # noqa: ASYNC109 - a timeout of the call is a CallFailure like any other
         max_body: int | None = None,
+        heard: Heard | None = None,
     ) -> Answer:
         """Send any request and wait for its answer.
 
@@ -97,6 +98,7 @@ class HttpClient:
             body: The body.
             timeout: Seconds for the whole call, if shorter than the client's.
             max_body: Largest answer body, if another than the client's.
+            heard: Told of each piece of an answer's body while it arrives; the server is asked not to compress it.
 
         Raises:
             CallFailure: No answer, with the text for the user.
@@ -108,7 +110,11 @@ class HttpClient:
         outcome: asyncio.Future[Outcome] = self._loop.create_future()
         limit = self._max_body if max_body is None else max_body
         done = partial(_resolve, outcome)
-        call = Call(self, header_lines.method(method), Target.parse(url), lines, body, limit, done)
+        target = Target.parse(url)
+        call = Call(
+            self, header_lines.method(method), target.uncompressed() if heard else target, lines, body, limit, done
+        )
+        call.heard = heard
         self._begin(call)
         try:
             async with asyncio.timeout(timeout):

@@ -242,6 +242,8 @@ class Connection(asyncio.Protocol):
             self._fault = failures.too_large()
         else:
             self._chunks.append(body)
+            if call.heard is not None:
+                call.heard(self._status, self._headers, body)
 
     def on_message_complete(self) -> None:
         """Note that the answer is whole, unless it was an interim one."""

@@ -16,6 +16,7 @@ from holdfast.server.drivers.http import failures
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _PATH_SAFE: Final = "/%:=&?~#+!$,;'@()*[]"
+_ENCODINGS: Final = b"Accept-Encoding: gzip, br\r\n"
 _CONTROL: Final = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -50,6 +51,10 @@ class Target(msgspec.Struct, frozen=True):
         """Point to another raw path and query of the same server; much cheaper than parsing."""
         base = self.url[: len(self.url) - len(self.path)]
         return structs.replace(self, url=base + path.decode("ascii"), path=path)
+
+    def uncompressed(self) -> Target:
+        """Ask the same server for an answer that can be read piece by piece."""
+        return structs.replace(self, fixed=self.fixed.replace(_ENCODINGS, b""))
 
     @staticmethod
     def parse(url: str) -> Target:
@@ -106,7 +111,7 @@ def _ascii_host(host: str | None, url: str) -> str:
 def _fixed_lines(authority: str, host: str, parts: SplitResult) -> bytes:
     lines = [b"Host: " + authority.encode("ascii")]
     if not _is_loopback(host):  # compressing for a neighbour on the same machine is wasted work on both sides
-        lines.append(b"Accept-Encoding: gzip, br")
+        lines.append(_ENCODINGS.removesuffix(b"\r\n"))
     if parts.username is not None:
         secret = unquote_to_bytes(parts.username) + b":" + unquote_to_bytes(parts.password or "")
         lines.append(b"Authorization: Basic " + base64.b64encode(secret))
