@@ -1,40 +1,164 @@
-"""Who may call which route (`protocol/http-apis.md` §14): machine routes want the signing key, once there is one."""
+"""The door: finds out who makes a request, and whether the policy lets them (`access.policy`).
+
+Without a signing key (`dev`) everybody may do everything, except for pages of other sites in a browser.
+"""
 
 from __future__ import annotations
 
-from holdfast.server.access.keys import Keys
-from holdfast.server.api.asgi import App, Receive, Scope, Send, answer, header
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import quote
 
-#: Open in both modes, though they lie below a guarded prefix.
-_OPEN = ("/v0/gql", "/v1/realtime/")
-_GUARDED = ("/dev", "/fn/", "/v0/runs", "/v0/telemetry", "/v0/connect", "/v1/", "/api/v2", "/v2")
-_OPEN_DEV = "/dev/traces"
+import msgspec
+
+from holdfast.server.access.access import COOKIE, Access
+from holdfast.server.access.origins import from_elsewhere, local, of_local_page
+from holdfast.server.access.policy import Rule, Who, rule_of
+from holdfast.server.access.principals import ANYONE, Principal, Role, current
+from holdfast.server.api.asgi import JSON, App, Message, Receive, Scope, Send, answer, header
+
+_TEXT = [(b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff")]
+_SAFE = frozenset({"GET", "HEAD"})
+_WHO_ARE_YOU = "Log in, or send an API token or the signing key: Authorization: Bearer <token>"
+_OTHER_SITE = "Refused: a page of another site made this request ({origin})"
+_OTHER_NAME = (
+    "Refused: this dev server was asked for under the name {host}, and other sites can make such names. "
+    "If it is yours, start with --allowed-host {host}"
+)
 
 
-class SigningKeyAuth:
-    """Guards machine routes with the signing key. Without a key every route is open (`dev`)."""
+class Guard:
+    """Lets requests pass, with their principal in `access.principals.current`, or refuses them."""
 
-    def __init__(self, app: App, keys: Keys) -> None:
+    def __init__(self, app: App, access: Access, *, login: bool = True) -> None:
         self._app = app
-        self._keys = keys
+        self._access = access
+        self._login = login  # whether there is a page to log in at
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Lets a request pass, or answers 401."""
-        if self._keys.guarded and scope["type"] == "http" and guarded(scope["path"]) and scope["method"] != "OPTIONS":
-            scheme, _, token = header(scope, b"authorization").partition(" ")
-            if scheme.lower() != "bearer" or not self._keys.opens(token.strip()):
-                body = b"Authentication failed\n"
-                await answer(send, 401, body, [(b"content-type", b"text/plain; charset=utf-8")])
-                return
-        await self._app(scope, receive, send)
+        """Handles one request."""
+        if scope["type"] not in {"http", "websocket"} or scope.get("method") == "OPTIONS":
+            await self._app(scope, receive, send)
+            return
+        rule = rule_of(scope["path"])
+        if self._access.guarded:
+            principal = self._identify(scope, rule)
+            refusal = self._judge(scope, rule, principal)
+        else:
+            principal, refusal = ANYONE, _stranger(scope, rule, self._access.options.hosts)
+        if refusal is not None:
+            await _refuse(scope, receive, send, refusal)
+            return
+        if rule.audit and self._access.guarded:
+            send = self._audited(scope, send, rule)
+        token = current.set(principal)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            current.reset(token)
+
+    # --- who --------------------------------------------------------------------------------------------------------
+
+    def _identify(self, scope: Scope, rule: Rule) -> Principal | None:
+        client = scope.get("client")
+        address = client[0] if client else ""
+        authorization = header(scope, b"authorization")
+        if authorization:
+            scheme, _, token = authorization.partition(" ")
+            if scheme.lower() != "bearer":
+                return None
+            token = token.strip()
+            if rule.who is Who.INVOKE and self._access.keys.sends(token.encode()):
+                return Principal("event-key", Role.OPERATOR, address=address)
+            return self._access.by_bearer(token, address)
+        secret = session_cookie(header(scope, b"cookie"))
+        return self._access.by_session(secret, address) if secret else None
+
+    # --- may they ---------------------------------------------------------------------------------------------------
+
+    def _judge(self, scope: Scope, rule: Rule, principal: Principal | None) -> _Refusal | None:
+        safe = scope.get("method") in _SAFE
+        if principal is not None and principal.by_cookie and not safe and other_site(scope):
+            return _forbidden(_OTHER_SITE.format(origin=_site(scope)))
+        if rule.who in {Who.OPEN, Who.OWN}:
+            return None
+        if principal is None:
+            return self._nobody(scope, rule)
+        role = rule.read if safe else rule.write
+        if principal.role < role:
+            return _forbidden(f"This needs the role {role.word}; {principal.actor} is {principal.role.word}")
+        return None
+
+    def _nobody(self, scope: Scope, rule: Rule) -> _Refusal:
+        if rule.who is not Who.CONSOLE:
+            return _Refusal(401, b"Authentication failed\n", _TEXT)
+        reads_a_page = scope.get("method") in _SAFE and "text/html" in header(scope, b"accept")
+        if self._login and reads_a_page and not header(scope, b"authorization"):
+            query = scope["query_string"].decode("latin-1")
+            wanted = quote(scope["path"] + (f"?{query}" if query else ""), safe="")
+            where = "/login" if wanted == "%2F" else f"/login?next={wanted}"
+            return _Refusal(303, b"", [(b"location", where.encode()), (b"cache-control", b"no-store")])
+        return _public(401, _WHO_ARE_YOU, (b"www-authenticate", b'Bearer realm="holdfast"'))
+
+    def _audited(self, scope: Scope, send: Send, rule: Rule) -> Send:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                outcome = "ok" if message["status"] < 400 else f"failed: {message['status']}"
+                self._access.audit.note(rule.audit, scope["path"].removeprefix(rule.path).strip("/"), outcome)
+            await send(message)
+
+        return sending
 
 
-def guarded(path: str) -> bool:
-    """Whether a route wants the signing key."""
-    if path.startswith(_OPEN) or path.startswith(_OPEN_DEV):
-        return False
-    if path.startswith(("/v1/checkpoint/", "/v1/http/runs/")) and path.endswith("/output"):
-        return False  # has a token of its own
-    if path.startswith(("/v2/operations", "/api/v2/operations")):
-        return False
-    return path == "/dev" or any(path.startswith(prefix) for prefix in _GUARDED if prefix != "/dev")
+class _Refusal(msgspec.Struct, frozen=True):
+    status: int
+    body: bytes
+    headers: list[tuple[bytes, bytes]]
+
+
+def session_cookie(text: str) -> str:
+    """The session's secret in a `Cookie` header, or nothing."""
+    if COOKIE not in text:
+        return ""
+    try:
+        morsel = SimpleCookie(text).get(COOKIE)
+    except CookieError:
+        return ""
+    return morsel.value if morsel else ""
+
+
+def other_site(scope: Scope) -> bool:
+    """Whether a browser made a request for a page of another site."""
+    return from_elsewhere(header(scope, b"host"), header(scope, b"origin"), header(scope, b"sec-fetch-site"))
+
+
+def _stranger(scope: Scope, rule: Rule, allowed: tuple[str, ...]) -> _Refusal | None:
+    """Refuses pages of other sites in `dev`, where nothing else protects what is open."""
+    if rule.who in {Who.OPEN, Who.OWN}:
+        return None
+    host, origin = header(scope, b"host"), header(scope, b"origin")
+    if origin and not of_local_page(origin, allowed) and from_elsewhere(host, origin, ""):
+        return _forbidden(_OTHER_SITE.format(origin=_site(scope)))
+    if rule.who is Who.CONSOLE and host and not local(host, allowed):
+        return _forbidden(_OTHER_NAME.format(host=host.partition(":")[0]))
+    return None
+
+
+def _site(scope: Scope) -> str:
+    return header(scope, b"origin")[:100] or "its name is not told"
+
+
+def _forbidden(text: str) -> _Refusal:
+    return _public(403, text)
+
+
+def _public(status: int, text: str, *headers: tuple[bytes, bytes]) -> _Refusal:
+    body = msgspec.json.encode({"error": text, "data": None, "status": status})
+    return _Refusal(status, body + b"\n", [(b"content-type", JSON), *headers])
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, refusal: _Refusal) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    await answer(send, refusal.status, refusal.body, refusal.headers)

@@ -7,6 +7,7 @@ import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
+from holdfast.server.access.commands import ForbiddenError
 from holdfast.server.engine.engine import DefectError
 from holdfast.server.store.store import DiskFullError, StoreError
 
@@ -36,6 +37,8 @@ async def unexpected(request: Request, error: Exception) -> Response:
         return public_error(503, "The server's disk is full; nothing was done. Try again when there is room")
     if isinstance(error, StoreError):
         return public_error(503, "The request could not be stored; nothing of it was done. Try again")
+    if isinstance(error, ForbiddenError):
+        return public_error(403, str(error))
     if isinstance(error, ClientDisconnect):
         return Response(status_code=400)  # nobody reads it
     if not isinstance(error, DefectError):  # the partition told of that
@@ -53,6 +56,7 @@ HANDLERS = {
     StoreError: unexpected,
     DiskFullError: unexpected,
     ClientDisconnect: unexpected,
+    ForbiddenError: unexpected,
     DefectError: unexpected,
     Exception: unexpected,
     404: no_route,

@@ -28,6 +28,7 @@ from graphql.execution.values import get_variable_values
 from graphql.validation import ASTValidationRule
 
 from holdfast.protocol.limits import GQL_SECONDS, GQL_TEXT, GQL_TOKENS
+from holdfast.server.access.commands import ForbiddenError
 from holdfast.server.api.graphql import resolvers, schema
 from holdfast.server.api.graphql.cost import CostError, OverrunError, estimate, measure
 from holdfast.server.api.graphql.loaders import Context
@@ -196,6 +197,8 @@ def _located(error: GraphQLError, code: str) -> Body:
 
 def _resolver_error(error: GraphQLError) -> Body:
     message = error.message
+    if isinstance(error.original_error, ForbiddenError):
+        return {"message": message, "path": list(error.path or ()), "extensions": {"code": "FORBIDDEN"}}
     if error.original_error is not None and not isinstance(error.original_error, GraphQLError):
         _log.error("graphql resolver failed", path=error.path, exc_info=error.original_error)
         message = "internal system error"

@@ -1,0 +1,204 @@
+"""Logging in with an identity provider: OpenID Connect, authorization code with PKCE (RFC 7636), state and nonce."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any, Protocol, Self, cast
+
+import msgspec
+import structlog
+
+from holdfast.server.access.access import Access
+from holdfast.server.access.options import OidcOptions
+from holdfast.server.access.principals import Principal, Role, read_role
+from holdfast.server.access.records import now_ms
+from holdfast.server.access.users import User, UserError
+
+log = structlog.get_logger(__name__)
+
+_DISCOVERY = "/.well-known/openid-configuration"
+_TIMEOUT_S = 10.0
+_PENDING_MS = 600_000
+_MOST_PENDING = 1_000
+#: Asymmetric ones only: with HMAC, whoever knows the client's secret could vouch for anybody.
+_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+
+
+class OidcError(Exception):
+    """The login can't go on; the text is for who tried."""
+
+
+class Provider(msgspec.Struct, frozen=True):
+    """What the identity provider says of itself."""
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    userinfo_endpoint: str = ""
+
+
+class _Pending(msgspec.Struct, frozen=True):
+    """A login that was begun."""
+
+    verifier: str
+    nonce: str
+    callback: str
+    next: str
+    began_at: int
+
+
+class _Client(Protocol):
+    """What is needed of Authlib's client, which has no types."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *error: object) -> None: ...
+
+    def create_authorization_url(self, url: str, *, code_verifier: str, nonce: str) -> tuple[str, str]: ...
+
+    async def fetch_token(self, url: str, *, code: str, code_verifier: str) -> dict[str, object]: ...
+
+
+class Oidc:
+    """One identity provider. What it says of itself is asked for at the first login."""
+
+    def __init__(self, access: Access, options: OidcOptions) -> None:
+        self._access = access
+        self._options = options
+        self._provider: Provider | None = None
+        self._pending: dict[str, _Pending] = {}
+
+    async def begin(self, callback: str, next: str) -> tuple[str, str]:
+        """Where to send the browser, and the login's state, which it has to bring back. Raises OidcError."""
+        provider = await self._discover()
+        now = now_ms()
+        self._pending = {state: p for state, p in self._pending.items() if now - p.began_at < _PENDING_MS}
+        while len(self._pending) >= _MOST_PENDING:
+            self._pending.pop(min(self._pending, key=lambda state: self._pending[state].began_at))
+        pending = _Pending(secrets.token_urlsafe(48), secrets.token_urlsafe(24), callback, next, now)
+        async with self._client(callback) as client:
+            url, state = client.create_authorization_url(
+                provider.authorization_endpoint, code_verifier=pending.verifier, nonce=pending.nonce
+            )
+        self._pending[state] = pending
+        return url, state
+
+    async def finish(self, state: str, code: str) -> tuple[User, str]:
+        """The user whom the provider vouches for, and where they wanted to go. Raises OidcError."""
+        pending = self._pending.pop(state, None)
+        if pending is None or now_ms() - pending.began_at >= _PENDING_MS:
+            raise OidcError("This login took too long, or was used before. Begin again.")
+        provider = await self._discover()
+        claims = await self._claims(provider, pending, code)
+        subject, name = f"{provider.issuer} {claims['sub']}", self._name(claims)
+        role = self._role(claims)
+        if role is None or not self._domain_fits(claims):
+            self._access.audit.note("login", outcome="not allowed", by=Principal("user", Role.VIEWER, name))
+            raise OidcError("You are known, but not allowed to use this server. Ask whoever runs it.")
+        try:
+            return await self._access.admit(subject, name, role), pending.next
+        except UserError as error:
+            raise OidcError(f"You can't be let in: {error}.") from error
+
+    # --- talking to the provider ------------------------------------------------------------------------------------
+
+    def _client(self, callback: str) -> _Client:
+        from authlib.integrations.httpx_client import AsyncOAuth2Client  # noqa: PLC0415 - slow to import, seldom needed
+
+        options = self._options
+        client = AsyncOAuth2Client(
+            options.client_id, options.client_secret or None, scope=options.scopes, redirect_uri=callback,
+            token_endpoint_auth_method="client_secret_basic" if options.client_secret else "none",
+            code_challenge_method="S256", timeout=_TIMEOUT_S,
+        )  # fmt: skip
+        return cast("_Client", client)
+
+    async def _discover(self) -> Provider:
+        if self._provider is None:
+            url = self._options.issuer.rstrip("/") + _DISCOVERY
+            try:
+                provider = msgspec.json.decode(await self._fetch(url), type=Provider)
+            except (msgspec.DecodeError, OSError) as error:
+                log.error("the identity provider can't be asked", url=url, error=str(error))
+                raise OidcError("The identity provider does not answer. Try again later.") from error
+            if provider.issuer.rstrip("/") != self._options.issuer.rstrip("/"):
+                log.error("the identity provider is another one", configured=self._options.issuer, is_=provider.issuer)
+                raise OidcError("The identity provider is not the one that is configured.")
+            self._provider = provider
+        return self._provider
+
+    async def _fetch(self, url: str, bearer: str = "") -> bytes:
+        """The body of a 200. Raises OSError."""
+        import httpx  # noqa: PLC0415 - as above
+
+        headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
+        try:
+            async with httpx.AsyncClient(timeout=_TIMEOUT_S, follow_redirects=True) as client:
+                answer = await client.get(url, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise OSError(str(error) or type(error).__name__) from error
+        if answer.status_code != 200:
+            raise OSError(f"status {answer.status_code}")
+        return answer.content
+
+    async def _claims(self, provider: Provider, pending: _Pending, code: str) -> Mapping[str, Any]:
+        """The claims of the ID token, and of the user info where that is needed. Raises OidcError."""
+        import httpx  # noqa: PLC0415 - as above
+        import jwt  # noqa: PLC0415 - as above
+        from authlib.common.errors import AuthlibBaseError  # noqa: PLC0415 - as above
+
+        try:
+            async with self._client(pending.callback) as client:
+                token = await client.fetch_token(provider.token_endpoint, code=code, code_verifier=pending.verifier)
+            keys = jwt.PyJWKSet.from_json((await self._fetch(provider.jwks_uri)).decode())
+            claims = self._verified(str(token.get("id_token", "")), keys, provider)
+            if not secrets.compare_digest(str(claims.get("nonce", "")), pending.nonce):
+                raise OidcError("The identity provider's answer belongs to another login. Begin again.")
+            if self._options.role_claim.partition(".")[0] not in claims and provider.userinfo_endpoint:
+                more = msgspec.json.decode(
+                    await self._fetch(provider.userinfo_endpoint, str(token.get("access_token", ""))),
+                    type=dict[str, Any],
+                )
+                if more.get("sub") == claims["sub"]:
+                    claims = {**more, **claims}
+        except (AuthlibBaseError, httpx.HTTPError, jwt.PyJWTError, msgspec.DecodeError, OSError, KeyError) as error:
+            log.warning("a login through the identity provider failed", error=f"{type(error).__name__}: {error}")
+            raise OidcError("The identity provider's answer can't be used; the server's log says why.") from error
+        return claims
+
+    def _verified(self, id_token: str, keys: Any, provider: Provider) -> dict[str, Any]:
+        import jwt  # noqa: PLC0415 - as above
+
+        kid = jwt.get_unverified_header(id_token).get("kid")
+        key = keys[kid] if kid else keys.keys[0]
+        return jwt.decode(
+            id_token, key, _ALGORITHMS, audience=self._options.client_id, issuer=provider.issuer, leeway=60,
+            options={"require": ["exp", "iat", "sub", "aud", "iss"]},
+        )  # fmt: skip
+
+    # --- what claims mean -------------------------------------------------------------------------------------------
+
+    def _name(self, claims: Mapping[str, Any]) -> str:
+        return str(claims.get("email") or claims.get("preferred_username") or claims["sub"])
+
+    def _domain_fits(self, claims: Mapping[str, Any]) -> bool:
+        if not self._options.domains:
+            return True
+        verified = claims.get("email_verified", True) not in {False, "false"}
+        domain = str(claims.get("email", "")).rpartition("@")[2].casefold()
+        return verified and domain in {one.casefold().lstrip("@") for one in self._options.domains}
+
+    def _role(self, claims: Mapping[str, Any]) -> Role | None:
+        """The highest role that the claim earns; None: not let in."""
+        claim: Any = dict(claims)
+        for part in self._options.role_claim.split("."):  # Keycloak's `realm_access.roles`
+            claim = cast("dict[str, Any]", claim).get(part) if isinstance(claim, dict) else None
+        given = cast("list[object]", claim) if isinstance(claim, list) else [cast("object", claim)]
+        values = {str(value) for value in given if value is not None}
+        pairs = (text.partition("=") for text in self._options.roles)
+        earned = [read_role(role) for role, _, value in pairs if value in values]
+        if not earned and self._options.default_role:
+            earned = [read_role(self._options.default_role)]
+        return max(earned, default=None)

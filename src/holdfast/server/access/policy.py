@@ -1,0 +1,99 @@
+"""Which path wants what of whom, in `start`: one table (`protocol/http-apis.md` §14, docs/adr/0006-access.md).
+
+The first rule that fits counts; a rule holds for its path and all below it, `*` stands for one segment. What no rule
+names wants a login: a new route is closed until somebody decides otherwise.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from holdfast.server.access.principals import Role
+
+
+class Who(Enum):
+    """Who is let in, and how a refusal is told."""
+
+    OPEN = auto()  # everybody
+    OWN = auto()  # the route has a credential of its own and looks at it itself
+    MACHINE = auto()  # the signing key; also a token or a login. Refused as SDKs expect it
+    INVOKE = auto()  # as MACHINE, and event keys
+    CONSOLE = auto()  # a login, a token or the signing key
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """What a path wants: `read` of a role for GET and HEAD, `write` for the rest."""
+
+    path: str
+    who: Who
+    read: Role = Role.VIEWER
+    write: Role = Role.OPERATOR
+    audit: str = ""  # the action's name, where no command behind the route is audited
+
+
+RULES: Final = (
+    # Probes, and the way in
+    Rule("/health", Who.OPEN),
+    Rule("/ready", Who.OPEN),
+    Rule("/login", Who.OPEN),
+    Rule("/logout", Who.OPEN),
+    Rule("/favicon.ico", Who.OPEN),
+    # What the API looks like is no secret
+    Rule("/openapi.json", Who.OPEN),
+    Rule("/v2/operations", Who.OPEN),
+    Rule("/api/v2/operations", Who.OPEN),
+    # Credentials of their own: event key, run's token, realtime token
+    Rule("/e", Who.OWN),
+    Rule("/v1/checkpoint/*/output", Who.OWN),
+    Rule("/v1/http/runs/*/output", Who.OWN),
+    Rule("/v1/realtime/connect", Who.OWN),
+    Rule("/v1/realtime/sse", Who.OWN),
+    Rule("/v1/realtime/publish", Who.OWN),
+    # Apps and scripts
+    Rule("/invoke", Who.INVOKE, audit="function.invoked"),
+    Rule("/fn", Who.MACHINE, Role.ADMIN, Role.ADMIN),
+    Rule("/v0/runs", Who.MACHINE),
+    Rule("/v0/telemetry", Who.MACHINE),
+    Rule("/v0/connect", Who.MACHINE),
+    Rule("/v1/realtime/token", Who.MACHINE),
+    Rule("/v1", Who.MACHINE),
+    *(
+        rule
+        for prefix in ("/v2", "/api/v2")
+        for rule in (
+            Rule(f"{prefix}/keys", Who.MACHINE, Role.ADMIN, Role.ADMIN),
+            Rule(f"{prefix}/webhooks", Who.MACHINE, Role.VIEWER, Role.ADMIN),
+            Rule(prefix, Who.MACHINE),
+        )
+    ),
+    Rule("/dev/traces", Who.MACHINE),
+    Rule("/dev", Who.MACHINE),
+    # People, and tools of theirs. Commands are checked once more where they are carried out (`commands`)
+    Rule("/v0/access/me", Who.CONSOLE, Role.VIEWER, Role.VIEWER),
+    Rule("/v0/access", Who.CONSOLE, Role.ADMIN, Role.ADMIN),
+    Rule("/v0", Who.CONSOLE, Role.VIEWER, Role.VIEWER),
+    Rule("/mcp", Who.CONSOLE, Role.VIEWER, Role.VIEWER),
+    Rule("/metrics", Who.CONSOLE, Role.VIEWER, Role.ADMIN),
+    Rule("/debug", Who.CONSOLE, Role.VIEWER, Role.ADMIN),
+    Rule("/test", Who.CONSOLE, Role.ADMIN, Role.ADMIN),
+    Rule("/", Who.CONSOLE, Role.VIEWER, Role.ADMIN),
+)
+
+
+@lru_cache(1024)
+def rule_of(path: str) -> Rule:
+    """The rule that counts for a path."""
+    segments = _segments(path)
+    return next(rule for rule in RULES if _fits(_segments(rule.path), segments))
+
+
+def _segments(path: str) -> list[str]:
+    return path.strip("/").split("/") if path.strip("/") else []
+
+
+def _fits(pattern: list[str], segments: list[str]) -> bool:
+    return len(segments) >= len(pattern) and all(p in {"*", s} for p, s in zip(pattern, segments, strict=False))

@@ -1,0 +1,97 @@
+"""API tokens for scripts: `hf_…`, shown once, kept as a hash."""
+
+from __future__ import annotations
+
+import secrets
+
+import msgspec
+
+from holdfast.protocol.ids import UlidSource
+from holdfast.server.access.principals import Role, read_role
+from holdfast.server.access.records import Records, Select, digest, load, now_ms, row
+
+PREFIX = "hf_"
+#: A token's last use is written at most this often (ms).
+_USED_EVERY = 60_000
+
+
+class ApiToken(msgspec.Struct, frozen=True):
+    """A token. `hint` is its beginning; times are ms since the epoch."""
+
+    id: str
+    name: str
+    hash: str
+    hint: str
+    role: str
+    created_by: str
+    created_at: int
+    expires_at: int | None = None
+    used_at: int | None = None
+    revoked_at: int | None = None
+
+    @property
+    def rank(self) -> Role:
+        """The role."""
+        return read_role(self.role)
+
+    def good(self, now: int) -> bool:
+        """Whether it still opens anything."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+class Created(msgspec.Struct, frozen=True):
+    """A new token, with the only copy of its secret."""
+
+    token: ApiToken
+    secret: str
+
+
+class Tokens:
+    """All API tokens, in memory; changes are durable when they return."""
+
+    def __init__(self, records: Records, ids: UlidSource) -> None:
+        self._records = records
+        self._ids = ids
+        self._by_hash: dict[str, ApiToken] = {}
+
+    def load(self, select: Select) -> None:
+        """Reads them at a start."""
+        self._by_hash = {token.hash: token for token in load(select, "access.tokens", ApiToken)}
+
+    def all(self) -> list[ApiToken]:
+        """All tokens, revoked ones included, by age."""
+        return sorted(self._by_hash.values(), key=lambda token: token.id)
+
+    def find(self, secret: str) -> ApiToken | None:
+        """The token of a secret that is still good; counts as its use."""
+        token = self._by_hash.get(digest(secret)) if secret.startswith(PREFIX) else None
+        now = now_ms()
+        if token is None or not token.good(now):
+            return None
+        if now - (token.used_at or 0) >= _USED_EVERY:
+            token = msgspec.structs.replace(token, used_at=now)
+            self._by_hash[token.hash] = token
+            self._records.write("access.put_token", row(token))
+        return token
+
+    async def create(self, name: str, role: Role, expires_at: int | None, created_by: str) -> Created:
+        """Makes a token."""
+        secret = PREFIX + secrets.token_urlsafe(32)
+        token = ApiToken(
+            self._ids.next(now_ms()), name, digest(secret), secret[:8], role.word, created_by, now_ms(), expires_at
+        )
+        await self._keep(token)
+        return Created(token, secret)
+
+    async def revoke(self, id: str) -> bool:
+        """Makes a token useless, at once; False if there is none of that id (or name) that is good."""
+        now = now_ms()
+        found = [t for t in self._by_hash.values() if id in {t.id, t.name} and t.good(now)]
+        for token in found:
+            await self._keep(msgspec.structs.replace(token, revoked_at=now))
+        return bool(found)
+
+    async def _keep(self, token: ApiToken) -> None:
+        self._records.write("access.put_token", row(token))
+        await self._records.committed()
+        self._by_hash[token.hash] = token

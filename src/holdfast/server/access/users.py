@@ -1,0 +1,120 @@
+"""People: local users with a password, and users of an identity provider."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from holdfast.protocol.ids import UlidSource
+from holdfast.server.access.passwords import Passwords, check_password
+from holdfast.server.access.principals import Role, read_role
+from holdfast.server.access.records import Records, Select, load, now_ms, row
+
+_NAME = re.compile(r"[\w.@+-]{1,128}")
+
+
+class UserError(ValueError):
+    """Something about a user that is not possible; the text says why."""
+
+
+class User(msgspec.Struct, frozen=True):
+    """A user. `role` is a role's word; `password` a hash, or empty: then `subject` is who vouches for them."""
+
+    id: str
+    name: str
+    role: str
+    password: str
+    subject: str
+    created_at: int
+    last_login_at: int | None = None
+
+    @property
+    def rank(self) -> Role:
+        """The role."""
+        return read_role(self.role)
+
+
+class Users:
+    """All users of a server, in memory; changes are durable when they return."""
+
+    def __init__(self, records: Records, ids: UlidSource, passwords: Passwords) -> None:
+        self._records = records
+        self._ids = ids
+        self._passwords = passwords
+        self._by_id: dict[str, User] = {}
+
+    def load(self, select: Select) -> None:
+        """Reads them at a start."""
+        self._by_id = {user.id: user for user in load(select, "access.users", User)}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def all(self) -> list[User]:
+        """All users, by name."""
+        return sorted(self._by_id.values(), key=lambda user: user.name.casefold())
+
+    def get(self, id: str) -> User | None:
+        """A user by id."""
+        return self._by_id.get(id)
+
+    def named(self, name: str) -> User | None:
+        """A user by name, upper or lower case."""
+        return next((user for user in self._by_id.values() if user.name.casefold() == name.casefold()), None)
+
+    def vouched(self, subject: str) -> User | None:
+        """A user of an identity provider, by what that calls them."""
+        return next((user for user in self._by_id.values() if subject and user.subject == subject), None)
+
+    async def add(self, name: str, role: Role, password: str = "", subject: str = "") -> User:
+        """Adds a user, with a password or a subject. Raises UserError, WeakPasswordError."""
+        if not _NAME.fullmatch(name):
+            raise UserError("a user's name has 1 to 128 letters, digits or . _ - + @")
+        if self.named(name) is not None:
+            raise UserError(f"there is a user {name} already")
+        hashed = ""
+        if not subject:
+            check_password(password, name)
+            hashed = await self._passwords.hash(password)
+        user = User(self._ids.next(now_ms()), name, role.word, hashed, subject, now_ms())
+        if self.named(name) is not None:  # meanwhile
+            raise UserError(f"there is a user {name} already")
+        return await self._keep(user)
+
+    async def set_password(self, name: str, password: str) -> User:
+        """Gives a local user another password. Raises UserError, WeakPasswordError."""
+        user = self._known(name)
+        if user.subject:
+            raise UserError(f"{user.name} logs in through the identity provider, and has no password here")
+        check_password(password, user.name)
+        hashed = await self._passwords.hash(password)
+        return await self._keep(msgspec.structs.replace(self._known(name), password=hashed))
+
+    async def set_role(self, name: str, role: Role) -> User:
+        """Gives a user another role. Raises UserError."""
+        return await self._keep(msgspec.structs.replace(self._known(name), role=role.word))
+
+    async def remove(self, name: str) -> User:
+        """Removes a user. Raises UserError."""
+        user = self._known(name)
+        self._records.write("access.drop_user", (user.id,))
+        await self._records.committed()
+        self._by_id.pop(user.id, None)
+        return user
+
+    async def logged_in(self, user: User) -> User:
+        """Remembers when a user logged in last."""
+        return await self._keep(msgspec.structs.replace(user, last_login_at=now_ms()))
+
+    def _known(self, name: str) -> User:
+        user = self.named(name)
+        if user is None:
+            raise UserError(f"there is no user {name}")
+        return user
+
+    async def _keep(self, user: User) -> User:
+        self._records.write("access.put_user", row(user))
+        await self._records.committed()
+        self._by_id[user.id] = user
+        return user

@@ -1,0 +1,234 @@
+"""`/login` and `/logout`: a page for people, without scripts; also JSON, for a UI that has a form of its own."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from html import escape
+from urllib.parse import parse_qsl, quote
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from holdfast.server.access.access import COOKIE, Access, LoginRefused
+from holdfast.server.access.oidc import Oidc, OidcError
+from holdfast.server.access.principals import current
+from holdfast.server.api.auth import other_site
+from holdfast.server.api.errors import json_response, public_error
+from holdfast.server.api.routing import ApiRoute
+
+#: Cookie that ties a login at the identity provider to the browser that began it.
+_OIDC_COOKIE = "holdfast_oidc"
+_MAX_FORM = 16 * 1024
+
+_STYLE = """
+:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif;
+  --paper: #fff; --ground: #f3f4f6; --ink: #16181d; --soft: #5b6270; --line: #cfd3da;
+  --accent: #2f5fd0; --bad: #b3261e }
+@media (prefers-color-scheme: dark) { :root {
+  --paper: #1d2027; --ground: #131519; --ink: #eceef2; --soft: #a2a9b6; --line: #3a3f4a;
+  --accent: #6d97f7; --bad: #ff8a80 } }
+* { box-sizing: border-box }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem;
+  background: var(--ground); color: var(--ink) }
+main { width: 100%; max-width: 23rem; padding: 2rem; background: var(--paper);
+  border: 1px solid var(--line); border-radius: .75rem }
+h1 { margin: 0 0 .25rem; font-size: 1.4rem }
+p { margin: 0 0 1.25rem; color: var(--soft) }
+label { display: block; margin-bottom: 1rem; font-size: .9rem; font-weight: 600 }
+input { display: block; width: 100%; margin-top: .3rem; padding: .55rem .7rem; font: inherit; font-weight: 400;
+  color: inherit; background: var(--ground); border: 1px solid var(--line); border-radius: .4rem }
+input:focus-visible, button:focus-visible, a:focus-visible { outline: 2px solid var(--accent); outline-offset: 1px }
+button, a { display: block; width: 100%; padding: .6rem; font: inherit; font-weight: 600; text-align: center;
+  text-decoration: none; cursor: pointer; color: #fff; background: #2f5fd0; border: 1px solid #2f5fd0;
+  border-radius: .4rem }
+form + a { margin-top: 1rem; color: var(--ink); background: none; border-color: var(--line) }
+.problem { padding: .6rem .8rem; color: var(--bad); border: 1px solid currentColor; border-radius: .4rem }
+code { display: block; padding: .6rem .8rem; font-size: .85rem; background: var(--ground); border-radius: .4rem;
+  overflow-wrap: anywhere }
+"""
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Log in · Holdfast</title>
+<style>{style}</style>
+<main>
+<h1>Holdfast</h1>
+{body}
+</main>
+</html>
+"""
+_FORM = """<form method="post" action="/login">
+<input type="hidden" name="next" value="{next}">
+<label>Name
+<input name="name" value="{name}" autocomplete="username" autocapitalize="none" required{name_focus}></label>
+<label>Password
+<input type="password" name="password" autocomplete="current-password" required{password_focus}></label>
+<button>Log in</button>
+</form>
+"""
+_NOBODY = """<p>Nobody can log in yet: there are no users.
+Add the first one on the server, then load this page again.</p>
+<code>holdfast users add NAME --role admin</code>
+"""
+_CSP = "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+
+class _Given(msgspec.Struct):
+    name: str = ""
+    password: str = ""
+    next: str = "/"
+
+
+class Login:
+    """The pages. `oidc` is the identity provider, if there is one."""
+
+    def __init__(self, access: Access, oidc: Oidc | None) -> None:
+        self._access = access
+        self._oidc = oidc
+
+    def routes(self) -> list[ApiRoute]:
+        """The routes of this module."""
+        found = [
+            ApiRoute("/login", self.handle, methods=["GET", "POST"]),
+            ApiRoute("/logout", self.leave, methods=["POST"]),
+        ]
+        if self._oidc is not None:
+            found.append(ApiRoute("/login/oidc", self.depart, methods=["GET"]))
+            found.append(ApiRoute("/login/oidc/callback", self.arrive, methods=["GET"]))
+        return found
+
+    async def handle(self, request: Request) -> Response:
+        """Shows the form, or takes it."""
+        if request.method == "POST":
+            return await self._enter(request)
+        next = _path(request.query_params.get("next", "/"))
+        principal = current.get()
+        if not self._access.guarded or (principal is not None and principal.by_cookie):
+            return RedirectResponse(next, 303)
+        return self._page(200, next)
+
+    async def leave(self, request: Request) -> Response:
+        """Ends the session."""
+        principal = current.get()
+        if principal is not None and principal.by_cookie:
+            await self._access.log_out(principal)
+        answer = Response(status_code=204) if _wants_json(request) else RedirectResponse("/login", 303)
+        answer.delete_cookie(COOKIE)
+        return answer
+
+    # --- name and password ------------------------------------------------------------------------------------------
+
+    async def _enter(self, request: Request) -> Response:
+        if other_site(request.scope):
+            return public_error(403, "Refused: a page of another site made this request")
+        body = await request.body()
+        as_json = _wants_json(request)
+        try:
+            if len(body) > _MAX_FORM:
+                raise ValueError
+            given = msgspec.json.decode(body, type=_Given) if as_json else _form(body)
+        except (ValueError, UnicodeDecodeError):
+            return public_error(400, 'the body is not as expected: {"name": …, "password": …}, or a form of these')
+        next = _path(given.next)
+        try:
+            secret = await self._access.log_in(given.name.strip(), given.password, _address(request))
+        except LoginRefused as refused:
+            status = 429 if refused.retry_after else 401
+            text = str(refused)
+            refusal = public_error(status, text) if as_json else self._page(status, next, text, given.name)
+            if refused.retry_after:
+                refusal.headers["retry-after"] = str(refused.retry_after)
+            return refusal
+        answer = json_response({"name": given.name.strip()}) if as_json else RedirectResponse(next, 303)
+        return self._with_session(answer, request, secret)
+
+    def _with_session(self, answer: Response, request: Request, secret: str) -> Response:
+        answer.set_cookie(
+            COOKIE, secret, max_age=self._access.sessions.most_ms // 1_000, httponly=True, samesite="lax",
+            secure=request.url.scheme == "https",
+        )  # fmt: skip
+        answer.headers["cache-control"] = "no-store"
+        return answer
+
+    # --- identity provider ------------------------------------------------------------------------------------------
+
+    async def depart(self, request: Request) -> Response:
+        """Sends the browser to the identity provider."""
+        assert self._oidc is not None
+        try:
+            where, state = await self._oidc.begin(_callback(request), _path(request.query_params.get("next", "/")))
+        except OidcError as error:
+            return self._page(502, "/", str(error))
+        answer = RedirectResponse(where, 303)
+        answer.set_cookie(
+            _OIDC_COOKIE, state, max_age=600, path="/login", httponly=True, samesite="lax",
+            secure=request.url.scheme == "https",
+        )  # fmt: skip
+        return answer
+
+    async def arrive(self, request: Request) -> Response:
+        """Takes the browser back, with the identity provider's word for who it is."""
+        assert self._oidc is not None
+        given = request.query_params
+        state = given.get("state", "")
+        if not state or request.cookies.get(_OIDC_COOKIE) != state:
+            return self._page(400, "/", "This login was begun elsewhere, or long ago. Begin again.")
+        if problem := given.get("error_description") or given.get("error"):
+            return self._page(401, "/", f"The identity provider refused: {problem[:200]}")
+        try:
+            user, next = await self._oidc.finish(state, given.get("code", ""))
+        except OidcError as error:
+            return self._page(401, "/", str(error))
+        secret = await self._access.begin(user, _address(request))
+        answer = RedirectResponse(next, 303)
+        answer.delete_cookie(_OIDC_COOKIE, path="/login")
+        return self._with_session(answer, request, secret)
+
+    # --- the page ---------------------------------------------------------------------------------------------------
+
+    def _page(self, status: int, next: str, problem: str = "", name: str = "") -> Response:
+        parts = ["<p>Log in to go on.</p>"]
+        if problem:
+            parts.append(f'<p class="problem" role="alert">{escape(problem)}</p>')
+        locals = any(not user.subject for user in self._access.users.all())
+        if locals:
+            focus = ("", " autofocus") if name else (" autofocus", "")
+            parts.append(
+                _FORM.format(next=escape(next), name=escape(name), name_focus=focus[0], password_focus=focus[1])
+            )
+        if self._oidc is not None:
+            where = f"/login/oidc?next={quote(next, safe='/')}"
+            parts.append(f'<a href="{escape(where)}">Single sign-on</a>')
+        elif not locals:
+            parts = [_NOBODY]
+        answer = HTMLResponse(_PAGE.format(style=_STYLE, body="\n".join(parts)), status)
+        hash = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+        answer.headers.update({
+            "content-security-policy": _CSP.format(hash=hash), "x-frame-options": "DENY",
+            "cache-control": "no-store", "referrer-policy": "same-origin",
+        })  # fmt: skip
+        return answer
+
+
+def _path(next: str) -> str:
+    """Where to go after the login: a path of this server, whatever was asked for."""
+    fine = next.startswith("/") and not next.startswith(("//", "/\\", "/login", "/logout"))
+    return next if fine and next.isprintable() and "\\" not in next else "/"
+
+
+def _form(body: bytes) -> _Given:
+    fields = dict(parse_qsl(body.decode(), keep_blank_values=True))
+    return _Given(fields.get("name", ""), fields.get("password", ""), fields.get("next", "/"))
+
+
+def _wants_json(request: Request) -> bool:
+    return request.headers.get("content-type", "").startswith("application/json")
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+def _callback(request: Request) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}/login/oidc/callback"
