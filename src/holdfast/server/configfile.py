@@ -109,7 +109,7 @@ class _Reader:
                 self._complain(str(key), f"there is no option '{key}'{did_you_mean(name, BY_NAME)}")
             elif command and command not in option.commands:
                 self._complain(str(key), f"`holdfast {command}` has no option '{key}'")
-            elif value is not None:
+            elif value is not None and value != "":  # empty is unset, as in the environment
                 self._take(found, option, str(key), value)
         return found
 

@@ -173,4 +173,4 @@ def _with_unit(value: float, units: dict[str, float]) -> str:
     for unit, worth in units.items():
         if value and (value / worth).is_integer():
             return f"{int(value / worth)}{unit}"
-    return f"{value:g}"
+    return str(int(value)) if value.is_integer() else f"{value:f}"

@@ -16,7 +16,7 @@ import click
 
 from holdfast.server import sources
 from holdfast.server.configfile import ConfigError, checked, parse_many
-from holdfast.server.kinds import Switch, Value
+from holdfast.server.kinds import Switch
 from holdfast.server.options import BY_NAME, OPTIONS, START, Option
 from holdfast.server.sources import Given, Settings
 
@@ -122,7 +122,7 @@ def _attributes(option: Option) -> dict[str, Any]:
 
 def default_text(option: Option) -> str:
     """An option's default as one would write it; empty if there is none to tell."""
-    default: Value | tuple[Value, ...] = option.default
-    if isinstance(default, tuple) or default == "" or isinstance(option.kind, Switch):
-        return ""
-    return option.kind.show(default)
+    default = option.default
+    if isinstance(default, tuple):
+        return ",".join(option.kind.show(value) for value in default)
+    return "" if default == "" or isinstance(option.kind, Switch) else option.kind.show(default)

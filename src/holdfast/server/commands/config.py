@@ -56,10 +56,14 @@ def example() -> None:
     lines = ["# Keys are the flags' names. Sections [dev] and [start] hold what is for one of them only."]
     for option in (option for option in OPTIONS if option.in_files):
         default = default_text(option)
-        value = "[]" if option.many else default if default.isdecimal() else json.dumps(default)
+        value = _list(default) if option.many else default if default.isdecimal() else json.dumps(default)
         lines += ["", f"# {option.help}"]
         lines += [f"# {option.name} = {'false' if isinstance(option.kind, Switch) else value}"]
     click.echo("\n".join(lines))
+
+
+def _list(text: str) -> str:
+    return json.dumps(text.split(",") if text else [])
 
 
 def _as_json(settings: Settings) -> str:

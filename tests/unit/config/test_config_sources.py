@@ -1,0 +1,198 @@
+"""Where values come from, and what is said of wrong ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from holdfast.server import sources
+from holdfast.server.config import Config
+from holdfast.server.configfile import ConfigError, find, read
+from holdfast.server.options import BOTH, OPTIONS
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def load(command="dev", config=None, flags=None, **environ):
+    return sources.load(command, flags or {}, environ, config)
+
+
+def one(settings, name):
+    return next(s for s in settings.settings if s.option.name == name)
+
+
+def problems(path: Path, text: str) -> tuple[str, ...]:
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read(path)
+    return caught.value.problems
+
+
+def test_nothing_said_is_the_default_of_everything(folder: Path) -> None:
+    assert load().config() == Config()
+    assert load("start").config() == Config(kind="cloud", persist=True, discovery=False, poll=False)
+
+
+def test_flag_before_variable_before_file_before_default(folder: Path) -> None:
+    (folder / "holdfast.toml").write_text("port = 1")
+    flags, ours, theirs = {"port": 4}, {"HOLDFAST_PORT": "3"}, {"INNGEST_PORT": "2"}
+    seen = [
+        load(flags=flags, **ours, **theirs),
+        load(**ours, **theirs),
+        load(**theirs),
+        load(),
+    ]
+    assert [s.config().port for s in seen] == [4, 3, 2, 1]
+    origins = ["flag --port", "env HOLDFAST_PORT", "env INNGEST_PORT", f"file {folder / 'holdfast.toml'}"]
+    assert [one(s, "port").origin for s in seen] == origins
+    assert one(seen[-1], "host").origin == "default"
+
+
+def test_an_empty_variable_says_nothing(folder: Path) -> None:
+    assert load(HOLDFAST_PORT="", INNGEST_PORT="7").config().port == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "holdfast.toml",
+            'sdk_url = ["a", "b"]\nno-poll = true\npoll-interval = "2m"\n[dev]\nport = 9\n[start]\nport = 8',
+        ),
+        ("holdfast.yaml", "sdk-url: [a, b]\nno-poll: true\npoll-interval: 2m\ndev: {port: 9}\nstart: {port: 8}"),
+        ("holdfast.json", json.dumps({"sdk-url": "a,b", "no-poll": True, "poll-interval": 120,
+                                      "dev": {"port": 9}, "start": {"port": 8}})),
+        ("some.conf", "sdk-url: a, b\nno-poll: true\npoll-interval: 120.0\ndev: {port: 9}\nstart: {port: 8}"),
+    ],
+)  # fmt: skip
+def test_formats_say_the_same(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(text)
+    config = load(config=folder / name).config()
+    assert config == Config(sdk_urls=("a", "b"), poll=False, poll_interval=120.0, port=9)
+    assert load("start", folder / name).config().port == 8
+
+
+def test_the_nearest_file_counts_and_ours_before_theirs(tmp_path: Path) -> None:
+    home, inner = tmp_path / "home", tmp_path / "work" / "inner"
+    inner.mkdir(parents=True)
+    environ = {"HOME": str(home)}
+    expected = [
+        home / ".config" / "inngest" / "inngest.yml",
+        home / ".config" / "holdfast" / "holdfast.json",
+        tmp_path / "work" / "inngest.json",
+        tmp_path / "work" / "holdfast.yml",
+        inner / "inngest.yaml",
+    ]
+    assert find(inner, environ) is None
+    for path in expected:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+        assert find(inner, environ) == path
+
+
+def test_the_file_can_be_named_by_variable_and_by_flag(folder: Path) -> None:
+    for number, name in enumerate(("holdfast.toml", "env.toml", "flag.toml")):
+        (folder / name).write_text(f"port = {number}")
+    assert load().config().port == 0
+    assert load(INNGEST_CONFIG="env.toml").config().port == 1
+    assert load(config=Path("flag.toml"), INNGEST_CONFIG="env.toml").config().port == 2
+    with pytest.raises(ConfigError, match=r"can.t read the configuration file gone\.toml: No such file"):
+        load(HOLDFAST_CONFIG="gone.toml")
+
+
+def test_everything_wrong_in_a_file_is_told_at_once_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    text = 'prot = 9000\nlog_level = "loud"\nqueue-workers = 0\nsigning-key = 12\nno-ui = "yes"\n[dev]\nevent-key = "a"'
+    assert problems(path, text) == (
+        f"{path}:1: there is no option 'prot'; did you mean 'port'?",
+        f"{path}:2: 'log_level' must be one of trace, debug, info, warn, error, not the text \"loud\"",
+        f"{path}:3: 'queue-workers' must be a whole number of at least 1, not the number 0",
+        f"{path}:4: 'signing-key' must be text, in quotes if it looks like a number, not the number",
+        f"{path}:5: 'no-ui' must be true or false, not the text \"yes\"",
+        f"{path}:7: `holdfast dev` has no option 'event-key'",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("x.toml", "port = \nx", "is not valid TOML: Invalid value (at line 1, column 8)"),
+        ("x.json", "{", "is not valid JSON: Expecting property name enclosed in double quotes: line 1 column 2"),
+        ("x.yaml", "a: 1\n\tb: 2", "is not valid YAML: while scanning"),
+        ("x.yaml", "[1]", "must hold names and values, such as `port: 9000`, not the list"),
+        ("x.toml", "dev = 3", "'dev' must hold the options of `holdfast dev`, not the number"),
+        ("x.toml", "test-mode = true", "there is no option 'test-mode'"),
+        ("x.json", "[" * 100_000, "is not valid JSON"),
+    ],
+)
+def test_what_is_no_configuration(tmp_path: Path, name: str, text: str, told: str) -> None:
+    (problem,) = problems(tmp_path / name, text)
+    assert problem.startswith(str(tmp_path / name))
+    assert told in problem
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_bytes(b"port = \xff")
+    with pytest.raises(ConfigError, match=r"is not UTF-8 text \(byte 7\)"):
+        read(tmp_path / "x.toml")
+
+
+def test_wrong_variables(folder: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load("start", HOLDFAST_PORT="http", INNGEST_NO_UI="maybe", HOLDFAST_CRON_CATCH_UP="all,x=never")
+    assert caught.value.problems == (
+        "HOLDFAST_PORT must be a whole number from 0 to 65535, not 'http'",
+        "HOLDFAST_CRON_CATCH_UP must be a policy (none, latest, all), or <function>=<policy>, not 'all,x=never'",
+        "INNGEST_NO_UI must be true or false, not 'maybe'",
+    )
+
+
+def test_secrets_from_files(folder: Path) -> None:
+    (folder / "key").write_text("abcd\n")
+    (folder / "keys").write_text("one\ntwo\n")
+    settings = load("start", HOLDFAST_SIGNING_KEY_FILE="key", HOLDFAST_EVENT_KEY_FILE="keys")
+    assert settings.config().signing_key == "abcd"
+    assert settings.config().event_keys == ("one", "two")
+    assert one(settings, "signing-key").origin == "env HOLDFAST_SIGNING_KEY_FILE"
+    assert one(settings, "signing-key").shown == "********"
+    assert settings.warnings == ()
+    (folder / "key").write_text("\n")
+    with pytest.raises(ConfigError, match="key, which HOLDFAST_SIGNING_KEY_FILE names, is empty"):
+        load("start", HOLDFAST_SIGNING_KEY_FILE="key")
+    with pytest.raises(ConfigError, match="can't read gone, which HOLDFAST_SIGNING_KEY_FILE names: No such file"):
+        load("start", HOLDFAST_SIGNING_KEY_FILE="gone")
+    with pytest.raises(ConfigError, match="HOLDFAST_SIGNING_KEY and HOLDFAST_SIGNING_KEY_FILE are both set"):
+        load("start", HOLDFAST_SIGNING_KEY_FILE="key", HOLDFAST_SIGNING_KEY="abcd")
+
+
+def test_variables_that_nothing_reads_are_warned_of(folder: Path) -> None:
+    settings = load(HOLDFAST_PROT="1", INNGEST_REDIS_URI="redis://x", HOLDFAST_CONFIG="", INNGEST_OTHER="1")
+    assert settings.warnings == (
+        "there is no variable HOLDFAST_PROT; did you mean 'HOLDFAST_PORT'?",
+        "INNGEST_REDIS_URI means nothing here: state is kept in SQLite, in --sqlite-dir",
+    )
+
+
+def test_log_variables_of_the_reference(folder: Path) -> None:
+    config = load(LOG_LEVEL="WARNING", LOG_HANDLER="dev").config()
+    assert (config.log_level, config.log_format) == ("warn", "text")
+    assert load(LOG_LEVEL="warn", INNGEST_LOG_LEVEL="debug").config().log_level == "debug"
+
+
+def test_every_option_has_a_field_of_its_own() -> None:
+    fields = [option.attribute for option in OPTIONS]
+    assert len(set(fields)) == len(fields)
+    assert set(fields) <= set(Config.__struct_fields__)
+    assert all(set(option.commands) <= set(BOTH) for option in OPTIONS)
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_defaults_read_back(option) -> None:
+    if not option.many and option.default != "":
+        assert option.kind.parse(option.kind.show(option.default)) == option.default
