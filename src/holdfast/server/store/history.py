@@ -156,6 +156,10 @@ class History(Protocol):
         """Many runs."""
         ...
 
+    async def run_of_key(self, key: str) -> str | None:
+        """The id of the run that an idempotency key started, as long as that is remembered."""
+        ...
+
     async def runs_of_events(self, event_ids: Collection[str]) -> dict[str, list[StoredRun]]:
         """The runs that each event started, skipped ones included, oldest first."""
         ...
@@ -170,6 +174,10 @@ class History(Protocol):
 
     async def traces(self, run_ids: Collection[str]) -> dict[str, RunTrace]:
         """Everything stored of many runs."""
+        ...
+
+    async def ai_runs(self, run_ids: Collection[str]) -> dict[str, bool]:
+        """Which of many runs called a model; the others are left out."""
         ...
 
     async def trace_row(self, run_id: str, seq: int) -> TraceRow | None:
@@ -198,6 +206,10 @@ class History(Protocol):
 
     async def apps(self) -> list[AppRecord]:
         """Apps that are not archived, by id."""
+        ...
+
+    async def archived_apps(self) -> list[AppRecord]:
+        """Apps that are archived, by id."""
         ...
 
     async def apps_by_id(self, app_ids: Collection[str]) -> dict[str, AppRecord]:

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLList,
+    GraphQLNonNull,
     GraphQLObjectType,
     InlineFragmentNode,
     IntValueNode,
     OperationDefinitionNode,
     VariableNode,
-    get_named_type,
-    get_nullable_type,
-    is_list_type,
 )
 
 from holdfast.protocol.limits import (
@@ -244,7 +243,7 @@ class _Estimate:
         field = parent.fields.get(node.name.value) if isinstance(parent, GraphQLObjectType) else None
         if field is None:
             return 1
-        inner = self.cost(node.selection_set, get_named_type(field.type))
+        inner = self.cost(node.selection_set, _bare(field.type))
         return 1 + inner * self._items(node, field)
 
     def _items(self, node: FieldNode, field: GraphQLField) -> int:
@@ -256,7 +255,7 @@ class _Estimate:
                 return value if 0 < value <= most else _DEFAULT_PAGE
         if _ARGUMENTS[0] in field.args or name == "stream":
             return _DEFAULT_PAGE
-        return _LISTS.get(name, _LIST) if is_list_type(get_nullable_type(field.type)) else 1
+        return _LISTS.get(name, _LIST) if _is_list(field.type) else 1
 
     def _number(self, node: object) -> int:
         value: object = None
@@ -265,3 +264,15 @@ class _Estimate:
         elif isinstance(node, VariableNode):
             value = self._variables.get(node.name.value)
         return value if isinstance(value, int) else 0
+
+
+def _is_list(kind: object) -> bool:
+    within: object = cast("Any", kind).of_type if isinstance(kind, GraphQLNonNull) else None
+    return isinstance(within or kind, GraphQLList)
+
+
+def _bare(kind: object) -> object:
+    """A type without its wrappers."""
+    while isinstance(kind, GraphQLNonNull | GraphQLList):
+        kind = cast("Any", kind).of_type
+    return kind

@@ -75,6 +75,7 @@ class Context:
         self.runs_of_event = Loader(history.runs_of_events)
         self.deferred_runs = Loader(history.deferred_runs)
         self.jobs = Loader(history.jobs)
+        self.ai_runs = Loader(history.ai_runs)
         self.events = Loader(history.events_by_id)
         self.apps = Loader(history.apps_by_id)
         self.functions = Loader(history.functions_by_id)

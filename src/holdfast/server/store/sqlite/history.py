@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from holdfast.server.store.history import RunTrace
 from holdfast.server.store.sqlite import rows
 from holdfast.server.store.sqlite.lists import EventList, RunList
-from holdfast.server.store.sqlite.queries import load_queries
+from holdfast.server.store.sqlite.queries import load_queries, named
 from holdfast.server.store.sqlite.readers import Readers
 
 if TYPE_CHECKING:
@@ -71,6 +71,11 @@ class SqliteHistory:
         found = await self._by_ids("runs_by_id", run_ids, rows.read_run)
         return {run.id: run for run in found}
 
+    async def run_of_key(self, key: str) -> str | None:
+        """The id of the run that an idempotency key started, as long as that is remembered."""
+        found = await self.readers.select("history.run_of_key", (key,))
+        return str(found[0][0]) if found else None
+
     async def runs_of_events(self, event_ids: Collection[str]) -> dict[str, list[StoredRun]]:
         """The runs that each event started, skipped ones included, oldest first."""
         return _grouped(await self._by_ids("runs_of_events", event_ids, rows.keyed(rows.read_run)))
@@ -90,6 +95,11 @@ class SqliteHistory:
     async def traces(self, run_ids: Collection[str]) -> dict[str, RunTrace]:
         """Everything stored of many runs."""
         return await self.readers.call(lambda connection: _traces(connection, run_ids)) if run_ids else {}
+
+    async def ai_runs(self, run_ids: Collection[str]) -> dict[str, bool]:
+        """Which of many runs called a model; the others are left out."""
+        found = await self._all(named("graphql.ai_runs"), {"ids": _list(run_ids)}, lambda row: str(row[0]))
+        return dict.fromkeys(found, True)
 
     async def trace_row(self, run_id: str, seq: int) -> TraceRow | None:
         """One row of a run's record."""
@@ -129,6 +139,10 @@ class SqliteHistory:
     async def apps(self) -> list[AppRecord]:
         """Apps that are not archived, by id."""
         return await self._all(_QUERIES["apps"], (), rows.read_app)
+
+    async def archived_apps(self) -> list[AppRecord]:
+        """Apps that are archived, by id."""
+        return await self._all(_QUERIES["archived_apps"], (), rows.read_app)
 
     async def apps_by_id(self, app_ids: Collection[str]) -> dict[str, AppRecord]:
         """Many apps, archived ones included."""

@@ -181,8 +181,8 @@ def _run_cron(run: StoredRun, _context: Context) -> str | None:
 
 
 @resolver("FunctionRunV2.hasAI")
-def _run_has_ai(_run: StoredRun, _context: Context) -> bool:
-    return False
+async def _run_has_ai(run: StoredRun, context: Context) -> bool:
+    return bool(await context.ai_runs.load(run.id))
 
 
 @resolver("FunctionRunV2.isDeferred")
