@@ -18,6 +18,8 @@ from holdfast.server.sources import Settings
 #: Subcommands by name: module in `commands`, and its click command.
 COMMANDS: Final = {
     "config": ("config", "config"),
+    "db": ("db", "db"),
+    "export": ("export", "export"),
 }
 
 

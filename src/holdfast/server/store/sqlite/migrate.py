@@ -10,15 +10,25 @@ from holdfast.server.store.store import SchemaError
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Brings a database to this version's schema. Raises SchemaError if it is newer than that."""
-    scripts = _scripts()
+    version = check_version(connection)
+    for number, script in enumerate(_scripts()[version:], version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+
+def check_version(connection: sqlite3.Connection) -> int:
+    """The version of a database's schema. Raises SchemaError if it is newer than this program."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(scripts):
+    if version > newest():
         raise SchemaError(
-            f"the database has schema version {version}, but this Holdfast knows only versions up to {len(scripts)}: "
+            f"the database has schema version {version}, but this Holdfast knows only versions up to {newest()}: "
             "it was written by a newer Holdfast; upgrade, or use another database file"
         )
-    for number, script in enumerate(scripts[version:], version + 1):
-        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+    return int(version)
+
+
+def newest() -> int:
+    """The version of the schema that this program works with."""
+    return len(_scripts())
 
 
 def _scripts() -> list[str]:

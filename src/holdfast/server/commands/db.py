@@ -1,0 +1,226 @@
+"""`holdfast db`: backups, restores, checks and figures of the database of `start` or `dev --persist`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from holdfast.server.commands import die, with_options
+from holdfast.server.sources import Settings
+
+if TYPE_CHECKING:
+    from holdfast.server.store.sqlite.stats import Stats
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.group()
+def db() -> None:
+    """Back up, restore, check and measure the database.
+
+    `backup`, `check` and `stats` work beside a running server; `restore`, `compact` and `migrate` need it stopped.
+    """
+
+
+@db.command()
+@click.argument("file", type=_FILE)
+@with_options("sqlite-dir")
+def backup(settings: Settings, file: Path) -> None:
+    """Write a copy of all that is committed to FILE, while the server goes on.
+
+    FILE must not exist. It is complete when it appears.
+    """
+    from holdfast.server.store.sqlite import backup as copies  # noqa: PLC0415 - `--help` is quick without it
+
+    if str(file) == "-":
+        die("a backup needs a file: SQLite can't write a database to a pipe")
+    with _telling(), _progress("Backing up") as progress:
+        size = copies.back_up(database(settings), file, progress)
+    click.echo(f"{file}: {_size(size)}")
+
+
+@db.command()
+@click.argument("file", type=_FILE)
+@with_options("sqlite-dir")
+def restore(settings: Settings, file: Path) -> None:
+    """Put the backup FILE in the database's place. The server must be stopped.
+
+    The backup is verified first; the database that was there is kept beside it.
+    """
+    from holdfast.server.store.sqlite import backup as copies  # noqa: PLC0415 - `--help` is quick without it
+
+    path = database(settings)
+    with _telling(), _locked(path), _progress("Restoring") as progress:
+        aside = copies.restore(file, path, progress)
+    click.echo(f"{path}: restored from {file}")
+    if aside is not None:
+        click.echo(f"The database that was there is now {aside}; delete it when all is well.")
+
+
+@db.command()
+@click.argument("file", type=_FILE, required=False)
+@click.option("--full", is_flag=True, help="Compare indexes with their tables too; takes longer.")
+@with_options("sqlite-dir")
+def check(settings: Settings, file: Path | None, full: bool) -> None:
+    """Look whether the database, or the backup FILE, is whole: its pages, and how its rows fit together.
+
+    Ends with code 1 if something is wrong.
+    """
+    from holdfast.server.store.sqlite import backup as copies  # noqa: PLC0415 - `--help` is quick without it
+    from holdfast.server.store.sqlite import check as checks  # noqa: PLC0415 - as above
+
+    path, wrong = file or database(settings), 0
+    with _telling(), contextlib.closing(copies.open_read_only(path)) as connection:
+        for finding in checks.check(connection, path, full=full):
+            wrong += finding.count > 0
+            click.echo(f"{'ok   ' if not finding.count else 'WRONG'}  {finding.invariant}")
+            for what, where in finding.examples:
+                click.echo(f"         {what}: {where}")
+            if finding.count > len(finding.examples):
+                click.echo(f"         and {finding.count - len(finding.examples)} more")
+    if wrong:
+        die(f"{path}: {wrong} {'invariants are' if wrong > 1 else 'invariant is'} broken; restore a backup with "
+            "`holdfast db restore FILE`")  # fmt: skip
+    click.echo(f"{path}: all is well")
+
+
+@db.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: sizes in bytes, times in ms since the epoch.")
+@with_options("sqlite-dir")
+def stats(settings: Settings, as_json: bool) -> None:
+    """Print what is in the database, and how much room it takes."""
+    import msgspec  # noqa: PLC0415 - `--help` is quick without it
+
+    from holdfast.server.store.sqlite import backup as copies  # noqa: PLC0415 - as above
+    from holdfast.server.store.sqlite import stats as figures  # noqa: PLC0415 - as above
+
+    path = database(settings)
+    with _telling(), contextlib.closing(copies.open_read_only(path)) as connection:
+        found = figures.stats(connection, path)
+    click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(_report(found)))
+
+
+@db.command()
+@with_options("sqlite-dir")
+def compact(settings: Settings) -> None:
+    """Rewrite the database without its free pages. The server must be stopped; needs as much free disk again."""
+    from holdfast.server.store.sqlite import backup as copies  # noqa: PLC0415 - `--help` is quick without it
+
+    path = _existing(settings)
+    with _telling(), _locked(path):
+        before, after = copies.compact(path)
+    click.echo(f"{path}: {_size(before)} → {_size(after)}")
+
+
+@db.command()
+@with_options("sqlite-dir")
+def migrate(settings: Settings) -> None:
+    """Bring the database to this version's schema, as a start does. The server must be stopped."""
+    from holdfast.server.store.sqlite.backup import verify  # noqa: PLC0415 - `--help` is quick without it
+    from holdfast.server.store.sqlite.migrate import newest  # noqa: PLC0415 - as above
+    from holdfast.server.store.sqlite.store import SqliteStore  # noqa: PLC0415 - as above
+
+    path = _existing(settings)
+    with _telling(), _locked(path):
+        before = verify(path)
+        SqliteStore(path).close()
+    what = "is up to date" if before == newest() else f"migrated from schema version {before}"
+    click.echo(f"{path}: {what} (schema version {newest()})")
+
+
+def database(settings: Settings) -> Path:
+    """The database file that the options name."""
+    return settings.config().directory / "main.db"
+
+
+def _existing(settings: Settings) -> Path:
+    path = database(settings)
+    if not path.exists():
+        die(f"there is no database {path}: check --sqlite-dir")
+    return path
+
+
+@contextlib.contextmanager
+def _telling() -> Generator[None]:
+    """Ends the process with what a store or the system says."""
+    from holdfast.server.store.store import SchemaError, StoreError  # noqa: PLC0415 - `--help` is quick without it
+
+    try:
+        yield
+    except (StoreError, SchemaError, OSError) as error:
+        die(str(error))
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Generator[None]:
+    from holdfast.server.store.sqlite import lock  # noqa: PLC0415 - `--help` is quick without it
+
+    held = lock.hold(path)
+    try:
+        yield
+    finally:
+        os.close(held)
+
+
+@contextlib.contextmanager
+def _progress(label: str) -> Generator[Callable[[int, int], None]]:
+    """A bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    bar: Any
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def report(done: int, total: int) -> None:
+            bar.length = max(total, 1)
+            bar.update(done - bar.pos)
+
+        yield report
+
+
+def _report(found: Stats) -> Generator[str]:
+    known = "" if found.schema == found.schema_known else f" (this Holdfast works with {found.schema_known})"
+    yield f"{found.path}: {_size(found.bytes)}, log {_size(found.wal_bytes)}, schema version {found.schema}{known}"
+    shrinks = "given back by retention" if found.shrinks else "given back by `holdfast db compact` only"
+    yield f"free in the file: {_size(found.free_bytes)} ({shrinks})"
+    yield f"events from {_time(found.oldest_event)} to {_time(found.newest_event)}"
+    yield f"runs   from {_time(found.oldest_run)} to {_time(found.newest_run)}"
+    yield ""
+    yield from _columns([("table", "rows", "size")] + [
+        (t.name, f"{t.rows:,}", _size(t.bytes) if t.bytes is not None else "?") for t in found.tables if t.rows
+    ])  # fmt: skip
+    if found.runs:
+        yield ""
+        yield from _columns([("status", "runs")] + [(status, f"{count:,}") for status, count in found.runs.items()])
+        yield ""
+        yield from _columns([("function", "runs", "live", "oldest", "newest")] + [
+            (f.function, f"{f.runs:,}", f"{f.live:,}", _time(f.oldest), _time(f.newest)) for f in found.functions
+        ])  # fmt: skip
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> Generator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, *values in rows:
+        cells = [name.ljust(widths[0]), *(value.rjust(width) for value, width in zip(values, widths[1:], strict=True))]
+        yield "  ".join(cells).rstrip()
+
+
+def _time(ms: int | None) -> str:
+    from holdfast.protocol.rfc3339 import format_rfc3339  # noqa: PLC0415 - `--help` is quick without it
+
+    return "-" if ms is None else format_rfc3339(ms, fraction=False)
+
+
+def _size(count: int) -> str:
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024 or unit == "GiB":
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"

@@ -1,0 +1,123 @@
+"""`holdfast export`: runs and events as JSON lines, from the database file, beside a running server."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from holdfast.server.commands import die, refuse, with_options
+from holdfast.server.sources import Settings
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from holdfast.server.store.sqlite.export import Wanted
+
+_STATUSES = ("running", "completed", "failed", "cancelled", "scheduled", "skipped")
+_WHEN = "A time (2026-01-31, 2026-01-31T12:00:00Z) or an age (7d, 12h)."
+
+
+def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write (a new one); else stdout."),
+        click.option("--function", "functions", multiple=True, metavar="SLUG", help="Only of it (repeatable)."),
+        click.option("--until", default="", metavar="WHEN", help="Only what is older than that."),
+        click.option("--since", default="", metavar="WHEN", help=f"Only what is not older. {_WHEN}"),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+@click.group()
+def export() -> None:
+    """Write runs or events as JSON lines, one each, the oldest first."""
+
+
+@export.command()
+@_shared
+@click.option(
+    "--status", "statuses", multiple=True, type=click.Choice(_STATUSES), help="Only in that status (repeatable)."
+)
+@click.option("--with-steps", is_flag=True, help="With the memoised steps of each run.")
+@with_options("sqlite-dir")
+def runs(settings: Settings, output: Path | None, statuses: tuple[str, ...], with_steps: bool, **when: Any) -> None:
+    """Export runs, by the time at which they were scheduled."""
+    from holdfast.server.model.status import RunStatus  # noqa: PLC0415 - `--help` is quick without it
+    from holdfast.server.store.sqlite import export as lines  # noqa: PLC0415 - as above
+
+    wanted = lines.Wanted(
+        **_span(**when), statuses=tuple(RunStatus[status.upper()] for status in statuses), with_steps=with_steps
+    )
+    _write(settings, output, lines.runs, wanted)
+
+
+@export.command()
+@_shared
+@click.option("--name", "names", multiple=True, help="Only events of this name (repeatable).")
+@click.option("--internal", is_flag=True, help="The server's own events (inngest/…) too.")
+@with_options("sqlite-dir")
+def events(settings: Settings, output: Path | None, names: tuple[str, ...], internal: bool, **when: Any) -> None:
+    """Export events, by the time at which they were received."""
+    from holdfast.server.store.sqlite import export as lines  # noqa: PLC0415 - `--help` is quick without it
+
+    wanted = lines.Wanted(
+        **_span(**when), names=names, internal=internal or any(n.startswith("inngest/") for n in names)
+    )
+    _write(settings, output, lines.events, wanted)
+
+
+def _span(since: str, until: str, functions: tuple[str, ...]) -> dict[str, Any]:
+    times = {name: moment(text, f"--{name}") for name, text in (("since", since), ("until", until)) if text}
+    return {**times, "functions": functions}
+
+
+def moment(text: str, flag: str) -> int:
+    """A time or an age as ms since the epoch; ends the process for what is neither."""
+    from holdfast.protocol.durations import MILLISECOND, parse_duration  # noqa: PLC0415 - `--help` is quick without it
+
+    with contextlib.suppress(ValueError):
+        return time.time_ns() // MILLISECOND - parse_duration(text) // MILLISECOND
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        refuse(f"{flag}: '{text}' is neither a time such as 2026-01-31T12:00:00Z nor an age such as 7d")
+    return int((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp() * 1_000)
+
+
+def _write(
+    settings: Settings, output: Path | None, lines: Callable[[sqlite3.Connection, Wanted], Iterator[bytes]],
+    wanted: Wanted,
+) -> None:  # fmt: skip
+    import sqlite3  # noqa: PLC0415 - as above
+
+    from holdfast.server.store.sqlite.backup import open_read_only  # noqa: PLC0415 - `--help` is quick without it
+    from holdfast.server.store.store import StoreError  # noqa: PLC0415 - as above
+
+    path = settings.config().directory / "main.db"
+    try:
+        with contextlib.closing(open_read_only(path)) as db, _target(output) as file:
+            for page in lines(db, wanted):
+                file.write(page)
+            file.flush()
+    except BrokenPipeError:  # `| head` has enough
+        sys.stderr.close()
+    except FileExistsError:
+        die(f"{output} exists: an export overwrites nothing, choose another name")
+    except (StoreError, OSError, sqlite3.Error) as error:
+        die(str(error))
+
+
+@contextlib.contextmanager
+def _target(output: Path | None) -> Generator[IO[bytes]]:
+    if output is None or str(output) == "-":
+        yield sys.stdout.buffer
+        return
+    with output.open("xb") as file:
+        yield file

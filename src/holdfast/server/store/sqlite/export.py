@@ -1,0 +1,146 @@
+"""Runs and events as JSON lines, read page by page: no memory that grows, no snapshot that is held for long."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from holdfast.protocol.rfc3339 import format_rfc3339
+from holdfast.server.model.span import decode_span
+from holdfast.server.model.status import RunStatus
+from holdfast.server.store.sqlite.queries import named
+
+#: Rows of a page.
+PAGE = 200
+#: Later than any time (ms).
+FOREVER = 2**62
+
+_encode = msgspec.json.encode
+_NULL = Raw(b"null")
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What is exported. Times in ms since the epoch, `until` excluded; empty tuples mean any."""
+
+    since: int = 0
+    until: int = FOREVER
+    functions: tuple[str, ...] = ()  # slugs; of events: those that started a run of one
+    statuses: tuple[RunStatus, ...] = ()  # of runs
+    names: tuple[str, ...] = ()  # of events
+    internal: bool = False  # whether the server's own events are exported too
+    with_steps: bool = False
+
+
+class _Step(msgspec.Struct):
+    id: str  # hashed
+    name: str
+    op: str
+    started_at: str
+    ended_at: str
+    output: Raw
+
+
+class _Run(msgspec.Struct, omit_defaults=True):
+    id: str
+    function: str
+    function_id: str
+    app: str
+    status: str
+    scheduled_at: str
+    started_at: str | None
+    ended_at: str | None
+    event_name: str
+    event_ids: Raw
+    output: Raw
+    cron: str = ""
+    batch_id: str = ""
+    original_run_id: str = ""
+    steps: list[_Step] | None = None
+
+
+class _Event(msgspec.Struct):
+    id: str  # internal
+    received_at: str
+    event: Raw
+
+
+def runs(db: sqlite3.Connection, wanted: Wanted) -> Iterator[bytes]:
+    """Lines of runs, oldest first, with their newlines; each element is a page of them."""
+    given: dict[str, Any] = {
+        "since": wanted.since, "until": wanted.until, "functions": _json(wanted.functions),
+        "statuses": _json([int(status) for status in wanted.statuses]), "most": PAGE, "after": "",
+    }  # fmt: skip
+    while True:
+        rows = db.execute(named("export.runs"), given).fetchall()
+        if not rows:
+            return
+        steps = _steps(db, [row[0] for row in rows]) if wanted.with_steps else None
+        yield b"".join(_line(_run(row, steps)) for row in rows)
+        given["after"] = rows[-1][0]
+
+
+def events(db: sqlite3.Connection, wanted: Wanted) -> Iterator[bytes]:
+    """Lines of events, oldest first, as `runs`."""
+    given: dict[str, Any] = {
+        "since": wanted.since, "until": wanted.until, "functions": _json(wanted.functions),
+        "names": _json(wanted.names), "internal": wanted.internal, "most": PAGE, "after": "", "n": -1,
+    }  # fmt: skip
+    while True:
+        rows = db.execute(named("export.events"), given).fetchall()
+        if not rows:
+            return
+        yield b"".join(_line(_Event(id, _time(received_at), _raw(json))) for id, _, _, received_at, json in rows)
+        given["after"], given["n"] = rows[-1][:2]
+
+
+def _run(row: tuple[Any, ...], steps: dict[str, list[_Step]] | None) -> _Run:
+    (
+        id,
+        slug,
+        function_id,
+        app,
+        status,
+        scheduled_at,
+        started_at,
+        ended_at,
+        name,
+        event_ids,
+        cron,
+        batch,
+        original,
+        output,
+    ) = row
+    return _Run(
+        id, slug, function_id, app, RunStatus(status).name.lower(), _time(scheduled_at),
+        _time(started_at) if started_at is not None else None, _time(ended_at) if ended_at is not None else None, name,
+        _raw(event_ids), _raw(output), cron, batch, original, steps.get(id, []) if steps is not None else None,
+    )  # fmt: skip
+
+
+def _steps(db: sqlite3.Connection, ids: list[str]) -> dict[str, list[_Step]]:
+    found: dict[str, list[_Step]] = {}
+    for run_id, step_id, output, text in db.execute(named("export.steps"), (_json(ids),)):
+        span = decode_span(text)
+        step = _Step(step_id, span.name, span.op, _time(span.started_at), _time(span.ended_at), _raw(output))
+        found.setdefault(run_id, []).append(step)
+    return found
+
+
+def _line(value: msgspec.Struct) -> bytes:
+    return _encode(value) + b"\n"
+
+
+def _raw(text: str | bytes | None) -> Raw:
+    return Raw(text.encode() if isinstance(text, str) else text) if text else _NULL
+
+
+def _json(values: object) -> str:
+    return _encode(values).decode()
+
+
+def _time(ms: int) -> str:
+    return format_rfc3339(ms, fraction=True)

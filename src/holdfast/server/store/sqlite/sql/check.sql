@@ -1,0 +1,55 @@
+-- Invariants. Each section finds what breaks one, as (what, where): a few rows are enough to tell.
+
+-- name: a live run has an open job or pause
+SELECT 'run ' || r.id, 'status ' || r.status FROM runs r
+WHERE r.ended_at IS NULL
+  AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.run_id = r.id) AND NOT EXISTS (SELECT 1 FROM pauses p WHERE p.run_id = r.id)
+
+-- name: jobs and pauses belong to a live run
+SELECT 'run ' || o.run_id, o.kind || ' ' || o.no FROM (
+    SELECT run_id, no, 'job' AS kind FROM jobs UNION ALL SELECT run_id, no, 'pause' FROM pauses
+) o LEFT JOIN runs r ON r.id = o.run_id
+WHERE r.id IS NULL OR r.ended_at IS NOT NULL
+
+-- name: a run that ended says so
+SELECT 'run ' || id, 'status ' || status FROM runs WHERE (status IN (1, 2, 3, 7)) <> (ended_at IS NOT NULL)
+
+-- name: a run has its events
+SELECT 'run ' || r.id, 'event ' || e.value FROM runs r, json_each(r.event_ids) e
+WHERE NOT EXISTS (SELECT 1 FROM events x WHERE x.id = e.value)
+
+-- name: events and runs are linked both ways
+SELECT 'event ' || er.event_id, 'run ' || er.run_id FROM event_runs er
+WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = er.run_id) OR NOT EXISTS (SELECT 1 FROM events e WHERE e.id = er.event_id)
+UNION ALL
+SELECT 'run ' || r.id, 'event ' || e.value FROM runs r, json_each(r.event_ids) e
+WHERE NOT EXISTS (SELECT 1 FROM event_runs er WHERE er.event_id = e.value AND er.run_id = r.id)
+
+-- name: steps and spans belong to a run
+SELECT 'run ' || o.run_id, o.kind || ' ' || o.seq FROM (
+    SELECT run_id, seq, 'step' AS kind FROM steps UNION ALL SELECT run_id, seq, 'span' FROM spans
+) o WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = o.run_id)
+
+-- name: a number in a run's history is used once
+SELECT 'run ' || s.run_id, 'number ' || s.seq FROM steps s JOIN spans p ON p.run_id = s.run_id AND p.seq = s.seq
+
+-- name: a step is memoised once
+SELECT 'run ' || run_id, 'step ' || step_id FROM steps GROUP BY run_id, step_id HAVING count(*) > 1
+
+-- name: metadata belongs to a run
+SELECT 'run ' || m.run_id, 'metadata ' || m.id FROM metadata m WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = m.run_id)
+
+-- name: a batch has its record and its events
+SELECT 'batch ' || b.batch_id, 'event ' || b.event_id FROM batch_events b
+WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = b.event_id)
+   OR NOT EXISTS (SELECT 1 FROM flow f WHERE f.kind = 'batch' AND json_extract(f.record, '$[1]') = b.batch_id)
+
+-- name: a debounce has its event
+SELECT 'debounce ' || f.key, 'event ' || json_extract(f.record, '$[1]') FROM flow f
+WHERE f.kind = 'debounce' AND NOT EXISTS (SELECT 1 FROM events e WHERE e.id = json_extract(f.record, '$[1]'))
+
+-- name: runs and functions have their owners
+SELECT 'run ' || r.id, 'function ' || r.function_id FROM runs r
+WHERE NOT EXISTS (SELECT 1 FROM functions f WHERE f.id = r.function_id)
+UNION ALL
+SELECT 'function ' || f.slug, 'app ' || f.app_id FROM functions f WHERE NOT EXISTS (SELECT 1 FROM apps a WHERE a.id = f.app_id)
