@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from holdfast.protocol import calls, limits
-from holdfast.protocol.calls import CallContext, queue_item, render_body, render_headers, trace_ids
+from holdfast.protocol.calls import CallContext, queue_item, render_body, render_headers
 from holdfast.protocol.canonical import canonical
 from holdfast.protocol.signing import sign
+from holdfast.protocol.tracing import TraceContext, trace_id
 
 STEP = "98bf98df193bcce7c33e6bc50927cf2ac21206cb"
 EVENT = (
@@ -147,7 +148,21 @@ def test_text_that_is_not_ascii_goes_through_as_it_came() -> None:
 
 
 def test_a_run_has_one_trace_and_each_request_a_span() -> None:
-    run, first, second = ("01M7Y7FVEWSQJYQGM9W1SR5WP5", "01M7Y7FVGZCYA590H0YBBNRC11", "01M7Y7FVGZCYA590H0YBBNRC12")
-    assert trace_ids(run, first)[0] == trace_ids(run, second)[0]
-    assert trace_ids(run, first)[1] != trace_ids(run, second)[1]
-    assert trace_ids("7" + "Z" * 25, "0" * 26) == ("f" * 32, "0" * 16)
+    def ids(**more: Any) -> list[str]:
+        (line,) = re.findall(rb"traceparent: (\S+)\r\n", render_headers(context(**more), "app"))
+        return line.decode().split("-")
+
+    first, second, job = ids(), ids(attempt=1), ids(job_id="other")
+    assert first[1] == second[1] == job[1] == trace_id("01M7Y7FVEWSQJYQGM9W1SR5WP5")
+    assert len({first[2], second[2], job[2]}) == 3
+    assert ids(request_id="01M7Y7FVGZCYA590H0YBBNRC12") == first, "a request that is made again is the same one"
+    assert trace_id("7" + "Z" * 25) == "f" * 32
+
+
+def test_a_senders_trace_goes_on_to_the_app() -> None:
+    sent = TraceContext("a" * 32, "b" * 16, 0, "vendor=1", "user=7")
+    lines = render_headers(context(trace=sent), "app").decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines if line)
+    assert re.fullmatch(rf"00-{'a' * 32}-[0-9a-f]{{16}}-00", headers["traceparent"])
+    assert headers["tracestate"].endswith(",vendor=1")
+    assert headers["baggage"] == "user=7"

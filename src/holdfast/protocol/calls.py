@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from holdfast.protocol.limits import ACCOUNT_ID, MAX_INLINE_STATE, MAX_REQUEST
+from holdfast.protocol.tracing import SAMPLED, TraceContext, call_span_id, trace_id
 
 
 class CallContext(msgspec.Struct, gc=False):
@@ -28,6 +29,7 @@ class CallContext(msgspec.Struct, gc=False):
     version: int = -1
     force_plan: bool = False
     position: int = 0  # 1 + the place of the outgoing step in the stack, 0 if there is none
+    trace: TraceContext | None = None  # of whoever sent the event
 
 
 def queue_item(job_id: str) -> str:
@@ -52,7 +54,10 @@ def render_body(
 
 def render_headers(context: CallContext, app_id: str, signature: str = "") -> bytes:
     """The raw header lines of a call, each ending in CRLF (§2.2)."""
-    trace, parent = trace_ids(context.run_id, context.request_id)
+    sent = context.trace
+    trace = trace_id(context.run_id, sent)
+    parent = f"00-{trace}-{call_span_id(context.run_id, context.job_id, context.attempt)}"
+    parent += "-01" if sent is None or sent.flags & SAMPLED else "-00"
     lines = (
         f"Content-Type: application/json\r\n"
         f"X-Run-ID: {context.run_id}\r\n"
@@ -62,25 +67,16 @@ def render_headers(context: CallContext, app_id: str, signature: str = "") -> by
         f"X-Inngest-Req-Version: {context.version}\r\n"
         f"X-Inngest-Step-ID: {context.step or 'step'}\r\n"
         f"account-id: {ACCOUNT_ID}\r\n"
-        f"traceparent: 00-{trace}-{parent}-01\r\n"
+        f"traceparent: {parent}\r\n"
         f"tracestate: inngest@app={app_id},inngest@fn={context.function_id},"
-        f"inngest@traceref=%7B%22tp%22%3A%2200-{trace}-{parent}-01%22%2C%22ts%22%3A%22%22%7D\r\n"
+        f"inngest@traceref=%7B%22tp%22%3A%22{parent}%22%2C%22ts%22%3A%22%22%7D"
+        f"{f',{sent.state}' if sent is not None and sent.state else ''}\r\n"
     )
+    if sent is not None and sent.baggage:
+        lines += f"baggage: {sent.baggage}\r\n"
     if signature:
         lines += f"X-Inngest-Signature: {signature}\r\n"
     return lines.encode()
-
-
-def trace_ids(run_id: str, request_id: str) -> tuple[str, str]:
-    """W3C trace and span ids of a call: the run's ULID is its trace, the request's randomness its span."""
-    return f"{_ulid_number(run_id):032x}", f"{_ulid_number(request_id) & 0xFFFFFFFFFFFFFFFF:016x}"
-
-
-_CROCKFORD = str.maketrans("0123456789ABCDEFGHJKMNPQRSTVWXYZ", "0123456789ABCDEFGHIJKLMNOPQRSTUV")
-
-
-def _ulid_number(text: str) -> int:
-    return int(text.translate(_CROCKFORD), 32)
 
 
 def _steps(steps: Mapping[str, bytes], inputs: Mapping[str, bytes] | None) -> bytes:

@@ -11,6 +11,7 @@ from holdfast.protocol.ids import seeded_ulids
 from holdfast.protocol.rawjson import UNREADABLE, decode_members, decode_text, encode, pick, text_of
 from holdfast.protocol.sent_events import NAMELESS, SentEvent, mistyped, read_sent
 from holdfast.protocol.sessions import merge_sessions
+from holdfast.protocol.tracing import TraceContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,8 @@ class Event(msgspec.Struct, gc=False):
     correlation_id: str = ""
     #: `meta.sessions` as JSON, copied to lifecycle events.
     sessions: bytes = b""
+    #: The trace that the sender was in.
+    trace: TraceContext | None = None
 
     @property
     def internal(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
 from holdfast.protocol.events import read_events
@@ -11,6 +13,7 @@ from holdfast.server.api.asgi import DisconnectedError, Receive, Scope, Send, To
 from holdfast.server.engine.engine import DefectError
 from holdfast.server.runtime.partition import Partition, now_ms
 from holdfast.server.store.store import DiskFullError, StoreError
+from holdfast.server.telemetry.context import keep_trace
 
 #: A request body is read no further than this: 5,000 events fit unless they are large on average.
 MAX_BODY = max(64 * 1024 * 1024, MAX_EVENT)
@@ -51,6 +54,9 @@ class EventApi:
             seed=header(scope, b"x-inngest-event-id-seed"),
         )  # fmt: skip
         if intake.events:
+            parent = header(scope, b"traceparent")
+            if parent:
+                keep_trace(partition, intake.events, parent, partial(header, scope))
             try:
                 for event in intake.events:
                     partition.engine.on_event(event, now)

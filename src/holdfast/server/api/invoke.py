@@ -12,6 +12,7 @@ from holdfast.server.api.errors import json_response, public_error
 from holdfast.server.api.routing import ApiRoute
 from holdfast.server.runtime.partition import Partition, now_ms
 from holdfast.server.store.store import StoreError
+from holdfast.server.telemetry.context import keep_trace
 
 
 def routes(partition: Partition) -> list[Route]:
@@ -29,6 +30,9 @@ def routes(partition: Partition) -> list[Route]:
             )  # fmt: skip
         except EventError as error:
             return public_error(400, str(error))
+        parent = request.headers.get("traceparent")
+        if parent:
+            keep_trace(partition, [event], parent, lambda name: request.headers.get(name.decode(), ""))
         partition.engine.on_event(event, now)
         try:
             await partition.committed()

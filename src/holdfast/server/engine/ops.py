@@ -15,6 +15,7 @@ from holdfast.protocol.durations import DurationError, parse_timeout
 from holdfast.protocol.errors import server_error
 from holdfast.protocol.events import Invocation, render_event, with_invocation
 from holdfast.protocol.opcodes import Op, Opcode
+from holdfast.protocol.tracing import invoker
 from holdfast.server.engine import defers, finish, lifecycle
 from holdfast.server.engine.changes import Perform
 from holdfast.server.engine.core import Core
@@ -341,6 +342,7 @@ def _invocation(core: Core, run: Run, op: Op, opts: _InvokeOpts, expires: int) -
     return Event(
         id, lifecycle.INVOKED, payload.id or id, core.now, core.now, json, deduplicated=bool(payload.id),
         invocation=link, sessions=sessions,
+        trace=invoker(run.id, op.id, run.detail.trace),
     )  # fmt: skip
 
 

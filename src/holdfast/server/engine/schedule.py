@@ -61,7 +61,7 @@ def begin(core: Core, request: Request) -> Run:
     if _skipped(core, run, request):
         return run
     if request.key:
-        remember(core, dedupe_key(request))
+        remember(core, dedupe_key(request), run.id)
     core.runs[run.id] = run
     core.changes.new_runs[run.id] = run
     core.changes.event_runs += [(event.id, run.id) for event in request.events]
@@ -130,12 +130,12 @@ def _skip(core: Core, run: Run, request: Request, reason: str, existing: str = "
     core.changes.event_runs += [(event.id, run.id) for event in request.events]
 
 
-def remember(core: Core, key: str) -> None:
-    """Makes the next one of the same key a duplicate, for a day."""
+def remember(core: Core, key: str, run_id: str = "") -> None:
+    """Makes the next one of the same key a duplicate, for a day; `run_id` is kept for who asks what was the first."""
     core.changes.forgotten += [(old,) for old in core.seen.forget(core.now, most=2)]
     expires = core.now + limits.IDEMPOTENCY_MS
     core.seen.add(key, expires)
-    core.changes.idempotency.append((key, "", expires))
+    core.changes.idempotency.append((key, run_id, expires))
 
 
 def _create(core: Core, request: Request) -> Run:
@@ -153,7 +153,7 @@ def _create(core: Core, request: Request) -> Run:
     run.state_size = sum(len(e.json) for e in events)
     run.detail = RunDetail(
         function_version=function.version, key=request.key or run.id, debug_run_id=request.debug_run_id,
-        debug_session_id=request.debug_session_id,
+        debug_session_id=request.debug_session_id, trace=events[0].trace,
     )  # fmt: skip
     _evaluate_keys(run, function, events[0], core.now)
     return run

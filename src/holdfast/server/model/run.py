@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from holdfast.protocol.tracing import TraceContext
+
 _NULL = msgspec.Raw(b"null")
 
 
@@ -22,6 +24,7 @@ class RunDetail(msgspec.Struct, omit_defaults=True, gc=False):
     op: str = ""  # hashed id of the RunComplete op that ended it
     error: str = ""  # the attempt error's text of a failed run
     metadata: dict[str, msgspec.Raw] | None = None
+    trace: TraceContext | None = None  # where the sender of its event stood
 
 
 class Defer(msgspec.Struct, array_like=True, gc=False):

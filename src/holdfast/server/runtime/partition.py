@@ -16,6 +16,8 @@ from typing import Protocol
 import structlog
 
 from holdfast.protocol.events import Event, load_event
+from holdfast.protocol.rawjson import encode
+from holdfast.protocol.tracing import load_context
 from holdfast.server.engine.changes import Changes, Effect
 from holdfast.server.engine.engine import DefectError, Engine
 from holdfast.server.engine.flow import restore
@@ -312,7 +314,10 @@ class Partition:
         """The events that a flow-control record holds back, by id."""
         batch = restore.batch_of(kind, record)
         ids = self.store.batch_events(batch) if batch else restore.needed_events(kind, record)
-        return {row[0]: load_event(*row) for row in self.store.load_events(ids)}
+        events = {row[0]: load_event(*row) for row in self.store.load_events(ids)}
+        for id, trace in self.store.select("telemetry.event_traces", (encode(list(events)).decode(),)):
+            events[str(id)].trace = load_context(str(trace))
+        return events
 
     async def close(self) -> None:
         """Commits what is pending and stops. Calls in flight are made again after the next start."""

@@ -13,3 +13,21 @@ CREATE TABLE metadata (
     "values" TEXT NOT NULL,
     PRIMARY KEY (run_id, id)
 ) WITHOUT ROWID;
+
+-- The trace that the sender of an event was in, as JSON; only of events that came with one.
+CREATE TABLE event_traces (
+    event_id TEXT PRIMARY KEY,
+    trace TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- Spans of user code, by the run that they belong to; `size` is that of the JSON in bytes, times are ns since the epoch.
+CREATE TABLE user_spans (
+    run_id TEXT NOT NULL,
+    trace_id TEXT NOT NULL,
+    span_id TEXT NOT NULL,
+    start INTEGER NOT NULL,
+    duration INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    span TEXT NOT NULL,
+    PRIMARY KEY (run_id, trace_id, span_id)
+) WITHOUT ROWID;
