@@ -46,6 +46,10 @@ BODY_RATE: Final = 500.0  # bytes per second, after the first BODY_IDLE_S
 WRITE_IDLE_S: Final = 60.0
 LINGER_S: Final = 2.0
 
+# A search among runs or events.
+MAX_SEARCH: Final = 8 * KIB
+MAX_SEARCH_COMPARISONS: Final = 100
+
 # What one GraphQL request may cost.
 GQL_BODY: Final = 4 * MIB
 GQL_TEXT: Final = 128 * KIB

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 import msgspec
 
+from holdfast.protocol.limits import MAX_SEARCH, MAX_SEARCH_COMPARISONS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -54,7 +56,19 @@ def parse_search(query: str) -> tuple[Expression, ...]:
 
     Raises SearchError with the text that the reference shows (§8), where it is known.
     """
-    return tuple(_Parser(line).parse() for line in query.split("\n") if line.strip())
+    if len(query) > MAX_SEARCH:
+        raise SearchError(f"the query is too long: {len(query)} characters; the limit is {MAX_SEARCH}")
+    found = tuple(_Parser(line).parse() for line in query.split("\n") if line.strip())
+    comparisons = sum(map(_comparisons, found))
+    if comparisons > MAX_SEARCH_COMPARISONS:
+        raise SearchError(f"the query compares {comparisons} times; the limit is {MAX_SEARCH_COMPARISONS}")
+    return found
+
+
+def _comparisons(tree: Expression) -> int:
+    if isinstance(tree, Junction):
+        return sum(map(_comparisons, tree.operands))
+    return _comparisons(tree.operand) if isinstance(tree, Negation) else 1
 
 
 _TOKEN: Final = re.compile(

@@ -183,9 +183,7 @@ def _check_names(selection: SelectionSetNode) -> None:
     )
     name, times = max(names.items(), key=lambda item: item[1], default=("", 0))
     if times > GQL_SAME_NAME:
-        raise CostError(
-            f"operation asks {times} times for {name} in one place, which exceeds the limit of {GQL_SAME_NAME}"
-        )
+        raise CostError(f"operation asks {times} times for {name} in one place: the limit is {GQL_SAME_NAME}")
 
 
 def _check_level(depth: int) -> None:
@@ -267,8 +265,8 @@ class _Estimate:
 
 
 def _is_list(kind: object) -> bool:
-    within: object = cast("Any", kind).of_type if isinstance(kind, GraphQLNonNull) else None
-    return isinstance(within or kind, GraphQLList)
+    within = getattr(kind, "of_type", None)  # of NonNull, and of a list itself
+    return GraphQLList in {type(kind), type(within)}
 
 
 def _bare(kind: object) -> object:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections import OrderedDict
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
@@ -259,10 +258,7 @@ def _reason(body: bytes, error: Exception) -> str:
 
 
 def _encode(body: object) -> bytes:
-    try:
-        return msgspec.json.encode(body)
-    except UnicodeEncodeError:  # a text with half a surrogate pair, which JSON can hold and UTF-8 can't
-        return json.dumps(body).encode()
+    return msgspec.json.encode(body)
 
 
 def _refused(status: int, message: str, headers: dict[str, str]) -> Response:
