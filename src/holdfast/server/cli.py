@@ -17,9 +17,13 @@ from holdfast.server.sources import Settings
 
 #: Subcommands by name: module in `commands`, and its click command.
 COMMANDS: Final = {
+    "audit": ("access", "audit"),
     "config": ("config", "config"),
     "db": ("db", "db"),
     "export": ("export", "export"),
+    "keys": ("access", "keys"),
+    "tokens": ("access", "tokens"),
+    "users": ("access", "users"),
 }
 
 

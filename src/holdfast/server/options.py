@@ -91,6 +91,23 @@ def _never_zero(value: Value) -> Value:
     return value or _DEFAULTS.poll_interval
 
 
+def _signing_key(value: Value) -> Value:
+    from holdfast.protocol.signing import check_signing_key  # noqa: PLC0415 - as above
+
+    if value:
+        try:
+            check_signing_key(str(value))
+        except ValueError:
+            raise ValueError("hex, with an even number of characters") from None
+    return value
+
+
+def _oidc_role(value: Value) -> Value:
+    if str(value).partition("=")[0] not in {"viewer", "operator", "admin"} or not str(value).partition("=")[2]:
+        raise ValueError("viewer=…, operator=… or admin=…")
+    return value
+
+
 _PORT = Integer(0, 65_535)
 
 OPTIONS: Final = (
@@ -108,6 +125,31 @@ OPTIONS: Final = (
            group="Keys"),
     Option("event-key", "Key for sending events (required, repeatable).", field="event_keys", many=True, secret=True,
            commands=(START,), group="Keys"),
+    Option("signing-key-fallback", "Signing key that is accepted beside the current one, while it is being replaced.",
+           secret=True, commands=(START,), check=_signing_key, group="Keys"),
+    Option("admin-user", "Name of the first admin, who is added at a start when there are no users.",
+           commands=(START,), group="Logins"),
+    Option("admin-password", "The first admin's password.", secret=True, commands=(START,), group="Logins"),
+    Option("session-idle", "How long a login lasts without being used.", Duration(), commands=(START,),
+           group="Logins"),
+    Option("session-lifetime", "How long a login lasts at most.", Duration(), commands=(START,), group="Logins"),
+    Option("trusted-proxies", "Addresses of proxies whose X-Forwarded-For and -Proto count (repeatable).", many=True,
+           group="Logins"),
+    Option("allowed-host", "Name by which browsers may reach the dev server, beside this machine's; *: any "
+           "(repeatable).", field="allowed_hosts", many=True, commands=(DEV,), group="Logins"),
+    Option("oidc-issuer", "URL of an identity provider (OpenID Connect) that people log in with.", commands=(START,),
+           group="Logins"),
+    Option("oidc-client-id", "What the identity provider calls this server.", commands=(START,), group="Logins"),
+    Option("oidc-client-secret", "Secret that the identity provider knows this server by.", secret=True,
+           commands=(START,), group="Logins"),
+    Option("oidc-scopes", "What the identity provider is asked for.", commands=(START,), group="Logins"),
+    Option("oidc-role-claim", "Claim that decides about roles, such as groups.", commands=(START,), group="Logins"),
+    Option("oidc-role", "Who gets which role, such as admin=ops-team: by a value of the claim (repeatable).",
+           field="oidc_roles", many=True, commands=(START,), check=_oidc_role, group="Logins"),
+    Option("oidc-default-role", "Role of those whom no --oidc-role fits; without, they are not let in.",
+           Choice("viewer", "operator", "admin"), commands=(START,), group="Logins"),
+    Option("oidc-domain", "Domain of e-mail addresses that are let in (repeatable; default: any).",
+           field="oidc_domains", many=True, commands=(START,), group="Logins"),
     Option("sdk-url", "URL of an app to sync (repeatable).", field="sdk_urls", many=True, short="u", group="Apps"),
     Option("no-discovery", "Don't look for apps on this machine.", Switch(), field="discovery", inverted=True,
            commands=(DEV,), group="Apps"),
@@ -144,7 +186,7 @@ OPTIONS: Final = (
 BY_NAME: Final = {option.name: option for option in OPTIONS}
 
 #: `HOLDFAST_*` variables that are no server options.
-OTHER_VARIABLES: Final = frozenset({"HOLDFAST_CONFIG", "HOLDFAST_URL"})
+OTHER_VARIABLES: Final = frozenset({"HOLDFAST_CONFIG", "HOLDFAST_URL", "HOLDFAST_API_TOKEN"})
 
 _ONLY_SQLITE = "state is kept in SQLite, in --sqlite-dir"
 _ONE_PORT = "internal traffic has no port of its own here"

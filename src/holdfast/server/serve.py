@@ -117,6 +117,7 @@ async def _serve(config: Config, listener: socket.socket) -> None:
             server, http=GuardedHttp, lifespan="off", access_log=False, log_config=None,
             ws=cast("type[asyncio.Protocol]", _websocket), ws_max_size=_MAX_FRAME, ws_per_message_deflate=False,
             ws_ping_interval=_PING_S, ws_ping_timeout=3 * _PING_S,
+            forwarded_allow_ips=list(config.trusted_proxies),
             server_header=False, timeout_graceful_shutdown=GRACE_S, timeout_keep_alive=75,
         )
     )  # fmt: skip

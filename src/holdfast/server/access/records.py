@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import time
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
 
-from holdfast.server.store.store import Value
+from holdfast.protocol.ids import UlidSource
+from holdfast.server.engine.changes import Changes
+from holdfast.server.store.store import Store, Value, Write
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -32,6 +35,29 @@ class Select(Protocol):
     def __call__(self, statement: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
         """The rows of a statement."""
         ...
+
+
+class StoreRecords:
+    """Rows of a store that no server runs over."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._writes: list[Write] = []
+
+    def write(self, statement: str, *rows: tuple[Value, ...]) -> None:
+        """Adds rows to the next commit."""
+        self._writes.append(Write(statement, rows))
+
+    async def committed(self) -> None:
+        """Commits them. Raises StoreError."""
+        writes, self._writes = self._writes, []
+        if writes:
+            self._store.commit(Changes(), writes)
+
+
+def new_ids() -> UlidSource:
+    """Where ids are from."""
+    return UlidSource(secrets.randbits)
 
 
 def load(select: Select, statement: str, kind: type[T]) -> list[T]:

@@ -1,0 +1,163 @@
+"""How subcommands reach a server's access: the running server over HTTP, else its database, which nobody has open.
+
+Both are spoken to in the same way: without a server, the same routes answer in this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import msgspec
+
+from holdfast.server.commands import die, with_options
+from holdfast.server.config import Config
+from holdfast.server.sources import Settings
+
+if TYPE_CHECKING:
+    import httpx
+
+    from holdfast.server.store.sqlite.store import SqliteStore
+
+#: Variables that hold what opens a server, in the order in which they are asked.
+TOKEN_VARIABLES: Final = ("HOLDFAST_API_TOKEN",)
+_TIMEOUT_S = 30.0
+
+
+def reaching(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a click command what it needs to reach a server: it is called with `server`, a `Reach`."""
+
+    def called(settings: Settings, url: str, token: str, **given: Any) -> Any:
+        return function(server=Reach(settings.config(), url, token), **given)
+
+    called.__doc__, called.__name__ = function.__doc__, function.__name__
+    called.__click_params__ = list(getattr(function, "__click_params__", ()))  # type: ignore[attr-defined]
+    wrapped = with_options("sqlite-dir", "port", "signing-key", "signing-key-fallback", "event-key")(called)
+    wrapped = click.option("--token", envvar=TOKEN_VARIABLES, default="", help="API token (or the signing key).")(
+        wrapped
+    )
+    return click.option(
+        "--url", envvar="HOLDFAST_URL", default="", help="A running server, such as http://localhost:8288."
+    )(wrapped)
+
+
+class Reach:
+    """A server that may run or not."""
+
+    def __init__(self, config: Config, url: str, token: str) -> None:
+        self._config = config
+        self._url = url.rstrip("/")
+        self._token = token
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """One request to `/v0/access`; answers the JSON of its answer. Ends the process if it is refused."""
+        return asyncio.run(self._ask(method, f"/v0/access{path}", body))
+
+    async def _ask(self, method: str, path: str, body: object) -> Any:
+        import httpx  # noqa: PLC0415 - `--help` is quick without it
+
+        content = msgspec.json.encode(body) if body is not None else None
+        async with self._client() as client:
+            try:
+                answer = await client.request(method, path, content=content)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                die(
+                    f"no server answers at {client.base_url} ({error or type(error).__name__}): say where it is with --url"
+                )
+        if answer.status_code in {401, 403}:
+            die(
+                f"{_told(answer)}. Name an API token of an admin with --token or HOLDFAST_API_TOKEN, or the signing key"
+            )
+        if answer.status_code >= 400:
+            die(_told(answer))
+        return msgspec.json.decode(answer.content) if answer.content else None
+
+    @asynccontextmanager
+    async def _client(self) -> AsyncGenerator[httpx.AsyncClient]:
+        from holdfast.server.store.sqlite import lock  # noqa: PLC0415 - as above
+        from holdfast.server.store.store import SchemaError, StoreError  # noqa: PLC0415 - as above
+
+        path = self._config.directory / "main.db"
+        if self._url:
+            async with self._remote(self._url) as client:
+                yield client
+            return
+        if not path.exists():
+            die(f"there is no database {path}: name its folder with --sqlite-dir, or a running server with --url")
+        try:
+            held = lock.hold(path)
+        except StoreError as error:
+            if "in use" not in str(error):
+                die(str(error))
+            async with self._remote(f"http://localhost:{self._config.port}") as client:
+                yield client
+            return
+        try:
+            async with self._direct(path) as client:
+                yield client
+        except (StoreError, SchemaError) as error:
+            die(str(error))
+        finally:
+            os.close(held)
+
+    def _remote(self, url: str) -> httpx.AsyncClient:
+        import httpx  # noqa: PLC0415 - as above
+
+        secret = self._token or self._config.signing_key
+        headers = {"authorization": f"Bearer {secret}"} if secret else {}
+        return httpx.AsyncClient(base_url=url, headers=headers, timeout=_TIMEOUT_S)
+
+    @asynccontextmanager
+    async def _direct(self, path: Path) -> AsyncGenerator[httpx.AsyncClient]:
+        """The same routes over the database, for whoever may open its file."""
+        import httpx  # noqa: PLC0415 - as above
+        from starlette.applications import Starlette  # noqa: PLC0415 - as above
+
+        from holdfast.server.access.access import Access  # noqa: PLC0415 - as above
+        from holdfast.server.access.keys import Keys  # noqa: PLC0415 - as above
+        from holdfast.server.access.options import Options  # noqa: PLC0415 - as above
+        from holdfast.server.access.principals import Principal, Role, current  # noqa: PLC0415 - as above
+        from holdfast.server.access.records import StoreRecords, new_ids  # noqa: PLC0415 - as above
+        from holdfast.server.api.access import routes  # noqa: PLC0415 - as above
+        from holdfast.server.store.sqlite.store import SqliteStore  # noqa: PLC0415 - as above
+
+        store, config, ids = SqliteStore(path), self._config, new_ids()
+        records = StoreRecords(store)
+        keys = Keys(
+            records, ids, event_keys=config.event_keys, signing_key=config.signing_key,
+            signing_key_fallback=config.signing_key_fallback,
+        )  # fmt: skip
+        access = Access(keys, records, ids, _Reader(store), Options())
+        try:
+            keys.load(store.select)
+            access.load(store.select)
+            token = current.set(Principal("command-line", Role.ADMIN))
+            transport = httpx.ASGITransport(Starlette(routes=routes(access)))
+            async with httpx.AsyncClient(transport=transport, base_url="http://database") as client:
+                yield client
+            current.reset(token)
+            await records.committed()
+        finally:
+            access.close()
+            store.close()
+
+
+class _Reader:
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    async def select(self, statement: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+        return self._store.select(statement, parameters)
+
+
+def _told(answer: httpx.Response) -> str:
+    """What an answer says is wrong."""
+    try:
+        return str(msgspec.json.decode(answer.content)["error"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return f"the server answered with status {answer.status_code}: {answer.text[:200].strip()}"
