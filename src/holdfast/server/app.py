@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 from holdfast.protocol.ids import UlidSource
 from holdfast.protocol.limits import CALL_TIMEOUT_S
 from holdfast.server.access.access import Access
-from holdfast.server.access.commands import SERVER, guard
+from holdfast.server.access.commands import SERVER, WEBHOOKS, guard
 from holdfast.server.access.keys import Keys
 from holdfast.server.access.oidc import Oidc
 from holdfast.server.access.options import OidcOptions
@@ -118,6 +118,7 @@ class Server:
         self.access.load(self.store.select)
         if self.access.guarded:
             guard(self.service, SERVER, self.access.audit)
+            guard(self.webhooks, WEBHOOKS, self.access.audit)
         self._endpoints = Endpoints(self.partition, self.apps, self.history, self._tokens, self.service.new_id)
         self._server_kind = [(b"x-inngest-server-kind", config.kind.encode())]
         self._events = EventApi(self.partition, self.keys, [*self._server_kind, *CORS_HEADERS])

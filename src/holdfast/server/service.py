@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from holdfast.protocol.events import Event, Invocation, load_event, render_event, with_invocation
+from holdfast.protocol.ids import xxh36
 from holdfast.protocol.urls import with_scheme
-from holdfast.server.api.backend import CancelOutcome, Paused, PauseMode, RunSnapshot, ServerInfo, Worker
+from holdfast.server.access.keys import Keys
+from holdfast.server.api.backend import (
+    CancelOutcome,
+    Invoked,
+    InvokeOutcome,
+    Paused,
+    PauseMode,
+    RunSnapshot,
+    ServerInfo,
+    Worker,
+)
 from holdfast.server.config import Config
 from holdfast.server.engine import lifecycle, schedule, why, why_event
 from holdfast.server.engine.core import Settings
@@ -21,6 +32,7 @@ from holdfast.server.runtime.syncer import Syncer
 from holdfast.server.store.history import History, StoredEvent, StoredRun
 from holdfast.server.store.store import EndedRun
 from holdfast.server.telemetry.metadata import MetadataLog, Target, Update
+from holdfast.server.webhooks.registry import Webhooks
 
 
 class Service:
@@ -28,13 +40,15 @@ class Service:
 
     def __init__(
         self, config: Config, partition: Partition, apps: Apps, syncer: Syncer, history: History, settings: Settings,
-        metadata: MetadataLog,
+        metadata: MetadataLog, keys: Keys, webhooks: Webhooks,
     ) -> None:  # fmt: skip
         self._partition = partition
         self._apps = apps
         self._syncer = syncer
         self._settings = settings
         self._metadata = metadata
+        self.keys = keys
+        self.webhooks = webhooks
         self.history = history
         self.info = _info(config)
 
@@ -64,9 +78,43 @@ class Service:
         await self.accept(event)
         return id
 
+    async def invoke_function(self, function_id: str, data: bytes, idempotency_key: str) -> Invoked:
+        """Starts a run of a function that exists; tells why there is none, if there is none."""
+        engine, now, id = self._partition.engine, now_ms(), self.new_id()
+        external_id = xxh36(idempotency_key) if idempotency_key else id
+        seen = f"{function_id}:{external_id}"
+        repeated = engine.core.seen.holds(seen, now)
+        link = Invocation(fn_id=function_id)
+        json = render_event(lifecycle.INVOKED, external_id, now, with_invocation(data, link))
+        event = Event(id, lifecycle.INVOKED, external_id, now, now, json, bool(idempotency_key), link)
+        started = [] if repeated else engine.on_event(event, now)
+        await self._partition.committed()
+        if repeated:
+            return Invoked(InvokeOutcome.REPEATED, await self.history.run_of_key(seen) or "")
+        if started:
+            return Invoked(InvokeOutcome.STARTED, started[0].id)
+        return Invoked(self._held_back(function_id))
+
+    def _held_back(self, function_id: str) -> InvokeOutcome:
+        """What kept an invocation from starting a run, by the order of the gates."""
+        function = self._partition.engine.core.registry.functions.get(function_id)
+        config = function.config if function is not None else None
+        if config is not None and config.batch is not None:
+            return InvokeOutcome.BATCHED
+        if config is not None and config.debounce is not None:
+            return InvokeOutcome.DEBOUNCED
+        if config is not None and config.rate_limit is not None:
+            return InvokeOutcome.RATE_LIMITED
+        return InvokeOutcome.SKIPPED
+
     async def accept(self, event: Event) -> None:
         """Takes an event that the server made; it is durable afterwards."""
-        self._partition.engine.on_event(event, now_ms())
+        await self.accept_all([event])
+
+    async def accept_all(self, events: Sequence[Event]) -> None:
+        """Takes events that were read; they are durable afterwards."""
+        for event in events:
+            self._partition.engine.on_event(event, now_ms())
         await self._partition.committed()
 
     async def cancel_run(self, run_id: str) -> CancelOutcome:

@@ -51,6 +51,7 @@ class Command(msgspec.Struct, frozen=True):
 #: Commands of `api.backend.Backend`.
 SERVER: Final[Mapping[str, Command]] = {
     "invoke": Command("function.invoked", Role.OPERATOR),
+    "invoke_function": Command("function.invoked", Role.OPERATOR),
     "cancel_run": Command("run.cancelled", Role.OPERATOR, _outcome),
     "rerun": Command("run.rerun", Role.OPERATOR, _found),
     "cancel_many": Command("cancellation.created", Role.OPERATOR),
@@ -73,6 +74,11 @@ KEYS: Final[Mapping[str, Command]] = {
     "revoke_event_key": Command("event_key.revoked", Role.ADMIN, _found),
     "rotate": Command("signing_key.rotated", Role.ADMIN),
     "retire_fallback": Command("signing_key.retired", Role.ADMIN, _found),
+}
+WEBHOOKS: Final[Mapping[str, Command]] = {
+    "create": Command("webhook.created", Role.ADMIN),
+    "replace": Command("webhook.changed", Role.ADMIN),
+    "delete": Command("webhook.deleted", Role.ADMIN, _found),
 }
 #: Of these, no target is told: it is the key itself.
 _SECRET: Final = frozenset({"signing_key.rotated", "signing_key.retired"})

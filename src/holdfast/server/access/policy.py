@@ -44,10 +44,12 @@ RULES: Final = (
     Rule("/favicon.ico", Who.OPEN),
     # What the API looks like is no secret
     Rule("/openapi.json", Who.OPEN),
+    Rule("/docs/api", Who.OPEN),
     Rule("/v2/operations", Who.OPEN),
     Rule("/api/v2/operations", Who.OPEN),
     # Credentials of their own: event key, run's token, realtime token
     Rule("/e", Who.OWN),
+    Rule("/webhooks", Who.OWN),
     Rule("/v1/checkpoint/*/output", Who.OWN),
     Rule("/v1/http/runs/*/output", Who.OWN),
     Rule("/v1/realtime/connect", Who.OWN),
@@ -66,7 +68,7 @@ RULES: Final = (
         for prefix in ("/v2", "/api/v2")
         for rule in (
             Rule(f"{prefix}/keys", Who.MACHINE, Role.ADMIN, Role.ADMIN),
-            Rule(f"{prefix}/webhooks", Who.MACHINE, Role.VIEWER, Role.ADMIN),
+            Rule(f"{prefix}/env/webhooks", Who.MACHINE, Role.VIEWER, Role.ADMIN),
             Rule(prefix, Who.MACHINE),
         )
     ),

@@ -13,10 +13,13 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from holdfast.protocol.events import Event
+    from holdfast.server.access.keys import Keys
     from holdfast.server.model.cancellation import BulkCancellation
     from holdfast.server.model.reason import Reason
     from holdfast.server.store.history import History, StoredEvent, StoredRun
     from holdfast.server.telemetry.metadata import Target, Update
+    from holdfast.server.webhooks.registry import Webhooks
 
 
 class CancelOutcome(Enum):
@@ -26,6 +29,24 @@ class CancelOutcome(Enum):
     ENDED = auto()  # completed or failed before
     ALREADY_CANCELLED = auto()
     CANCELLED = auto()
+
+
+class InvokeOutcome(Enum):
+    """What invoking a function came to."""
+
+    STARTED = auto()
+    REPEATED = auto()  # an idempotency key was seen before: the run is the first one's
+    RATE_LIMITED = auto()
+    DEBOUNCED = auto()
+    BATCHED = auto()
+    SKIPPED = auto()  # the function is paused, or a singleton whose run goes on
+
+
+class Invoked(msgspec.Struct, frozen=True):
+    """The run that an invocation started, or why there is none yet."""
+
+    outcome: InvokeOutcome
+    run_id: str = ""
 
 
 class RunSnapshot(msgspec.Struct, frozen=True):
@@ -107,6 +128,16 @@ class Backend(Protocol):
         """What the server tells about itself."""
         ...
 
+    @property
+    def keys(self) -> Keys:
+        """The keys of machines."""
+        ...
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """The webhooks that make events of requests."""
+        ...
+
     def now_ms(self) -> int:
         """The server's time in ms since the epoch."""
         ...
@@ -126,6 +157,14 @@ class Backend(Protocol):
         debug_session_id: str = "",
     ) -> str:
         """Accept an invocation of a function, which need not exist; answers the event's internal id."""
+        ...
+
+    async def invoke_function(self, function_id: str, data: bytes, idempotency_key: str) -> Invoked:
+        """Start a run of a function (its UUID), whose event carries `data`, a JSON object."""
+        ...
+
+    async def accept_all(self, events: Sequence[Event]) -> None:
+        """Take events that were read; they are durable afterwards."""
         ...
 
     async def cancel_run(self, run_id: str) -> CancelOutcome:

@@ -13,6 +13,7 @@ from holdfast.server.expressions.errors import ExpressionError
 from holdfast.server.expressions.index import EqualityIndex
 from holdfast.server.expressions.interpolate import Interpolated, interpolate
 from holdfast.server.expressions.policy import check, check_wait
+from holdfast.server.expressions.scoped import Scoped
 from holdfast.server.expressions.values import MISSING, Missing, Value
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ExpressionError",
     "Interpolated",
     "Missing",
+    "Scoped",
     "Value",
     "check",
     "check_wait",

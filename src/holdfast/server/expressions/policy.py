@@ -42,7 +42,7 @@ def check(text: str, use: ExpressionUse) -> str | None:
     """
     try:
         node = parse(text)
-        issues = [] if use in _SYNTAX_ONLY else list(_undeclared(node, _VARIABLES))
+        issues = [] if use in _SYNTAX_ONLY else list(undeclared(node, _VARIABLES))
         if issues:
             return render(text, issues)
         return _restricted(node) if use is ExpressionUse.CANCEL_IF else None
@@ -55,7 +55,7 @@ def check(text: str, use: ExpressionUse) -> str | None:
 def check_wait(text: str) -> str | None:
     """Answer what is wrong with the `if` of a waitForEvent, None if it compiles; macros and functions are fine."""
     try:
-        issues = list(_undeclared(parse(text), _VARIABLES))
+        issues = list(undeclared(parse(text), _VARIABLES))
     except ExpressionError as error:
         return str(error)
     except RecursionError:
@@ -63,7 +63,7 @@ def check_wait(text: str) -> str | None:
     return render(text, issues) if issues else None
 
 
-def _undeclared(node: Node, known: frozenset[str]) -> Iterator[Issue]:
+def undeclared(node: Node, known: frozenset[str]) -> Iterator[Issue]:
     """Find the names and functions that do not exist, in the order of the text."""
     if isinstance(node, Name):
         if node.name not in known and node.name not in KIND_NAMES:
@@ -75,12 +75,12 @@ def _undeclared(node: Node, known: frozenset[str]) -> Iterator[Issue]:
         yield from _uncallable(node)
     if not isinstance(node, Comprehension):
         for child in children(node):
-            yield from _undeclared(child, known)
+            yield from undeclared(child, known)
         return
     target, *inner = children(node)
-    yield from _undeclared(target, known)
+    yield from undeclared(target, known)
     for child in inner:
-        yield from _undeclared(child, known | {node.variable})
+        yield from undeclared(child, known | {node.variable})
 
 
 def _uncallable(node: Call) -> Iterator[Issue]:

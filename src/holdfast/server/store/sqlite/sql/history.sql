@@ -14,6 +14,9 @@ SELECT {run_columns} FROM runs r WHERE {condition} ORDER BY {order} LIMIT ?
 -- name: run_count
 SELECT count(*) FROM runs r WHERE {condition}
 
+-- name: run_of_key
+SELECT run_id FROM idempotency WHERE key = ? AND run_id <> ''
+
 -- name: runs_of_events
 SELECT er.event_id, {run_columns} FROM event_runs er JOIN runs r ON r.id = er.run_id
 WHERE er.event_id IN (SELECT value FROM json_each(?)) ORDER BY r.id
@@ -78,6 +81,9 @@ a.archived_at, a.discovered
 
 -- name: apps
 SELECT {app_columns} FROM apps a WHERE a.archived_at IS NULL ORDER BY a.id
+
+-- name: archived_apps
+SELECT {app_columns} FROM apps a WHERE a.archived_at IS NOT NULL ORDER BY a.id
 
 -- name: apps_by_id
 SELECT {app_columns} FROM apps a WHERE a.id IN (SELECT value FROM json_each(?))

@@ -1,0 +1,32 @@
+"""Types of request fields that several operations share, with what documents say of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from msgspec import Meta, Raw
+
+RunId = Annotated[str, Meta(description="The run's id, a ULID.")]
+AppId = Annotated[str, Meta(description="The app's id as its code has it, or its UUID.")]
+FunctionId = Annotated[str, Meta(description="The function's id as its code has it, with or without the app's.")]
+EventId = Annotated[str, Meta(description="The event's internal id, a ULID.")]
+Cursor = Annotated[str, Meta(description="Where the page before this one ended: `page.cursor` of its answer.")]
+IncludeOutput = Annotated[bool, Meta(description="Whether outputs are wanted.")]
+Object = Annotated[Raw, Meta(extra_json_schema={"type": "object", "additionalProperties": True})]
+Items = Annotated[Raw, Meta(extra_json_schema={"type": "array", "items": {}})]
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+
+UNSENT: Final = Raw(b"")
+"""No JSON given."""
+
+
+def limit(most: int) -> Meta:
+    """The description of a page's size."""
+    return Meta(
+        description=f"How many there are on a page, 1 to {most}.", extra_json_schema={"minimum": 1, "maximum": most}
+    )
+
+
+Limit40 = Annotated[int, limit(40)]
+Limit100 = Annotated[int, limit(100)]
+Limit250 = Annotated[int, limit(250)]

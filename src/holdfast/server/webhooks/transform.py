@@ -1,0 +1,122 @@
+"""From a request of another service to events: a CEL expression over `body`, `headers`, `query` and `raw`.
+
+`body` is the JSON of the request, or the fields of a form; `headers` have names in lower case; `query` has the
+parameters of the URL; `raw` is the body as text. The value is an event (a map with `name` and `data`), or a list of
+events.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from holdfast.server.expressions import MISSING, ExpressionError, Scoped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from holdfast.server.expressions import Value
+
+VARIABLES: Final = frozenset({"body", "headers", "query", "raw"})
+RESPONSE_VARIABLES: Final = VARIABLES | {"ids"}
+_MAX_EVENTS: Final = 100
+_JAVASCRIPT: Final = re.compile(
+    r"^\s*(?:export\s|async\s|function\b|(?:const|let|var)\s|\(?[\w\s,{}]*\)?\s*=>)|\breturn\b.*;"
+)
+_EXAMPLE: Final = '{"name": "github/" + headers["x-github-event"], "data": body}'
+_FORM: Final = "application/x-www-form-urlencoded"
+
+
+class TransformError(ValueError):
+    """An expression or its value can't be used; the text says why and how to mend it."""
+
+
+class HookRequest(msgspec.Struct, frozen=True):
+    """What came: header names in lower case, `query` and headers with the last of repeated ones."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+
+    def variables(self) -> dict[str, Value]:
+        """What the expressions see."""
+        raw = self.body.decode("utf-8", "replace")
+        return {
+            "body": _parsed(raw, self.headers.get("content-type", "")),
+            "headers": cast("Value", dict(self.headers)),
+            "query": cast("Value", dict(self.query)),
+            "raw": raw,
+        }
+
+
+def check_transform(text: str) -> None:
+    """Raises TransformError for a transform that can't be used."""
+    if _JAVASCRIPT.search(text):
+        raise TransformError(
+            "Transform is JavaScript, which this server does not run. Write it as one CEL expression over body,"
+            f" headers, query and raw whose value is the event, such as {_EXAMPLE}"
+        )
+    _compiled(text, VARIABLES)
+
+
+def check_response(text: str) -> None:
+    """Raises TransformError for a response that can't be used."""
+    _compiled(text, RESPONSE_VARIABLES)
+
+
+def events_of(transform: str, request: HookRequest, now_ms: int) -> list[bytes]:
+    """The events that a request means, as JSON. Raises TransformError."""
+    value = _evaluated(transform, VARIABLES, request.variables(), now_ms)
+    found = value if isinstance(value, list) else [value]
+    if len(found) > _MAX_EVENTS:
+        raise TransformError(f"The transform made {len(found)} events of one request: at most {_MAX_EVENTS} are taken")
+    for event in found:
+        if not isinstance(event, dict) or not isinstance(event.get("name"), str) or not event["name"]:
+            raise TransformError(f"The transform's value is no event: it needs a map with a name, such as {_EXAMPLE}")
+    return [_json(event) for event in found]
+
+
+def response_of(response: str, request: HookRequest, ids: list[str], now_ms: int) -> tuple[bytes, str]:
+    """The answer that a webhook gives, and its content type: a text as it is, anything else as JSON."""
+    variables = request.variables() | {"ids": cast("Value", ids)}
+    value = _evaluated(response, RESPONSE_VARIABLES, variables, now_ms)
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace"), "text/plain; charset=utf-8"
+    return _json(None if value is MISSING else value), "application/json"
+
+
+@lru_cache(256)
+def _compiled(text: str, names: frozenset[str]) -> Scoped:
+    try:
+        return Scoped(text, names)
+    except ExpressionError as error:
+        raise TransformError(f"{error}; there are {', '.join(sorted(names))}") from None
+
+
+def _evaluated(text: str, names: frozenset[str], variables: Mapping[str, Value], now_ms: int) -> Value:
+    try:
+        return _compiled(text, names).evaluate(variables, now_ms)
+    except ExpressionError as error:
+        raise TransformError(f"The expression has no value for this request: {error}") from None
+
+
+def _parsed(raw: str, content_type: str) -> Value:
+    """A body as a value. Whole numbers stay whole: ids are larger than a double holds."""
+    if content_type.partition(";")[0].strip().lower() == _FORM:
+        return cast("Value", dict(parse_qsl(raw, keep_blank_values=True)))
+    try:
+        return cast("Value", json.loads(raw)) if raw.strip() else None
+    except (ValueError, RecursionError):
+        return raw
+
+
+def _json(value: object) -> bytes:
+    try:
+        return json.dumps(value, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TransformError(f"The expression's value is no JSON: {error}") from None
