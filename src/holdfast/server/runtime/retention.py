@@ -19,8 +19,10 @@ import msgspec
 import structlog
 
 from holdfast.protocol.durations import MILLISECOND, DurationError, parse_duration
+from holdfast.protocol.ids import ulid
+from holdfast.server.model.status import ENDED
 from holdfast.server.runtime.partition import Partition, now_ms
-from holdfast.server.store.sqlite.expired import Arrival, IdleEvents, Victims
+from holdfast.server.store.sqlite.expired import Arrival, Ended, IdleEvents, Victims
 from holdfast.server.store.sqlite.queries import named
 from holdfast.server.store.sqlite.readers import Readers
 from holdfast.server.store.store import Value, Write
@@ -41,7 +43,8 @@ SLICE_S = 0.002
 REST_IDLE, REST_BUSY = 4, 20
 #: How much is looked for at once, and how many runs or events are deleted between two looks at the clock.
 FOUND, TOGETHER = 400, 4
-_LAST = "~"  # greater than any ULID
+#: How many events are looked at, at once, for those that started nothing.
+LOOKED_AT = 2_000
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -119,7 +122,7 @@ class Retention:
         self.policy = policy
         self.figures = Figures()
         self._budget = SLICE_S / 2
-        self._passed: Arrival = (0, "", 0)  # events up to here were looked at
+        self._passed: Arrival = ("", 0)  # events up to here were looked at
         self._rescanned = clock()
         self._task: asyncio.Task[None] | None = None
 
@@ -164,25 +167,25 @@ class Retention:
 
     async def _sweep_runs(self) -> None:
         for id, slug in await self._select("functions"):
-            place = await self._place(str(id), str(slug))
-            while place is not None:
-                find = partial(Victims.find, function_id=str(id), ended_at=place[0], id=place[1], most=FOUND)
-                found = await self._readers.call(find)
+            age = self.policy.age_of(str(slug))
+            if age is not None:
+                before = self._now() - age
+                await self._sweep_function(str(id), ulid(before, 0), before)
+            if self.policy.runs is not None:
+                for (newest,) in await self._select("newest", function=id, keep=self.policy.runs):
+                    await self._sweep_function(str(id), f"{newest!s} ", self._now() + 1)
+
+    async def _sweep_function(self, function_id: str, end: str, before: int) -> None:
+        """Deletes a function's runs that ended before a time (ms), with ids less than `end`."""
+        for status in sorted(ENDED):
+            where, after = Ended(function_id, status, end, before), ""
+            while True:
+                found = await self._readers.call(partial(Victims.find, where=where, after=after, most=FOUND))
                 self.figures.bytes += found.bytes
                 await self._erase(list(found.groups(TOGETHER)), found.events)
                 if len(found.runs) < FOUND:
                     break
-
-    async def _place(self, function_id: str, slug: str) -> tuple[int, str] | None:
-        """The end and the id of the youngest run of a function that goes; None if all stay."""
-        places: list[tuple[int, str]] = []
-        age = self.policy.age_of(slug)
-        if age is not None:
-            places.append((self._now() - age, _LAST))
-        if self.policy.runs is not None:
-            rows = await self._select("newest", function=function_id, keep=self.policy.runs)
-            places += [(int(str(end)), str(id)) for end, id in rows]
-        return max(places, default=None)
+                after = found.runs[-1][0]
 
     # --- events and the rest ----------------------------------------------------------------------------------------
 
@@ -191,22 +194,25 @@ class Retention:
         if self.policy.age is None:
             return
         if self._now() - self._rescanned > RESCAN_MS:  # those that a debounce held when they were passed
-            self._passed, self._rescanned = (0, "", 0), self._now()
+            self._passed, self._rescanned = ("", 0), self._now()
         before = self._now() - self.policy.age
         while True:
-            found = await self._readers.call(partial(IdleEvents.find, after=self._passed, before=before, most=FOUND))
+            find = partial(IdleEvents.find, after=self._passed, before=before, most=LOOKED_AT)
+            found = await self._readers.call(find)
             self.figures.bytes += found.bytes
             parts = _parts(found.copies, 4 * TOGETHER)
             await self._erase([[Write("retention.drop_copy", part)] for part in parts], {id for id, _ in found.copies})
-            if len(found.found) < FOUND:
+            if found.last is None:
                 break
             self._passed = found.last
-        self._passed = (before, "", 0)
+        self._passed = (ulid(before, 0), 0)
 
     async def _sweep_rest(self) -> None:
         now, most = self._now(), FOUND
         expired = await self._select("expired_keys", now=now, most=most)
         await self._erase_all("drop_key", [(key, now) for (key,) in expired])
+        await self._erase_all("drop_run_total", await self._select("empty_run_totals"))
+        await self._erase_all("drop_event_total", await self._select("empty_event_totals"))
         if self.policy.age is not None:
             idle = await self._select("idle_functions", before=now - self.policy.age)
             await self._erase_all("drop_function", idle)

@@ -11,13 +11,26 @@ from typing import Self
 
 import msgspec
 
+from holdfast.protocol.ids import ulid
+from holdfast.server.model.status import RunStatus
 from holdfast.server.store.sqlite.queries import named
 from holdfast.server.store.store import Value, Write
 
 _decode_ids = msgspec.json.Decoder(list[str]).decode
 
-Arrival = tuple[int, str, int]
-"""An event's place in the order of arrival: received at (ms), id, number of the copy."""
+_OF_A_RUN = ("drop_steps", "drop_spans", "drop_metadata", "drop_user_spans", "drop_run")
+
+Arrival = tuple[str, int]
+"""An event's place in the order of arrival: id, number of the copy."""
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """Ended runs of one function and status that go."""
+
+    function: str  # id
+    status: RunStatus
+    end: str  # ids are less than this
+    before: int  # they ended before this time (ms)
 
 
 class Victims(msgspec.Struct, frozen=True):
@@ -28,10 +41,11 @@ class Victims(msgspec.Struct, frozen=True):
     bytes: int
 
     @classmethod
-    def find(cls, db: sqlite3.Connection, function_id: str, ended_at: int, id: str, most: int) -> Self:
-        """The oldest `most` runs of a function that ended no later than a place: a time and an id."""
-        given = {"function": function_id, "ended_at": ended_at, "id": id, "most": most}
-        rows: list[tuple[str, str]] = db.execute(named("retention.runs"), given).fetchall()
+    def find(cls, db: sqlite3.Connection, where: Ended, after: str, most: int) -> Self:
+        """The first `most` runs of a kind, in the order of their ids, `after` one."""
+        given = {**msgspec.structs.asdict(where), "after": after, "most": most}
+        query = "retention.skipped" if where.status is RunStatus.SKIPPED else "retention.ended"
+        rows: list[tuple[str, str]] = db.execute(named(query), given).fetchall()
         runs = [(run, _decode_ids(events)) for run, events in rows]
         events = [event for _, started in runs for event in started]
         held = _held(db, events)  # read after the runs: what is let go of meanwhile has started a run by then
@@ -51,39 +65,31 @@ class Victims(msgspec.Struct, frozen=True):
             links = [(event, run) for run, events in part for event in events]
             yield [
                 Write("retention.drop_link", links),
-                *(
-                    Write(f"retention.{name}", ids)
-                    for name in ("drop_steps", "drop_spans", "drop_metadata", "drop_run")
-                ),
+                *(Write(f"retention.{name}", ids) for name in _OF_A_RUN),
                 Write("retention.drop_event", [(event,) for event, _ in links if event not in self.held]),
             ]
 
 
 class IdleEvents(msgspec.Struct, frozen=True):
-    """Events that started nothing, in the order of their arrival."""
+    """Events that started nothing, among the next ones in the order of their ids."""
 
-    found: list[tuple[str, int, int]]  # id, number of the copy, received at (ms)
-    held: set[str]
+    copies: list[tuple[str, int]]  # id and number of those that go
+    last: Arrival | None  # the place of the last one that was looked at; None if that was all
     bytes: int
 
     @classmethod
     def find(cls, db: sqlite3.Connection, after: Arrival, before: int, most: int) -> Self:
-        """The first `most` that came after a place, and before a time."""
-        given = {"received_at": after[0], "id": after[1], "n": after[2], "before": before, "most": most}
-        found: list[tuple[str, int, int]] = db.execute(named("retention.idle_events"), given).fetchall()
-        ids = [id for id, _, _ in found]
-        return cls(found, _held(db, ids), _weight(db, ids))
+        """Looks at `most` events after a place; those that came before a time (ms) go.
 
-    @property
-    def copies(self) -> list[tuple[str, int]]:
-        """Those that go: id and number."""
-        return [(id, n) for id, n, _ in self.found if id not in self.held]
-
-    @property
-    def last(self) -> Arrival:
-        """The place of the last one."""
-        id, n, received_at = self.found[-1]
-        return received_at, id, n
+        An id has the time of reception. One that its sender seeded may be passed over, until all are looked at anew.
+        """
+        given = {"id": after[0], "n": after[1], "end": ulid(before, 0), "most": most}
+        rows: list[tuple[str, int, int, int]] = db.execute(named("retention.arrivals"), given).fetchall()
+        idle = [(id, n) for id, n, received_at, started in rows if not started and received_at < before]
+        ids = [id for id, _ in idle]
+        held = _held(db, ids)
+        copies = [(id, n) for id, n in idle if id not in held]
+        return cls(copies, rows[-1][:2] if len(rows) == most else None, _weight(db, ids))
 
 
 def _held(db: sqlite3.Connection, events: Sequence[str]) -> set[str]:

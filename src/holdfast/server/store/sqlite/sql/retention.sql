@@ -5,15 +5,30 @@
 SELECT id, slug FROM functions
 
 -- name: newest
--- The place of the newest run that is one too many.
-SELECT ended_at, id FROM runs WHERE function_id = :function AND ended_at IS NOT NULL
-ORDER BY ended_at DESC, id DESC LIMIT 1 OFFSET :keep
+-- The newest ended run of a function that is one too many.
+SELECT id FROM (
+    SELECT * FROM (SELECT id FROM runs INDEXED BY runs_by_function
+                   WHERE function_id = :function AND status IN (1, 2, 3) AND status = 1 ORDER BY id DESC LIMIT :keep + 1)
+    UNION ALL
+    SELECT * FROM (SELECT id FROM runs INDEXED BY runs_by_function
+                   WHERE function_id = :function AND status IN (1, 2, 3) AND status = 2 ORDER BY id DESC LIMIT :keep + 1)
+    UNION ALL
+    SELECT * FROM (SELECT id FROM runs INDEXED BY runs_by_function
+                   WHERE function_id = :function AND status IN (1, 2, 3) AND status = 3 ORDER BY id DESC LIMIT :keep + 1)
+    UNION ALL
+    SELECT * FROM (SELECT id FROM runs WHERE function_id = :function AND status = 7 ORDER BY id DESC LIMIT :keep + 1)
+) ORDER BY id DESC LIMIT 1 OFFSET :keep
 
--- name: runs
--- Ended runs up to a place, the oldest first. What has no end is alive, and never here.
+-- name: ended
+-- A function's runs of one status, in the order of their ids, that ended before a time: such an id is no later than that.
 SELECT id, event_ids FROM runs
-WHERE function_id = :function AND ended_at IS NOT NULL AND (ended_at, id) <= (:ended_at, :id)
-ORDER BY ended_at, id LIMIT :most
+WHERE function_id = :function AND status IN (1, 2, 3) AND status = :status AND id > :after AND id < :end AND ended_at < :before
+ORDER BY id LIMIT :most
+
+-- name: skipped
+SELECT id, event_ids FROM runs
+WHERE function_id = :function AND status = 7 AND :status = 7 AND id > :after AND id < :end AND ended_at < :before
+ORDER BY id LIMIT :most
 
 -- name: held
 -- Which of some events a debounce or a batch holds back.
@@ -31,12 +46,16 @@ SELECT total(length(output) + length(span)) FROM (
 -- name: event_weight
 SELECT total(length(json)) FROM events WHERE id IN (SELECT value FROM json_each(:events))
 
--- name: idle_events
--- Events that started nothing, in the order of their arrival.
-SELECT e.id, e.n, e.received_at FROM events e
-WHERE (e.received_at, e.id, e.n) > (:received_at, :id, :n) AND e.received_at < :before
-  AND NOT EXISTS (SELECT 1 FROM event_runs er WHERE er.event_id = e.id)
-ORDER BY e.received_at, e.id, e.n LIMIT :most
+-- name: arrivals
+-- Events in the order of their ids, and whether they started a run.
+SELECT e.id, e.n, e.received_at, EXISTS (SELECT 1 FROM event_runs er WHERE er.event_id = e.id) FROM events e
+WHERE (e.id, e.n) > (:id, :n) AND e.id < :end ORDER BY e.id, e.n LIMIT :most
+
+-- name: empty_run_totals
+SELECT bucket, function_id, status FROM run_totals WHERE n <= 0
+
+-- name: empty_event_totals
+SELECT bucket, name FROM event_totals WHERE n <= 0
 
 -- name: expired_keys
 SELECT key FROM idempotency WHERE expires < :now LIMIT :most
@@ -61,6 +80,9 @@ DELETE FROM spans WHERE run_id = ?
 -- name: drop_metadata
 DELETE FROM metadata WHERE run_id = ?
 
+-- name: drop_user_spans
+DELETE FROM user_spans WHERE run_id = ?
+
 -- name: drop_link
 DELETE FROM event_runs WHERE event_id = ? AND run_id = ?
 
@@ -83,3 +105,9 @@ DELETE FROM crons WHERE function_id = ?1 AND NOT EXISTS (SELECT 1 FROM functions
 
 -- name: drop_audit
 DELETE FROM audit WHERE id = ?
+
+-- name: drop_run_total
+DELETE FROM run_totals WHERE bucket = ? AND function_id = ? AND status = ? AND n <= 0
+
+-- name: drop_event_total
+DELETE FROM event_totals WHERE bucket = ? AND name = ? AND n <= 0
