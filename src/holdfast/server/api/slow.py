@@ -130,8 +130,9 @@ class GuardedHttp(HttpToolsProtocol):
             self._stop(431, _TOO_MANY)
         if (self._received or self._chunk > MAX_HEAD) and _size(self.headers) > MAX_HEAD:
             self._stop(431, f"The head of the request is over the max size: Max {MAX_HEAD} bytes")
-        self._in_head, self._asked = False, True
+        self._in_head = False
         super().on_headers_complete()
+        self._asked = True
 
     def on_message_complete(self) -> None:
         """The request is whole."""

@@ -253,7 +253,8 @@ class _Estimate:
                 return value if 0 < value <= most else _DEFAULT_PAGE
         if _ARGUMENTS[0] in field.args or name == "stream":
             return _DEFAULT_PAGE
-        return _LISTS.get(name, _LIST) if _is_list(field.type) else 1
+        # graphql-core leaves type arguments out
+        return _LISTS.get(name, _LIST) if _is_list(field.type) else 1  # pyright: ignore[reportUnknownArgumentType]
 
     def _number(self, node: object) -> int:
         value: object = None
@@ -265,8 +266,8 @@ class _Estimate:
 
 
 def _is_list(kind: object) -> bool:
-    within = getattr(kind, "of_type", None)  # of NonNull, and of a list itself
-    return GraphQLList in {type(kind), type(within)}
+    bare: Any = kind
+    return isinstance(bare.of_type if isinstance(bare, GraphQLNonNull) else bare, GraphQLList)
 
 
 def _bare(kind: object) -> object:

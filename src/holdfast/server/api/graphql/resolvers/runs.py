@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final, TypedDict
 import msgspec
 
 from holdfast.protocol.ids import is_ulid, ulid_time
+from holdfast.protocol.tracing import trace_id
 from holdfast.server.api.graphql.cursors import read_run_cursor, run_cursor
 from holdfast.server.api.graphql.errors import NO_ROWS, fail
 from holdfast.server.api.graphql.page import Edge, PageInfo, page_info
 from holdfast.server.api.graphql.scalars import ulid_problem
 from holdfast.server.api.graphql.schema import resolver
-from holdfast.server.api.traces import TraceNode, build_legacy_trace, build_trace, trace_id
+from holdfast.server.api.traces import TraceNode, build_legacy_trace, build_trace
 from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.model.status import RunStatus
 from holdfast.server.store.history import RunFilter, RunOrder, RunTime
@@ -125,7 +126,7 @@ async def run_function(run: StoredRun, context: Context) -> FunctionRecord:
 
 @resolver("FunctionRunV2.traceID")
 def _run_trace_id(run: StoredRun, _context: Context) -> str:
-    return trace_id(run.id)
+    return trace_id(run.id, run.detail.trace)
 
 
 @resolver("FunctionRunV2.queuedAt")
