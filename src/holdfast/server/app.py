@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import secrets
@@ -33,6 +34,7 @@ from holdfast.server.api import (
     home,
     invoke,
     login,
+    operations,
     realtime,
     register,
     rest_v0,
@@ -43,9 +45,14 @@ from holdfast.server.api import (
 )
 from holdfast.server.api.asgi import BodyLimit, Message, Receive, Scope, Send
 from holdfast.server.api.auth import Guard
+from holdfast.server.api.debug import Debug
 from holdfast.server.api.endpoints import Endpoints
 from holdfast.server.api.events import EventApi
 from holdfast.server.api.graphql import GraphQLApi
+from holdfast.server.api.mcp.http import McpApi
+from holdfast.server.api.metrics import Metrics
+from holdfast.server.api.metrics import Sources as MetricSources
+from holdfast.server.api.ready import Readiness
 from holdfast.server.api.rest_v2 import http as rest_v2
 from holdfast.server.api.tokens import Tokens
 from holdfast.server.config import Config
@@ -59,12 +66,16 @@ from holdfast.server.runtime.dispatcher import Dispatcher
 from holdfast.server.runtime.partition import Partition, now_ms
 from holdfast.server.runtime.retention import Policy, Retention
 from holdfast.server.runtime.syncer import Syncer
+from holdfast.server.runtime.tally import FunctionCounts
 from holdfast.server.service import Service
+from holdfast.server.sources import masked
 from holdfast.server.store.sqlite import lock
 from holdfast.server.store.sqlite.history import SqliteHistory
 from holdfast.server.store.sqlite.readers import Readers
 from holdfast.server.store.sqlite.store import SqliteStore
+from holdfast.server.store.store import StoreError
 from holdfast.server.telemetry.metadata import MetadataLog
+from holdfast.server.telemetry.spans import UserSpans
 from holdfast.server.webhooks.registry import Webhooks
 
 log = structlog.get_logger(__name__)
@@ -122,6 +133,10 @@ class Server:
         self._endpoints = Endpoints(self.partition, self.apps, self.history, self._tokens, self.service.new_id)
         self._server_kind = [(b"x-inngest-server-kind", config.kind.encode())]
         self._events = EventApi(self.partition, self.keys, [*self._server_kind, *CORS_HEADERS])
+        self.readiness = Readiness(self._trouble, lambda: self.history.readers.select("meta.get", ("",)))
+        self._metrics = self._make_metrics()
+        self._debug = Debug(self.partition, self._metrics, masked(config))
+        self._mcp = McpApi(self.service)
         self._cold = Guard(BodyLimit(self._starlette(), MAX_BODY), self.access, login=config.ui)
 
     def start(self) -> None:
@@ -132,7 +147,33 @@ class Server:
         self.retention.start()
         self.disk.start()
         dev = self.config.kind == "dev"
+        self.readiness.phase = "running"
         self.syncer.start(self.config.sdk_urls, poll=dev and self.config.poll, discover=dev and self.config.discovery)
+
+    def _make_metrics(self) -> Metrics:
+        config = self.config
+        if config.function_metrics:
+            self.partition.tally.functions = FunctionCounts()
+        self.dispatcher.verbose = config.verbose or config.log_level in {"debug", "trace"}
+        return Metrics(
+            MetricSources(
+                self.partition, self.dispatcher, self.apps, self.disk, lambda: self.readiness.phase, config.version,
+                config.kind, config.workers,
+            )
+        )  # fmt: skip
+
+    def _trouble(self) -> str:
+        trouble = self.partition.trouble
+        return str(trouble) if trouble is not None else "the database file is gone" if self.disk.gone else ""
+
+    async def drain(self, patience: float) -> None:
+        """Makes no more calls, and waits for those under way: `/ready` says so, the other routes go on."""
+        self.readiness.phase = "draining"
+        log.info("draining", calls=self.dispatcher.in_flight, timeout_s=patience)
+        left = await self.dispatcher.drain(patience)
+        with contextlib.suppress(StoreError):
+            await self.partition.committed()
+        log.info("drained", calls_left=left)
 
     def closing(self) -> None:
         """Tells those who follow topics that the server is about to stop."""
@@ -140,6 +181,7 @@ class Server:
 
     async def close(self) -> None:
         """Stops: what was accepted is committed, calls in flight are made again after the next start."""
+        await self._mcp.close()
         await self.syncer.close()
         await self.retention.close()
         self.disk.close()
@@ -161,11 +203,25 @@ class Server:
             and scope["path"].startswith("/e/")
             and len(scope["path"]) > 3
         ):
-            await self._events(scope, receive, send)
+            await self._events(scope, receive, self._last(send) if self.readiness.phase == "draining" else send)
             return
         await self._cold(scope, receive, self._with_kind(send))
 
+    @staticmethod
+    def _last(send: Send) -> Send:
+        """Has a client's connection end with this answer, so that it turns to another server."""
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await send(message)
+
+        return sending
+
     def _with_kind(self, send: Send) -> Send:
+        if self.readiness.phase == "draining":
+            send = self._last(send)
+
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *self._server_kind]
@@ -183,6 +239,9 @@ class Server:
 
     def _routes(self) -> Iterable[BaseRoute]:
         yield Route("/health", _health, methods=["GET"])
+        yield from self.readiness.routes()
+        yield from self._metrics.routes()
+        yield from self._debug.routes()
         yield Route("/e/{key}", _only_post, methods=["GET", "PUT", "PATCH", "DELETE"])
         yield from register.routes(self.apps, self.config.kind)
         yield from checkpoints.routes(self.partition)
@@ -191,10 +250,12 @@ class Server:
         yield from invoke.routes(self.partition)
         yield from rest_v0.routes(self.service)
         yield from rest_v1.routes(self.service)
-        yield from telemetry.routes(self.service)
+        yield from telemetry.routes(self.service, UserSpans(self.partition, self.history.readers))
         for module in (cancellations, functions, why):
             yield from module.routes(self.service)
         yield from webhooks.routes(self.service)
+        yield from self._mcp.routes()
+        yield from operations.routes()
         yield from rest_v2.routes(self.service)
         yield from devtools.routes(self.service, test_mode=self.config.test_mode)
         yield from access.routes(self.access)

@@ -7,20 +7,40 @@ how a run is shown; `holdfast.server.api` builds trees and answers from these ro
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from holdfast.server.model.app import AppRecord, FunctionRecord
     from holdfast.server.model.job import Job, Pause
     from holdfast.server.model.run import Defer, RunDetail
     from holdfast.server.model.span import Span
     from holdfast.server.model.status import RunStatus
-    from holdfast.server.model.telemetry import MetadataUpdate
+    from holdfast.server.model.telemetry import MetadataUpdate, UserSpan
     from holdfast.server.store.search import Expression
+
+T = TypeVar("T")
+
+
+class TooSlowError(Exception):
+    """A query took longer than queries may, or nobody waits for it any more. The text is for the user."""
+
+    def __init__(self) -> None:
+        super().__init__("the query took too long: narrow its time range, or its filter")
+
+
+class Page(list[T]):
+    """Rows of a list. `stopped` is set where a search ran out of time before the page was full: it goes on from there.
+
+    It is a run's position, or an event's id.
+    """
+
+    def __init__(self, rows: Iterable[T], stopped: RunPosition | str | None = None) -> None:
+        super().__init__(rows)
+        self.stopped = stopped
 
 
 class StoredRun(msgspec.Struct, frozen=True):
@@ -133,6 +153,7 @@ class RunTrace(msgspec.Struct):
     jobs: Sequence[Job] = ()
     pauses: Sequence[Pause] = ()
     metadata: Sequence[MetadataUpdate] = ()  # in the order in which it came
+    spans: Sequence[UserSpan] = ()  # of user code, by their start
 
 
 class History(Protocol):
@@ -144,12 +165,12 @@ class History(Protocol):
 
     async def runs(
         self, where: RunFilter, order: Sequence[RunOrder], limit: int, after: RunPosition | None = None
-    ) -> list[StoredRun]:
-        """A page of runs, `after` a place in the same order."""
+    ) -> Page[StoredRun]:
+        """A page of runs, `after` a place in the same order. A search that takes too long stops early."""
         ...
 
     async def count_runs(self, where: RunFilter) -> int:
-        """How many runs a filter lets through."""
+        """How many runs a filter lets through; with a search, how many it finds within its time."""
         ...
 
     async def runs_by_id(self, run_ids: Collection[str]) -> dict[str, StoredRun]:
@@ -188,12 +209,12 @@ class History(Protocol):
         """The open jobs of many runs."""
         ...
 
-    async def events(self, where: EventFilter, limit: int, before: str = "") -> list[StoredEvent]:
-        """A page of events, newest internal id first, strictly below `before`."""
+    async def events(self, where: EventFilter, limit: int, before: str = "") -> Page[StoredEvent]:
+        """A page of events, newest internal id first, strictly below `before`. A search may stop early, as of runs."""
         ...
 
     async def count_events(self, where: EventFilter) -> int:
-        """How many events a filter lets through."""
+        """How many events a filter lets through; with a search, how many it finds within its time."""
         ...
 
     async def events_by_id(self, event_ids: Collection[str]) -> dict[str, StoredEvent]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 import msgspec
 
@@ -37,6 +37,9 @@ _SHORTEST_CONTROL: Final = 0x20
 _DELETE: Final = 0x7F
 
 
+_Small = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]
+
+
 class MetadataError(Exception):
     """Metadata is refused; `status` is that of HTTP, the text is for the client."""
 
@@ -50,8 +53,8 @@ class Target(msgspec.Struct, frozen=True):
     """What metadata is about: the run, or a step of it by the id that its author gave it."""
 
     step_id: str | None = None
-    step_index: int | None = None
-    step_attempt: int | None = None
+    step_index: _Small | None = None
+    step_attempt: _Small | None = None
     span_id: str | None = None
 
 

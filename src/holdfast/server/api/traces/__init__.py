@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from holdfast.server.api.traces.history import HistoryItem, build_history, history_output_seq
 from holdfast.server.api.traces.legacy import build_legacy_trace
-from holdfast.server.api.traces.node import TraceNode, trace_id
+from holdfast.server.api.traces.node import TraceNode
 from holdfast.server.api.traces.output import OutputRef, SpanOutput, StepError, read_output, read_result
 from holdfast.server.api.traces.tree import build_trace
 
@@ -23,5 +23,4 @@ __all__ = [
     "history_output_seq",
     "read_output",
     "read_result",
-    "trace_id",
 ]

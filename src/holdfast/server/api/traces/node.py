@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from holdfast.protocol.ids import oid_uuid
+from holdfast.protocol.tracing import trace_id
 from holdfast.server.model.status import RunStatus, SpanStatus
 
 if TYPE_CHECKING:
     from holdfast.server.api.traces.metadata import Metadata
     from holdfast.server.api.traces.stepinfo import StepInfo
+    from holdfast.server.api.traces.userland import UserlandSpan
     from holdfast.server.model.span import Span
     from holdfast.server.store.history import StoredRun
 
@@ -94,7 +96,7 @@ class TraceNode(msgspec.Struct):
     parent_span_id: str | None = None
     parent_span: None = None
     is_userland: bool = False
-    userland_span: None = None
+    userland_span: UserlandSpan | None = None
     debug_run_id: str | None = None
     debug_session_id: str | None = None
     debug_paused: bool = False
@@ -123,7 +125,7 @@ class NodeFactory:
     def __init__(self, run: StoredRun, tree: str) -> None:
         self._run = run
         self._tree = tree
-        self._trace_id = trace_id(run.id)
+        self._trace_id = trace_id(run.id, run.detail.trace)
 
     def node(self, label: str, name: str, status: str, queued_at: int) -> TraceNode:
         """A node whose span id is known by `label` within its tree."""
@@ -151,11 +153,6 @@ def span_status(span: Span) -> str:
     if span.op == "InvokeFunction" and span.status is SpanStatus.TIMED_OUT:
         return FAILED
     return SPAN_STATUSES[span.status]
-
-
-def trace_id(run_id: str) -> str:
-    """The id of a run's trace."""
-    return _digest(run_id, 32)
 
 
 def _digest(text: str, length: int) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from holdfast.protocol.tracing import call_span_id
 from holdfast.server.api.traces import metadata
 from holdfast.server.api.traces.node import (
     COMPLETED,
@@ -33,6 +34,7 @@ from holdfast.server.api.traces.stepinfo import (
     pause_info,
     sleep_info,
 )
+from holdfast.server.api.traces.userland import Places, graft
 from holdfast.server.model.job import JobKind, PauseKind
 from holdfast.server.model.status import RunStatus
 
@@ -73,6 +75,7 @@ class _Builder:
         self._make = NodeFactory(trace.run, "tree")
         self._placed: list[_Placed] = []
         self._posted = metadata.Posted(trace.metadata)
+        self._places = Places()
         self._of_run: list[metadata.Update] = []  # what steps reported of the run as a whole
         self._calls = [row for row in trace.rows if row.span.call is not None]
 
@@ -86,8 +89,9 @@ class _Builder:
         if not self._run.status.ended:
             self._place_open()
         children = self._in_order()
+        loose = graft(self._run, self._trace.spans, self._places, self._posted)
         root = self._root(children)
-        root.adopt(children)
+        root.adopt([*children, *loose])
         return root
 
     def _place(self, time: int, seq: int, node: TraceNode, *, step: bool = False) -> None:
@@ -140,8 +144,11 @@ class _Builder:
             node.step_op = node.step_info = node.step_id = node.output_id = None
         if len(attempts) == 1 and last.status == COMPLETED:
             node.response, node.metadata = last.response, last.metadata
+            attempts = [node]
         else:
             node.adopt(attempts)
+        for attempt, row in zip(attempts, rows, strict=True):
+            self._places.requests[call_span_id(self._run.id, job, _call(row).attempt)] = attempt
         return node
 
     def _attempts(self, group: TraceNode, rows: list[TraceRow]) -> list[TraceNode]:
@@ -177,6 +184,7 @@ class _Builder:
         node.metadata = metadata.fold([*(update for update in reported if update.scope != "run"), *told])
         if span.op in GATEWAYS and span.call is not None:
             node.response = ResponseInfo(span.call.status, span.call.headers)
+        self._places.steps[span.step_id, span.attempt] = node
         self._describe(node, span)
         node.close()
         return node
@@ -218,6 +226,7 @@ class _Builder:
         node.started_at = None if status == QUEUED else queued_at
         node.step_id, node.step_info, node.attempts = step, info, attempt
         node.metadata = metadata.fold(self._posted.of_step(step, attempt, ended=True))
+        self._places.steps[step, attempt] = node
         return node
 
     def _place_open_step(self, node: TraceNode, op: str, at: int) -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from holdfast.server.store.history import RunTrace
+from holdfast.server.store.history import Page, RunOrder, RunTrace
 from holdfast.server.store.sqlite import rows
-from holdfast.server.store.sqlite.lists import EventList, RunList
+from holdfast.server.store.sqlite.pages import EventPages, RunPages
 from holdfast.server.store.sqlite.queries import load_queries, named
 from holdfast.server.store.sqlite.readers import Readers
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
     from holdfast.server.model.app import AppRecord, FunctionRecord
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from holdfast.server.store.history import (
         EventFilter,
         RunFilter,
-        RunOrder,
         RunPosition,
         StoredEvent,
         StoredRun,
@@ -33,6 +31,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _QUERIES: Final = load_queries("history")
+
+SEARCH_S: Final = 1.0
+"""How long a page of a search may look for matches. It ends early then, and says where to go on."""
 _TELEMETRY: Final = load_queries("telemetry")
 
 
@@ -55,16 +56,20 @@ class SqliteHistory:
 
     async def runs(
         self, where: RunFilter, order: Sequence[RunOrder], limit: int, after: RunPosition | None = None
-    ) -> list[StoredRun]:
-        """A page of runs, `after` a place in the same order."""
-        wanted = RunList(where, order, after)
-        query = _QUERIES["run_page"].replace("{condition}", wanted.condition).replace("{order}", wanted.order)
-        return await self._all(query, (*wanted.parameters, limit), rows.read_run)
+    ) -> Page[StoredRun]:
+        """A page of runs, `after` a place in the same order. A search that takes too long stops early."""
+        if not where.search:
+            found = await self.readers.call(_snapshot(lambda db: RunPages(db, where).page(order, limit, after)))
+            return Page(found)
+        search = _snapshot(lambda db: RunPages(db, where).search(order, limit, after, SEARCH_S))
+        return Page(*await self.readers.search(search))
 
     async def count_runs(self, where: RunFilter) -> int:
-        """How many runs a filter lets through."""
-        wanted = RunList(where)
-        return await self._count(_QUERIES["run_count"].replace("{condition}", wanted.condition), wanted.parameters)
+        """How many runs a filter lets through; with a search, how many it finds within its time."""
+        if not where.search:
+            return await self.readers.call(_snapshot(lambda db: RunPages(db, where).count()))
+        order = [RunOrder(where.time, descending=True)]
+        return await self.readers.search(_snapshot(lambda db: RunPages(db, where).count_found(order, SEARCH_S)))
 
     async def runs_by_id(self, run_ids: Collection[str]) -> dict[str, StoredRun]:
         """Many runs."""
@@ -82,10 +87,7 @@ class SqliteHistory:
 
     async def deferred_runs(self, parent_ids: Collection[str]) -> dict[str, list[StoredRun]]:
         """The runs that each run deferred and that have been scheduled, oldest first."""
-        if not parent_ids:
-            return {}
-        parameters = (min(parent_ids), _list(parent_ids))
-        return _grouped(await self._all(_QUERIES["deferred_runs"], parameters, rows.keyed(rows.read_run)))
+        return _grouped(await self._by_ids("deferred_runs", parent_ids, rows.keyed(rows.read_run)))
 
     async def debug_runs(self, function_id: str, debug_run_id: str, debug_session_id: str) -> list[StoredRun]:
         """The debug runs of a function with a debug run id or session id (either may be empty), newest first."""
@@ -94,7 +96,7 @@ class SqliteHistory:
 
     async def traces(self, run_ids: Collection[str]) -> dict[str, RunTrace]:
         """Everything stored of many runs."""
-        return await self.readers.call(lambda connection: _traces(connection, run_ids)) if run_ids else {}
+        return await self.readers.call(_snapshot(lambda db: _traces(db, run_ids))) if run_ids else {}
 
     async def ai_runs(self, run_ids: Collection[str]) -> dict[str, bool]:
         """Which of many runs called a model; the others are left out."""
@@ -110,16 +112,18 @@ class SqliteHistory:
         """The open jobs of many runs."""
         return _grouped(await self._by_ids("jobs", run_ids, rows.read_job))
 
-    async def events(self, where: EventFilter, limit: int, before: str = "") -> list[StoredEvent]:
+    async def events(self, where: EventFilter, limit: int, before: str = "") -> Page[StoredEvent]:
         """A page of events, newest internal id first, strictly below `before`."""
-        wanted = EventList(where, before)
-        query = _QUERIES["event_page"].replace("{condition}", wanted.condition)
-        return await self._all(query, (*wanted.parameters, limit), rows.read_event)
+        if not where.search:
+            return Page(await self.readers.call(_snapshot(lambda db: EventPages(db, where).page(limit, before))))
+        search = _snapshot(lambda db: EventPages(db, where).search(limit, before, SEARCH_S))
+        return Page(*await self.readers.search(search))
 
     async def count_events(self, where: EventFilter) -> int:
-        """How many events a filter lets through."""
-        wanted = EventList(where)
-        return await self._count(_QUERIES["event_count"].replace("{condition}", wanted.condition), wanted.parameters)
+        """How many events a filter lets through; with a search, how many it finds within its time."""
+        if not where.search:
+            return await self.readers.call(_snapshot(lambda db: EventPages(db, where).count()))
+        return await self.readers.search(_snapshot(lambda db: EventPages(db, where).count_found(SEARCH_S)))
 
     async def events_by_id(self, event_ids: Collection[str]) -> dict[str, StoredEvent]:
         """Many events."""
@@ -174,34 +178,31 @@ class SqliteHistory:
     async def _all(self, query: str, parameters: rows.Parameters, read: Callable[[rows.Row], T]) -> list[T]:
         return await self.readers.call(lambda connection: [read(row) for row in connection.execute(query, parameters)])
 
-    async def _count(self, query: str, parameters: rows.Parameters) -> int:
-        def count(connection: sqlite3.Connection) -> int:
-            row: tuple[int] = connection.execute(query, parameters).fetchone()
-            return row[0]
 
-        return await self.readers.call(count)
+def _snapshot(work: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connection], T]:
+    """The same work, all of whose statements see one state of the database."""
 
+    def seen_at_once(connection: sqlite3.Connection) -> T:
+        connection.execute("BEGIN")
+        try:
+            return work(connection)
+        finally:
+            connection.execute("ROLLBACK")
 
-@contextmanager
-def _snapshot(connection: sqlite3.Connection) -> Generator[None]:
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
+    return seen_at_once
 
 
 def _traces(connection: sqlite3.Connection, run_ids: Collection[str]) -> dict[str, RunTrace]:
     ids = _list(run_ids)
-    with _snapshot(connection):
-        runs = [rows.read_run(row) for row in connection.execute(_QUERIES["runs_by_id"], (ids,))]
-        done = _grouped(rows.read_trace_row(row) for row in connection.execute(_QUERIES["trace_rows"], {"ids": ids}))
-        jobs = _grouped(rows.read_job(row) for row in connection.execute(_QUERIES["jobs"], (ids,)))
-        pauses = _grouped(rows.read_pause(row) for row in connection.execute(_QUERIES["pauses"], (ids,)))
-        metadata = _grouped(rows.read_metadata(row) for row in connection.execute(_TELEMETRY["metadata"], (ids,)))
+    runs = [rows.read_run(row) for row in connection.execute(_QUERIES["runs_by_id"], (ids,))]
+    done = _grouped(rows.read_trace_row(row) for row in connection.execute(_QUERIES["trace_rows"], {"ids": ids}))
+    jobs = _grouped(rows.read_job(row) for row in connection.execute(_QUERIES["jobs"], (ids,)))
+    pauses = _grouped(rows.read_pause(row) for row in connection.execute(_QUERIES["pauses"], (ids,)))
+    metadata = _grouped(rows.read_metadata(row) for row in connection.execute(_TELEMETRY["metadata"], (ids,)))
+    spans = _grouped(rows.read_user_span(row) for row in connection.execute(_TELEMETRY["user_spans"], (ids,)))
     return {
-        run.id: RunTrace(
-            run, done.get(run.id, ()), jobs.get(run.id, ()), pauses.get(run.id, ()), metadata.get(run.id, ())
+        (id := run.id): RunTrace(
+            run, done.get(id, ()), jobs.get(id, ()), pauses.get(id, ()), metadata.get(id, ()), spans.get(id, ())
         )
         for run in runs
     }

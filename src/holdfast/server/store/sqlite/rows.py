@@ -12,13 +12,14 @@ from holdfast.server.model.job import decode_job, decode_pause
 from holdfast.server.model.run import decode_detail, decode_state
 from holdfast.server.model.span import decode_span
 from holdfast.server.model.status import RunStatus
-from holdfast.server.model.telemetry import MetadataUpdate
+from holdfast.server.model.telemetry import MetadataUpdate, decode_user_span
 from holdfast.server.store.history import StoredEvent, StoredRun, TraceRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from holdfast.server.model.job import Job, Pause
+    from holdfast.server.model.telemetry import UserSpan
 
     T = TypeVar("T")
 
@@ -78,6 +79,11 @@ def read_metadata(row: Row) -> tuple[str, MetadataUpdate]:
         op=row[7],
         values=_decode_values(row[8]),
     )
+
+
+def read_user_span(row: Row) -> tuple[str, UserSpan]:
+    """A row of `telemetry.user_spans`, with its run's id."""
+    return row[0], decode_user_span(row[1])
 
 
 def read_event(row: Row) -> StoredEvent:

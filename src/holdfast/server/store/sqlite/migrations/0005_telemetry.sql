@@ -20,7 +20,7 @@ CREATE TABLE event_traces (
     trace TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- Spans of user code, by the run that they belong to; `size` is that of the JSON in bytes, times are ns since the epoch.
+-- Spans of user code by run; `size` is that of the JSON in bytes, times are ns since the epoch.
 CREATE TABLE user_spans (
     run_id TEXT NOT NULL,
     trace_id TEXT NOT NULL,
