@@ -36,7 +36,7 @@ def fill(path: Path, chance: random.Random) -> None:
     store, now = SqliteStore(path, "none"), time.time_ns() // 1_000_000
     store.save_apps(
         [AppRecord("app", "app", "http://127.0.0.1:9/x", "serve", "py", "1", "", "", "", "", now, None, False)],
-        [FunctionRecord("fn", "app", "app-fn", "fn", 1, b"{}", now, None)],
+        [FunctionRecord("fn", "app", "app-fn", "fn", 1, b"{}", now, now)],
     )
     changes, last = Changes(), ""
     for number in range(OLD):
