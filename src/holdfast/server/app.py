@@ -52,6 +52,7 @@ from holdfast.server.api.graphql import GraphQLApi
 from holdfast.server.api.mcp.http import McpApi
 from holdfast.server.api.metrics import Metrics
 from holdfast.server.api.metrics import Sources as MetricSources
+from holdfast.server.api.openapi import http as openapi
 from holdfast.server.api.ready import Readiness
 from holdfast.server.api.rest_v2 import http as rest_v2
 from holdfast.server.api.tokens import Tokens
@@ -256,6 +257,7 @@ class Server:
         yield from webhooks.routes(self.service)
         yield from self._mcp.routes()
         yield from operations.routes()
+        yield from openapi.routes(self.config.version)
         yield from rest_v2.routes(self.service)
         yield from devtools.routes(self.service, test_mode=self.config.test_mode)
         yield from access.routes(self.access)

@@ -57,6 +57,7 @@ class Config(msgspec.Struct, frozen=True):
     retention_runs: int = 0  # ended runs of each function; 0: all
     audit_retention: float = 0.0  # seconds; 0: for ever
     drain_timeout: float = 10.0  # seconds
+    function_metrics: bool = False
     log_level: str = "info"
     log_format: str = "auto"
     verbose: bool = False  # short for log_level "debug"

@@ -168,6 +168,8 @@ OPTIONS: Final = (
            group="Data"),
     Option("tick", "Accepted for compatibility: nothing is polled here.", Integer(1), group="Execution"),
     Option("no-ui", "No UI and no GraphQL.", Switch(), field="ui", inverted=True, commands=(START,), group="API"),
+    Option("function-metrics", "Count runs and calls by function in /metrics.", Switch(),
+           env=("INNGEST_EXPERIMENTAL_PROM_METRICS",), group="API"),
     Option("test-mode", "Mount /test.", Switch(), env=("TEST_MODE",), own_env=False, flag=False, in_files=False,
            group="API"),
     Option(

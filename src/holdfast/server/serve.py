@@ -18,6 +18,7 @@ from holdfast.server.api.slow import GuardedHttp
 from holdfast.server.app import Server
 from holdfast.server.banner import show
 from holdfast.server.config import Config
+from holdfast.server.notify import Notifier
 
 #: Seconds that a stopping server gives its clients.
 GRACE_S = 3
@@ -97,9 +98,34 @@ def _run_loop(main: Coroutine[None, None, None]) -> None:
         uvloop.run(main)
 
 
-def _stop(server: Server, http: _Http) -> None:
-    server.closing()
-    http.stop()
+class _Stopper:
+    """What a signal does: the first drains (in `start`) and stops, the second stops at once."""
+
+    def __init__(self, server: Server, http: _Http, notifier: Notifier, patience: float) -> None:
+        self._server = server
+        self._http = http
+        self._notifier = notifier
+        self._patience = patience
+        self._draining: asyncio.Task[None] | None = None
+
+    def signalled(self) -> None:
+        """Handles one signal."""
+        if self._draining is not None or not self._patience:
+            self._stop()
+            if self._draining is not None:
+                self._http.stop()  # at once
+            return
+        self._notifier.stopping(self._patience + 2 * GRACE_S)
+        self._draining = asyncio.ensure_future(self._drain())
+
+    async def _drain(self) -> None:
+        await self._server.drain(self._patience)
+        if not self._http.should_exit:
+            self._stop()
+
+    def _stop(self) -> None:
+        self._server.closing()
+        self._http.stop()
 
 
 def _websocket(**given: Any) -> asyncio.Protocol:
@@ -121,10 +147,12 @@ async def _serve(config: Config, listener: socket.socket) -> None:
             server_header=False, timeout_graceful_shutdown=GRACE_S, timeout_keep_alive=75,
         )
     )  # fmt: skip
-    loop = asyncio.get_running_loop()
+    loop, notifier = asyncio.get_running_loop(), Notifier()
+    stopper = _Stopper(server, http, notifier, config.drain_timeout if config.kind == "cloud" else 0.0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
-        loop.add_signal_handler(number, _stop, server, http)
+        loop.add_signal_handler(number, stopper.signalled)
     server.start()
     show(config, listener.getsockname()[1], server)
+    notifier.ready()
     await http.serve(sockets=[listener])
     await server.close()

@@ -61,6 +61,17 @@ class Settings(msgspec.Struct, frozen=True):
         return msgspec.convert(values, Config)
 
 
+def masked(config: Config) -> dict[str, object]:
+    """A configuration's values for people, by field; secrets are masked."""
+    secret = {option.attribute for option in OPTIONS if option.secret}
+    values = msgspec.structs.asdict(config)
+    return {name: MASK if name in secret and value else _plain(value) for name, value in values.items()}
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
 def load(command: str, flags: Mapping[str, Given], environ: Mapping[str, str], config: Path | None = None) -> Settings:
     """Collects a command's settings: `flags` by option name, `config` as named by a flag. Raises ConfigError."""
     return gather(command, [o for o in OPTIONS if command in o.commands], flags, environ, config)

@@ -47,7 +47,7 @@ RULES: Final = (
     Rule("/docs/api", Who.OPEN),
     Rule("/v2/operations", Who.OPEN),
     Rule("/api/v2/operations", Who.OPEN),
-    # Credentials of their own: event key, run's token, realtime token
+    # Credentials of their own: event key, webhook's key, run's token, realtime token
     Rule("/e", Who.OWN),
     Rule("/webhooks", Who.OWN),
     Rule("/v1/checkpoint/*/output", Who.OWN),
@@ -80,7 +80,7 @@ RULES: Final = (
     Rule("/v0", Who.CONSOLE, Role.VIEWER, Role.VIEWER),
     Rule("/mcp", Who.CONSOLE, Role.VIEWER, Role.VIEWER),
     Rule("/metrics", Who.CONSOLE, Role.VIEWER, Role.ADMIN),
-    Rule("/debug", Who.CONSOLE, Role.VIEWER, Role.ADMIN),
+    Rule("/debug", Who.CONSOLE, Role.ADMIN, Role.ADMIN),
     Rule("/test", Who.CONSOLE, Role.ADMIN, Role.ADMIN),
     Rule("/", Who.CONSOLE, Role.VIEWER, Role.ADMIN),
 )

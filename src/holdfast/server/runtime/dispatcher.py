@@ -49,9 +49,16 @@ class Dispatcher:
         self._targets: dict[str, Target] = {}
         self._tasks: set[asyncio.Task[Outcome]] = set()
         self._generation = 0
+        self._drained: asyncio.Future[None] | None = None
+        self.calls = 0
+        """Calls to functions that are under way."""
+        self.verbose = False
+        """Whether each call, answer and end of a run is logged, at debug level."""
 
     def perform(self, effect: Effect) -> None:
-        """Starts one effect."""
+        """Starts one effect; none while the server drains: what it is about is leased anew after the next start."""
+        if self._drained is not None:
+            return
         try:
             if isinstance(effect, Dispatch):
                 self._call(effect.run, effect.job)
@@ -68,6 +75,24 @@ class Dispatcher:
         for task in list(self._tasks):
             task.cancel()
         await self._gateways.close()
+
+    @property
+    def in_flight(self) -> int:
+        """Exchanges under way, of all sorts."""
+        return self.calls + len(self._tasks) + len(self._gateways)
+
+    async def drain(self, patience: float) -> int:
+        """Makes no more calls and waits, so many seconds at most, for those under way; answers how many were left."""
+        self._drained = asyncio.get_running_loop().create_future()
+        self._gateways.on_end = self._ended
+        self._ended()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._drained, patience)
+        return self.in_flight
+
+    def _ended(self) -> None:
+        if self._drained is not None and not self._drained.done() and not self.in_flight:
+            self._drained.set_result(None)
 
     def forget(self) -> None:
         """Answers to calls made so far are dropped: the engine was reloaded."""
@@ -94,7 +119,14 @@ class Dispatcher:
         body, signature = self._body(context, run, run.body)
         started = now_ms()
         done = partial(self._answered, run, job, started, self._generation)
-        self._client.post(target, render_headers(context, run.app_id, signature), body, done)
+        self.calls += 1
+        try:
+            self._client.post(target, render_headers(context, run.app_id, signature), body, done)
+        except BaseException:
+            self.calls -= 1
+            raise
+        if self.verbose:
+            log.debug("call", run=run.id, function=function.slug, step=step, attempt=job.attempt, bytes=len(body))
 
     def _call_endpoint(self, run: Run, job: Job, context: CallContext) -> None:
         started, generation = now_ms(), self._generation
@@ -107,6 +139,7 @@ class Dispatcher:
                 error = task.exception()
                 outcome = task.result() if error is None else transport_failure(f"error performing request: {error}")
                 self._hand_in(run, job, outcome, started, now_ms())
+            self._ended()
 
         task.add_done_callback(done)
 
@@ -144,14 +177,16 @@ class Dispatcher:
     # --- answers ----------------------------------------------------------------------------------------------------
 
     def _answered(self, run: Run, job: Job, started: int, generation: int, result: Answer | CallFailure) -> None:
-        if generation != self._generation:
-            return
-        now = now_ms()
-        if isinstance(result, CallFailure):
-            self._hand_in(run, job, transport_failure(result.text, result.code or ""), started, now)
-        else:
-            outcome = read_response(result.status, result.headers, result.body, now)
-            self._hand_in(run, job, outcome, started, now)
+        self.calls -= 1
+        if generation == self._generation:
+            now = now_ms()
+            if isinstance(result, CallFailure):
+                self._hand_in(run, job, transport_failure(result.text, result.code or ""), started, now)
+            else:
+                outcome = read_response(result.status, result.headers, result.body, now)
+                self._hand_in(run, job, outcome, started, now)
+        if self._drained is not None:
+            self._ended()
 
     def _hand_in(self, run: Run, job: Job, outcome: Outcome, started: int, now: int) -> None:
         call = Call(
@@ -165,6 +200,20 @@ class Dispatcher:
         with contextlib.suppress(DefectError):  # the partition reloads, and this call is made again
             partition.engine.on_answer(job, outcome, call, now)
             partition.changed()
+        if outcome.error:
+            final = outcome.no_retry or job.attempt + 1 >= job.max_attempts
+            partition.tally.answer("failed" if final else "errored", run.function_id)
+        else:
+            partition.tally.answer("success", run.function_id)
+        if self.verbose:
+            self._tell(run, job, outcome, now - call.started_at)
+
+    def _tell(self, run: Run, job: Job, outcome: Outcome, took: int) -> None:
+        function = self._partition.engine.core.registry.functions.get(run.function_id)
+        bound = log.bind(run=run.id, function=function.slug if function else run.function_id, step=job.step)
+        bound.debug("answer", status=outcome.status, ms=took, error=outcome.error, ops=len(outcome.ops or ()))
+        if run.ended_at is not None:
+            bound.debug("run ended", status=run.status.name.lower(), steps=run.step_count)
 
     def _perform(self, effect: Perform) -> None:
         self._gateways.perform(effect)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
@@ -44,12 +45,21 @@ class Gateways:
         self._client = client
         self._broadcaster = broadcaster
         self._tasks: set[asyncio.Task[None]] = set()
+        self.on_end: Callable[[], None] = lambda: None
+
+    def __len__(self) -> int:
+        """How many exchanges are under way."""
+        return len(self._tasks)
 
     def perform(self, effect: Perform) -> None:
         """Starts the exchange of a gateway step."""
         task = asyncio.ensure_future(self._run(effect))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self.on_end()
 
     async def close(self) -> None:
         """Drops the exchanges under way: they are made again after the next start."""

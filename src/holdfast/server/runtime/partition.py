@@ -24,6 +24,7 @@ from holdfast.server.engine.flow import restore
 from holdfast.server.engine.run import Run
 from holdfast.server.runtime.strikes import Strikes
 from holdfast.server.runtime.syncing import Durable
+from holdfast.server.runtime.tally import Tally
 from holdfast.server.store.store import DiskFullError, Store, StoreError, Value, Write
 
 log = structlog.get_logger(__name__)
@@ -68,6 +69,7 @@ class Partition:
         self.performer: Performer | None = None
         self.configure: Callable[[], None] = lambda: None
         self.durable = Durable(store)
+        self.tally = Tally()
         self._callbacks: list[Callback] = []
         self._writes: list[Write] = []
         self._ends: dict[str, list[asyncio.Future[None]]] = {}
@@ -138,11 +140,13 @@ class Partition:
         if changes.empty and not writes:
             self._after(changes, callbacks)
             return
+        began = time.perf_counter()
         try:
             self.durable.commit(changes, writes)
         except StoreError as error:
             self._fail(error, callbacks, self._retry_s)
             return
+        self.tally.turn(changes, time.perf_counter() - began, self.durable.commit_s)
         self._retry_s = STORE_RETRY_S
         if self.durable.deferred:
             self._busy = True

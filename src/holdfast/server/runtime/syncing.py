@@ -35,6 +35,16 @@ class Durable:
         """Whether the caller must call `store.sync` off the loop before it acts."""
         return self._sqlite is not None and self._sqlite.durability == "deferred"
 
+    @property
+    def commit_s(self) -> float:
+        """What the last COMMIT took, in seconds, without its statements."""
+        return self._sqlite.commit_s if self._sqlite is not None else 0.0
+
+    @property
+    def wal_pages(self) -> int:
+        """How large the write-ahead log is, in pages."""
+        return self._sqlite.wal_pages() if self._sqlite is not None else 0
+
     def commit(self, changes: Changes, writes: Sequence[Write] = ()) -> None:
         """Commits a turn's rows."""
         self._store.commit(changes, writes)
