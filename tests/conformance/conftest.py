@@ -71,7 +71,7 @@ def node_app() -> Path:
     """The JavaScript app with its packages, installed from the lock file when they are missing."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("the JavaScript suites need Node 20 and npm on the PATH")
-    if not (JS_APP / "node_modules" / "inngest").is_dir():
+    if not all((JS_APP / "node_modules" / name).is_dir() for name in ("inngest", "@inngest/realtime")):
         install = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(JS_APP)]
         subprocess.run(install, check=True, capture_output=True, timeout=300)
     return JS_APP
