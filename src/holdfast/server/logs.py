@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from holdfast.server.config import Config
+from holdfast.server.redaction import Redaction, redact
 
 _LEVELS = {"trace": 10, "debug": 10, "info": 20, "warn": 30, "error": 40}
 
@@ -26,6 +27,7 @@ def set_up(config: Config) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", key="time", utc=True),
             structlog.processors.format_exc_info,
+            redact,
             structlog.processors.EventRenamer("msg") if as_json else _unchanged,
             renderer,
         ],
@@ -36,6 +38,8 @@ def set_up(config: Config) -> None:
     logging.basicConfig(
         level=max(number, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
     )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Redaction())
 
 
 def tell(file: Path | None, warnings: Iterable[str]) -> None:

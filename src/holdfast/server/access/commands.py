@@ -5,11 +5,11 @@ Routes are guarded by `policy`; this is the second lock, at the one place where 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import wraps
 from inspect import iscoroutinefunction
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -46,10 +46,13 @@ class Command(msgspec.Struct, frozen=True):
     action: str
     role: Role
     outcome: Callable[[object], str] = _ok
+    often: bool = False  # what machines do all the time is audited only of people and their tokens
 
 
 #: Commands of `api.backend.Backend`.
 SERVER: Final[Mapping[str, Command]] = {
+    "accept_all": Command("events.sent", Role.OPERATOR, often=True),
+    "record_metadata": Command("run.metadata_recorded", Role.OPERATOR, often=True),
     "invoke": Command("function.invoked", Role.OPERATOR),
     "invoke_function": Command("function.invoked", Role.OPERATOR),
     "cancel_run": Command("run.cancelled", Role.OPERATOR, _outcome),
@@ -69,16 +72,16 @@ SERVER: Final[Mapping[str, Command]] = {
     "test_reset": Command("server.reset", Role.ADMIN),
     "test_pause_function": Command("function.paused", Role.ADMIN),
 }
+WEBHOOKS: Final[Mapping[str, Command]] = {
+    "create": Command("webhook.created", Role.ADMIN),
+    "replace": Command("webhook.changed", Role.ADMIN),
+    "delete": Command("webhook.deleted", Role.ADMIN, _found),
+}
 KEYS: Final[Mapping[str, Command]] = {
     "create_event_key": Command("event_key.created", Role.ADMIN),
     "revoke_event_key": Command("event_key.revoked", Role.ADMIN, _found),
     "rotate": Command("signing_key.rotated", Role.ADMIN),
     "retire_fallback": Command("signing_key.retired", Role.ADMIN, _found),
-}
-WEBHOOKS: Final[Mapping[str, Command]] = {
-    "create": Command("webhook.created", Role.ADMIN),
-    "replace": Command("webhook.changed", Role.ADMIN),
-    "delete": Command("webhook.deleted", Role.ADMIN, _found),
 }
 #: Of these, no target is told: it is the key itself.
 _SECRET: Final = frozenset({"signing_key.rotated", "signing_key.retired"})
@@ -100,6 +103,11 @@ def check(role: Role) -> None:
 
 
 def _guarded(method: Callable[..., Any], command: Command, audit: Audit) -> Callable[..., Any]:
+    def note(target: str, outcome: str) -> None:
+        principal = current.get()
+        if not command.often or (principal is not None and principal.kind in {"user", "token"}):
+            audit.note(command.action, target, outcome)
+
     def begin(args: tuple[Any, ...]) -> str:
         target = "" if command.action in _SECRET else _target(args)
         try:
@@ -113,7 +121,7 @@ def _guarded(method: Callable[..., Any], command: Command, audit: Audit) -> Call
     def call(*args: Any, **options: Any) -> Any:
         target = begin(args)
         result = method(*args, **options)
-        audit.note(command.action, target, command.outcome(result))
+        note(target, command.outcome(result))
         return result
 
     @wraps(method)
@@ -122,9 +130,9 @@ def _guarded(method: Callable[..., Any], command: Command, audit: Audit) -> Call
         try:
             result = await method(*args, **options)
         except Exception as error:
-            audit.note(command.action, target, f"failed: {type(error).__name__}")
+            note(target, f"failed: {type(error).__name__}")
             raise
-        audit.note(command.action, target, command.outcome(result))
+        note(target, command.outcome(result))
         return result
 
     return call_async if iscoroutinefunction(method) else call
@@ -132,4 +140,6 @@ def _guarded(method: Callable[..., Any], command: Command, audit: Audit) -> Call
 
 def _target(args: tuple[Any, ...]) -> str:
     first = args[0] if args else ""
+    if isinstance(first, (list, tuple)):
+        return ", ".join(str(getattr(one, "name", "")) for one in cast("Sequence[object]", first))
     return first if isinstance(first, str) else str(getattr(first, "id", ""))

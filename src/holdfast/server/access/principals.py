@@ -30,7 +30,7 @@ def read_role(text: str) -> Role:
         raise ValueError(f"'{text}' is no role: it is one of {', '.join(role.word for role in Role)}") from None
 
 
-Kind = Literal["user", "token", "signing-key", "event-key", "command-line", "anyone"]
+Kind = Literal["user", "token", "signing-key", "event-key", "own-credential", "command-line", "anyone"]
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -54,6 +54,8 @@ class Principal(msgspec.Struct, frozen=True):
         return bool(self.session)
 
 
+#: Behind a route that looks at a credential of its own, which stands for no more than sending events.
+UNKNOWN = Principal("own-credential", Role.OPERATOR)
 #: In `dev` everybody may do everything.
 ANYONE = Principal("anyone", Role.ADMIN)
 

@@ -13,7 +13,7 @@ import msgspec
 from holdfast.server.access.access import COOKIE, Access
 from holdfast.server.access.origins import from_elsewhere, local, of_local_page
 from holdfast.server.access.policy import Rule, Who, rule_of
-from holdfast.server.access.principals import ANYONE, Principal, Role, current
+from holdfast.server.access.principals import ANYONE, UNKNOWN, Principal, Role, current
 from holdfast.server.api.asgi import JSON, App, Message, Receive, Scope, Send, answer, header
 
 _TEXT = [(b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff")]
@@ -50,6 +50,8 @@ class Guard:
             return
         if rule.audit and self._access.guarded:
             send = self._audited(scope, send, rule)
+        if principal is None and rule.who is Who.OWN:
+            principal = UNKNOWN
         token = current.set(principal)
         try:
             await self._app(scope, receive, send)
