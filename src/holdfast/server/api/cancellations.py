@@ -40,7 +40,7 @@ def routes(backend: Backend) -> list[ApiRoute]:
     ]
 
 
-class _Request(msgspec.Struct):
+class CancellationRequestV1(msgspec.Struct):
     app_id: str = ""
     function_id: str = ""
     started_after: str | None = None
@@ -53,7 +53,7 @@ class _Window(msgspec.Struct):
     before: int | None
 
 
-class _Cancellation(msgspec.Struct, rename={"condition": "if"}):
+class CancellationV1(msgspec.Struct, rename={"condition": "if"}):
     created_at: str
     id: str
     app_id: str
@@ -77,7 +77,7 @@ class _Cancellations:
     async def create(self, request: Request) -> Response:
         """Begin one: runs that are queued or running end within moments, those of a window yet to end as they start."""
         try:
-            given = msgspec.json.decode(await request.body(), type=_Request)
+            given = msgspec.json.decode(await request.body(), type=CancellationRequestV1)
             window = _Window(_ms(given.started_after), _ms(given.started_before))
         except (ValueError, UnicodeDecodeError):
             return public_error(400, "Invalid request body")
@@ -119,7 +119,7 @@ class _Cancellations:
         return json_response({"data": data, "metadata": {"fetched_at": _time(self._backend.now_ms())}})
 
 
-def _problems(given: _Request, window: _Window, now: int) -> Iterator[str]:
+def _problems(given: CancellationRequestV1, window: _Window, now: int) -> Iterator[str]:
     if not given.app_id:
         yield "app_id is required"
     if not given.function_id:
@@ -133,8 +133,8 @@ def _problems(given: _Request, window: _Window, now: int) -> Iterator[str]:
         yield "started_after must be before started_before"
 
 
-def _document(found: BulkCancellation) -> _Cancellation:
-    return _Cancellation(
+def _document(found: BulkCancellation) -> CancellationV1:
+    return CancellationV1(
         _time(found.created_at), found.id, found.app_id, found.function_id, found.slug,
         _time(found.after) if found.after is not None else None, _time(found.before),
         condition=found.condition or UNSET,

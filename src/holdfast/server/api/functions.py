@@ -31,11 +31,11 @@ def routes(backend: Backend) -> list[ApiRoute]:
     ]
 
 
-class _Pause(msgspec.Struct):
+class PauseRequest(msgspec.Struct):
     mode: PauseMode = "queue"
 
 
-class _Function(msgspec.Struct):
+class PausableFunction(msgspec.Struct):
     internal_id: str
     app_id: str
     id: str
@@ -59,7 +59,7 @@ class _Functions:
         """Let no run start any more; a function that is paused already changes its mode."""
         body = await request.body()
         try:
-            given = msgspec.json.decode(body, type=_Pause) if body.strip() else _Pause()
+            given = msgspec.json.decode(body, type=PauseRequest) if body.strip() else PauseRequest()
         except (msgspec.DecodeError, UnicodeDecodeError):
             return public_error(400, 'Invalid pause: "mode" is "queue" or "skip"')
         function = await self._find(request)
@@ -87,7 +87,7 @@ class _Functions:
 
     def _answer(self, function: FunctionRecord) -> Response:
         paused = self._backend.paused(function.id)
-        data = _Function(
+        data = PausableFunction(
             function.id, function.app_id, function.slug, function.name, Raw(function.config),
             _time(function.created_at), paused is not None, paused.mode if paused else None,
             paused.held if paused else 0,

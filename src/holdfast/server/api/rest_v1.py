@@ -49,11 +49,10 @@ def routes(backend: Backend) -> list[ApiRoute]:
         ApiRoute("/v1/runs/{run_id}/jobs", reads.jobs, methods=["GET"]),
         ApiRoute("/v1/apps/{name}/functions", reads.functions, methods=["GET"]),
         ApiRoute("/v1/signals", commands.signal, methods=["POST"]),
-        ApiRoute("/v1/prom/{env}", _not_implemented, methods=["GET"]),
     ]
 
 
-class _Event(msgspec.Struct):
+class EventV1(msgspec.Struct):
     internal_id: str
     received_at: str
     id: str
@@ -68,7 +67,7 @@ class _Event(msgspec.Struct):
     v: str | UnsetType = UNSET
 
 
-class _Run(msgspec.Struct):
+class RunV1(msgspec.Struct):
     run_id: str
     run_started_at: str
     function_id: str
@@ -83,7 +82,7 @@ class _Run(msgspec.Struct):
     output: Raw | UnsetType = UNSET
 
 
-class _Job(msgspec.Struct, rename={"job_id": "JobID", "raw": "Raw"}):
+class JobV1(msgspec.Struct, rename={"job_id": "JobID", "raw": "Raw"}):
     job_id: str
     at: str
     position: int
@@ -92,7 +91,7 @@ class _Job(msgspec.Struct, rename={"job_id": "JobID", "raw": "Raw"}):
     raw: dict[str, object]
 
 
-class _Function(msgspec.Struct):
+class FunctionV1(msgspec.Struct):
     internal_id: str
     app_id: str
     id: str
@@ -208,9 +207,9 @@ class _Commands:
         return json_response({"data": {"run_id": run_id}, "metadata": {"fetched_at": _time(self._backend.now_ms())}})
 
 
-def _event(event: StoredEvent) -> _Event:
+def _event(event: StoredEvent) -> EventV1:
     document = event_document(event)
-    found = _Event(event.id, _time(event.received_at), document.id, event.name, document.data, event.ts)
+    found = EventV1(event.id, _time(event.received_at), document.id, event.name, document.data, event.ts)
     if bytes(document.user) not in {b"", b"{}", b"null"}:
         found.user = document.user
     if document.v:
@@ -218,8 +217,8 @@ def _event(event: StoredEvent) -> _Event:
     return found
 
 
-def _run(run: StoredRun, environment: str) -> _Run:
-    found = _Run(
+def _run(run: StoredRun, environment: str) -> RunV1:
+    found = RunV1(
         run.id,
         _time(run.scheduled_at),
         run.function_id,
@@ -236,7 +235,7 @@ def _run(run: StoredRun, environment: str) -> _Run:
     return found
 
 
-def _job(job: Job, run: StoredRun) -> _Job:
+def _job(job: Job, run: StoredRun) -> JobV1:
     raw: dict[str, object] = {
         "id": job.id,
         "at": job.due,
@@ -244,14 +243,14 @@ def _job(job: Job, run: StoredRun) -> _Job:
         "wsID": _ENVIRONMENT,
         "data": {"kind": job.kind, "atts": job.attempt, "maxAtts": job.max_attempts, "identifier": {"runID": run.id}},
     }
-    return _Job(job.id, _time(job.due), 0, job.kind, job.attempt, raw)
+    return JobV1(job.id, _time(job.due), 0, job.kind, job.attempt, raw)
 
 
-def _function(function: FunctionRecord) -> _Function:
+def _function(function: FunctionRecord) -> FunctionV1:
     archived = _ZERO_TIME if function.archived_at is None else _time(function.archived_at)
     config = Raw(function.config)
     created = _time(function.created_at)
-    return _Function(function.id, function.app_id, function.slug, function.name, config, created, archived)
+    return FunctionV1(function.id, function.app_id, function.slug, function.name, config, created, archived)
 
 
 def _run_error(given: str) -> Response:
@@ -276,7 +275,3 @@ def _is_json(raw: bytes) -> bool:
 
 def _time(ms: int) -> str:
     return format_rfc3339(ms, fraction=True)
-
-
-async def _not_implemented(_request: Request) -> Response:
-    return public_error(501, "not implemented")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from holdfast.protocol.events import INTERNAL_PREFIX, read_events
 from holdfast.protocol.limits import MAX_EVENT
 from holdfast.server.api.parse import read_ulid
-from holdfast.server.api.rest_v2.fields import UNSENT, Cursor, EventId, IncludeOutput, Limit40, Object
+from holdfast.server.api.rest_v2.fields import Cursor, EventId, IncludeOutput, Limit40, Object
 from holdfast.server.api.rest_v2.operation import Operation, runner
 from holdfast.server.api.rest_v2.runs import Run, show_runs
 from holdfast.server.api.rest_v2.wire import (
@@ -35,8 +35,8 @@ class SendEvent(Sent):
     """An event."""
 
     name: Annotated[str, Meta(description="What happened, such as `shop/order.created`; at most 512 characters.")] = ""
-    data: Annotated[Object, Meta(description="What there is to say about it.")] = UNSENT
-    user: Annotated[Object, Meta(description="Of whom it tells.")] = UNSENT
+    data: Annotated[Object, Meta(description="What there is to say about it.")] | UnsetType = UNSET
+    user: Annotated[Object, Meta(description="Of whom it tells.")] | UnsetType = UNSET
     id: Annotated[str, Meta(description="An id of the sender's: a repetition within a day starts nothing.")] = ""
     ts: Annotated[int | str, Meta(description="When it happened, ms since the epoch; now, if it is left out.")] = 0
 
@@ -82,7 +82,7 @@ def _members(given: SendEvent) -> dict[str, object]:
             raise invalid("Event ts must be a number of milliseconds")
         ts = int(ts)
     members: dict[str, object] = {"name": given.name, "id": given.id or None, "ts": ts or None}
-    members |= {name: raw for name, raw in (("data", given.data), ("user", given.user)) if bytes(raw)}
+    members |= {name: raw for name, raw in (("data", given.data), ("user", given.user)) if raw is not UNSET}
     return {name: value for name, value in members.items() if value is not None}
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
-from msgspec import Meta, Raw
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 RunId = Annotated[str, Meta(description="The run's id, a ULID.")]
 AppId = Annotated[str, Meta(description="The app's id as its code has it, or its UUID.")]
@@ -16,8 +16,10 @@ Object = Annotated[Raw, Meta(extra_json_schema={"type": "object", "additionalPro
 Items = Annotated[Raw, Meta(extra_json_schema={"type": "array", "items": {}})]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
-UNSENT: Final = Raw(b"")
-"""No JSON given."""
+
+def sent(given: Raw | UnsetType) -> bytes:
+    """The JSON that was given; nothing for none."""
+    return b"" if given is UNSET else bytes(given).strip()
 
 
 def limit(most: int) -> Meta:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Final
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from holdfast.server.api.backend import InvokeOutcome
 from holdfast.server.api.rest_v2.apps import find_app, read_cursor
@@ -15,7 +15,7 @@ from holdfast.server.api.rest_v2.configuration import (
     show_configuration,
     show_triggers,
 )
-from holdfast.server.api.rest_v2.fields import UNSENT, AppId, Cursor, FunctionId, Limit100, Object
+from holdfast.server.api.rest_v2.fields import AppId, Cursor, FunctionId, Limit100, Object, sent
 from holdfast.server.api.rest_v2.operation import Operation, runner
 from holdfast.server.api.rest_v2.wire import (
     Answer,
@@ -58,7 +58,7 @@ class InvokeFunction(Sent):
 
     app_id: AppId
     function_id: FunctionId
-    data: Annotated[Object, Meta(description="What the function gets as `event.data`.")] = UNSENT
+    data: Annotated[Object, Meta(description="What the function gets as `event.data`.")] | UnsetType = UNSET
     idempotency_key: Annotated[
         str, Meta(description="A repetition within a day starts nothing: it is a 409 with the first run's id.")
     ] = ""
@@ -132,17 +132,18 @@ async def _function(backend: Backend, given: GetFunction) -> Answer:
 
 
 async def _invoke(backend: Backend, given: InvokeFunction) -> Answer:
-    for value, name in ((given.app_id, "App ID"), (given.function_id, "Function ID"), (given.data, "Input data")):
-        if not bytes(value) if not isinstance(value, str) else not value:
+    data = sent(given.data)
+    for value, name in ((given.app_id, "App ID"), (given.function_id, "Function ID"), (data, "Input data")):
+        if not value:
             raise missing(f"{name} is required")
-    if bytes(given.data).lstrip()[:1] != b"{":
+    if data[:1] != b"{":
         raise invalid("Input data must be an object")
     try:
         app = await find_app(backend, given.app_id)
     except RefusalError:
         raise not_found("Function not found") from None
     function = await find_function(backend, app, given.function_id)
-    found = await backend.invoke_function(function.id, bytes(given.data), given.idempotency_key)
+    found = await backend.invoke_function(function.id, data, given.idempotency_key)
     if found.outcome in _NOT_STARTED:
         raise RefusalError(422, *_NOT_STARTED[found.outcome])
     return Answer(InvokedRun(run_id=found.run_id), status=409 if found.outcome is InvokeOutcome.REPEATED else 200)

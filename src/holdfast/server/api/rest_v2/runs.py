@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from holdfast.protocol.rfc3339 import parse_rfc3339
 from holdfast.server.api.backend import CancelOutcome
@@ -13,7 +13,6 @@ from holdfast.server.api.graphql.cursors import read_run_cursor, run_cursor
 from holdfast.server.api.parse import read_ulid
 from holdfast.server.api.rest_v2.apps import find_app
 from holdfast.server.api.rest_v2.fields import (
-    UNSENT,
     AppId,
     Cursor,
     FunctionId,
@@ -22,6 +21,7 @@ from holdfast.server.api.rest_v2.fields import (
     Limit100,
     RunId,
     Time,
+    sent,
 )
 from holdfast.server.api.rest_v2.functions import AppRef, FunctionRef, find_function, local_id
 from holdfast.server.api.rest_v2.operation import Operation, runner
@@ -116,7 +116,9 @@ class FromStep(Sent):
     """The step that a rerun starts from."""
 
     step_id: Annotated[str, Meta(description="The step's name as the code has it.")] = ""
-    input: Annotated[Items, Meta(description="What the step gets instead of its arguments, as an array.")] = UNSENT
+    input: (
+        Annotated[Items, Meta(description="What the step gets instead of its arguments, as an array.")] | UnsetType
+    ) = UNSET
 
 
 class Rerun(Sent):
@@ -274,8 +276,8 @@ async def _rerun(backend: Backend, given: Rerun) -> Answer:
     step, input = None, None
     if given.from_step is not None:
         step = await _step(backend, run, given.from_step.step_id)
-        input = bytes(given.from_step.input) or None
-        if input is not None and input.lstrip()[:1] != b"[":
+        input = sent(given.from_step.input) or None
+        if input is not None and input[:1] != b"[":
             raise invalid("Step input must be an array")
     new_run = await backend.rerun(run.id, from_step=step, input=input)
     if new_run is None:

@@ -35,7 +35,7 @@ _MAX_NAME: Final = 255
 _Id = Annotated[str, Meta(description="The webhook's id.")]
 
 
-class _Filter(Shown):
+class NameFilter(Shown):
     """Which events are taken: only these (ALLOW), or all but these (DENY)."""
 
     events: Annotated[list[str], Meta(description="Names of events.")]
@@ -52,7 +52,7 @@ class _Changes(Sent):
     response: Annotated[
         str, Meta(description="A CEL expression over the same and `ids`: what is answered; text or JSON.")
     ] = ""
-    event_filter: _Filter | None = None
+    event_filter: NameFilter | None = None
 
 
 class CreateWebhook(_Changes):
@@ -94,7 +94,7 @@ class Webhook(Shown, kw_only=True):
     url: str
     transform: str
     response: str = ""
-    event_filter: _Filter | None = None
+    event_filter: NameFilter | None = None
     environment: str
     created_at: str
     updated_at: str
@@ -175,7 +175,7 @@ def _check(given: _Changes) -> None:
             raise invalid(str(error)) from None
 
 
-def _filter(given: _Filter | None) -> EventFilter | None:
+def _filter(given: NameFilter | None) -> EventFilter | None:
     return EventFilter(given.events, given.filter) if given is not None else None
 
 
@@ -185,7 +185,7 @@ def _document(hook: Stored, origin: str) -> Webhook:
         id=hook.id, name=hook.name, url=f"{origin}/webhooks/{hook.key}", transform=hook.transform,
         response=hook.response, environment=ENVIRONMENT, created_at=show_time(hook.created_at),
         updated_at=show_time(hook.updated_at),
-        event_filter=_Filter(events=kept.events, filter=kept.filter) if kept is not None else None,
+        event_filter=NameFilter(events=kept.events, filter=kept.filter) if kept is not None else None,
     )  # fmt: skip
 
 

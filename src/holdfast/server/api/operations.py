@@ -1,0 +1,76 @@
+"""`GET /api/v2/operations`: what is offered over HTTP, on the command line and by MCP (`protocol/http-apis.md` §11)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+from starlette.responses import Response
+
+from holdfast.server.api.mcp.tools import TOOLS
+from holdfast.server.api.rest_v2.catalogue import OPERATIONS
+from holdfast.server.api.rest_v2.http import PREFIXES
+from holdfast.server.api.routing import ApiRoute
+from holdfast.server.api.schemas import Schema, input_schema
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from holdfast.server.api.rest_v2.operation import Operation
+
+_HEADERS: Final = {
+    "access-control-allow-origin": "*",
+    "cache-control": "public, max-age=300, stale-while-revalidate=3600",
+}
+
+
+def routes() -> list[ApiRoute]:
+    """The routes of this module; they come before those of the API itself."""
+    return [ApiRoute(f"{prefix}/operations", _show, methods=["GET"]) for prefix in PREFIXES]
+
+
+async def _show(_request: Request) -> Response:
+    return Response(_document(), headers=_HEADERS, media_type="application/json")
+
+
+@cache
+def _document() -> bytes:
+    offered = [_operation(each) for each in OPERATIONS if each.command or each.tool]
+    return msgspec.json.encode({"data": {"operations": [*offered, *(_tool_alone(tool.name) for tool in TOOLS)]}})
+
+
+def _operation(operation: Operation) -> Schema:
+    shown: Schema = {
+        "id": operation.id, "summary": operation.summary, "description": operation.description,
+        "http": {"method": operation.method, "path": operation.template},
+    }  # fmt: skip
+    if operation.command:
+        shown["cli"] = {"command": operation.command}
+    if operation.tool:
+        shown["mcp"] = tool_of(operation)
+    return shown
+
+
+def tool_of(operation: Operation) -> Schema:
+    """The declaration of an operation's tool."""
+    return {
+        "name": operation.tool, "title": operation.summary, "description": operation.description,
+        "inputSchema": input_schema(operation), "annotations": hints(reads=operation.reads),
+    }  # fmt: skip
+
+
+def hints(*, reads: bool) -> Schema:
+    """What a client may think of a tool before it calls it."""
+    if reads:
+        return {"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": False}
+    return {"destructiveHint": True, "openWorldHint": False}
+
+
+def _tool_alone(name: str) -> Schema:
+    tool = next(tool for tool in TOOLS if tool.name == name)
+    declared: Schema = {
+        "name": tool.name, "title": tool.title, "description": tool.description, "inputSchema": tool.schema(),
+        "annotations": hints(reads=tool.reads),
+    }  # fmt: skip
+    return {"id": f"mcp.{tool.name}", "summary": tool.title, "description": tool.description, "mcp": declared}
