@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import TYPE_CHECKING
 
 import httpx
@@ -48,6 +50,43 @@ def test_an_output_is_for_those_who_have_its_token(endpoints: str) -> None:
     where = httpx.URL(httpx.get(f"{endpoints}/slow", params={"q": "x"}, timeout=30).headers["location"])
     refused = httpx.get(where.copy_set_param("token", "forged"), timeout=10)
     assert (refused.status_code, refused.json()["error"]) == (401, "Unable to find run with auth token")
+
+
+def test_an_endpoint_streams_directly_and_after_it_is_taken_up_again(endpoints: str) -> None:
+    answer = httpx.get(f"{endpoints}/watch", timeout=30)
+    assert answer.status_code == 200, answer.text
+    watched = answer.json()
+    assert (watched["status"], watched["text"]) == (202, "streamed to the end")
+    seen = watched["seen"]
+    assert [told["data"] for told in seen if told["kind"] == "data"] == [{"part": "direct"}, "grüße ", "✓"]
+    runs = {told["runId"] for told in seen if told["kind"] == "metadata"}
+    assert len(runs) == 1
+    assert not [told for told in seen if told["kind"] == "rollback"]
+    direct, first, second = (told["at"] for told in seen if told["kind"] == "data")
+    assert first - direct >= 800, "the sleep lies between"
+    assert second - first >= 200, "nothing is held back"
+
+
+def test_the_token_of_a_stream_is_for_that_run_alone(endpoints: str, platform: Platform) -> None:
+    with httpx.stream("GET", f"{endpoints}/streamed", headers={"accept": "text/event-stream"}, timeout=30) as direct:
+        assert direct.headers["content-type"] == "text/event-stream"
+        lines = [line for line in direct.iter_lines() if line.startswith("data: ")]
+    (redirect,) = [found for line in lines if "url" in (found := json.loads(line[6:]))]
+    url = httpx.URL(redirect["url"])
+    assert url.path == "/v1/realtime/sse"
+    claims = json.loads(base64.urlsafe_b64decode(url.params["token"].split(".")[1] + "=="))
+    (topic,) = claims["topics"]
+    assert (topic["kind"], topic["channel"], topic["name"]) == ("run", redirect["runId"], "$stream")
+    assert claims["exp"] - claims["iat"] == 16 * 60
+    assert not claims["publish"]
+    assert httpx.get(url.copy_set_param("token", "forged"), timeout=10).status_code == 401
+    text = b""
+    with httpx.stream("GET", url, timeout=30) as resumed:
+        for piece in resumed.iter_bytes():
+            text += piece
+            if b"inngest.response" in text and text.endswith(b"\n\n"):
+                break
+    assert "streamed to the end" in text.decode()
 
 
 def test_a_deferred_function_starts_when_its_parent_has_ended(endpoints: str, platform: Platform) -> None:
