@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "config": ("config", "config"),
     "db": ("db", "db"),
     "export": ("export", "export"),
+    "healthcheck": ("health", "healthcheck"),
     "keys": ("access", "keys"),
     "tokens": ("access", "tokens"),
     "users": ("access", "users"),
@@ -79,13 +80,14 @@ def version() -> None:
 def _serve(settings: Settings) -> None:
     from holdfast.server import logs, serve  # noqa: PLC0415 - `--help` is quick without the server
     from holdfast.server.store.store import SchemaError, StoreError  # noqa: PLC0415 - as above
+    from holdfast.server.telemetry.settings import TelemetryError  # noqa: PLC0415 - as above
 
     config = settings.config()
     logs.set_up(config)
     logs.tell(settings.file, settings.warnings)
     try:
         serve.run(config)
-    except (serve.PortError, SchemaError, StoreError) as error:
+    except (serve.PortError, SchemaError, StoreError, TelemetryError) as error:
         die(str(error))
 
 
