@@ -75,7 +75,9 @@ from holdfast.server.store.sqlite.history import SqliteHistory
 from holdfast.server.store.sqlite.readers import Readers
 from holdfast.server.store.sqlite.store import SqliteStore
 from holdfast.server.store.store import StoreError
+from holdfast.server.telemetry.exporter import TraceExporter
 from holdfast.server.telemetry.metadata import MetadataLog
+from holdfast.server.telemetry.settings import read_settings
 from holdfast.server.telemetry.spans import UserSpans
 from holdfast.server.webhooks.registry import Webhooks
 
@@ -92,6 +94,7 @@ class Server:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        sending = read_settings(os.environ)
         self._lock = lock.hold(config.database) if config.database else None
         self.store = SqliteStore(config.database, "full" if config.persist else "none")
         self.ids = UlidSource(secrets.randbits)
@@ -114,6 +117,9 @@ class Server:
             interval=config.poll_interval,
         )  # fmt: skip
         self.history = SqliteHistory(self.store.path)
+        self._traces = TraceExporter(sending, self.history) if sending is not None else None
+        if self._traces is not None:
+            self.partition.on_end = self._traces.ended
         self.retention = Retention(self.partition, self.history.readers, _policy(config))
         self.disk = Disk(self.store.path)
         metadata = MetadataLog(
@@ -144,6 +150,8 @@ class Server:
         """Recovers what was committed, and begins to work."""
         self.apps.load()
         self.partition.recover()
+        if self._traces is not None:
+            self._traces.start()
         self.access.start()
         self.retention.start()
         self.disk.start()
@@ -189,6 +197,8 @@ class Server:
         await self.partition.close()
         await self.dispatcher.close()
         await self.client.close()
+        if self._traces is not None:
+            await self._traces.close()
         self._graphql.close()
         self.access.close()
         self.history.close()
