@@ -11,7 +11,6 @@ import pytest
 from api.book import START, Book, Library
 from holdfast.protocol.ids import ulid
 from holdfast.server.model.status import RunStatus
-from holdfast.server.store.history import RunFilter, RunOrder, RunTime
 from holdfast.server.store.sqlite.history import SqliteHistory
 
 if TYPE_CHECKING:
@@ -77,29 +76,6 @@ def test_values_bound_as_bytes_are_read_too(library: Library, history: SqliteHis
     run = asyncio.run(history.run(book.id))
     assert run is not None
     assert run.output == b'{"a":1}'
-
-
-def test_a_page_by_id_reads_no_more_than_it_needs(library: Library, history: SqliteHistory) -> None:
-    """The newest runs are found from the end of the primary key: no sort of the whole table."""
-    for number in range(5):
-        library.run(Book(number, start=START + number))
-    order = [RunOrder(RunTime.QUEUED, descending=True)]
-    runs = asyncio.run(history.runs(RunFilter(since=START), order, 2))
-    assert [run.scheduled_at for run in runs] == [START + 4, START + 3]
-    plan: list[str] = []
-
-    async def explain() -> None:
-        from holdfast.server.store.sqlite.history import _QUERIES
-        from holdfast.server.store.sqlite.lists import RunList
-
-        wanted = RunList(RunFilter(since=START), order)
-        query = _QUERIES["run_page"].replace("{condition}", wanted.condition).replace("{order}", wanted.order)
-        found = await history._all(f"EXPLAIN QUERY PLAN {query}", (*wanted.parameters, 2), lambda row: str(row[3]))
-        plan.extend(found)
-
-    asyncio.run(explain())
-    assert not any("TEMP B-TREE" in line for line in plan)
-    assert any("PRIMARY KEY (id>?)" in line for line in plan)
 
 
 def test_empty_lists_of_ids_ask_nothing(history: SqliteHistory) -> None:

@@ -1,125 +1,311 @@
-"""Conditions and orders of run and event lists.
+"""Which ranges of which indexes a list of runs or events is made of (docs/adr/0007-reading.md).
 
-A page starts behind a place, never after a number of rows: what comes or goes meanwhile shifts and repeats nothing.
+A page is merged from a few ranges, each read in the list's order from the place where the page starts: what comes or
+goes meanwhile shifts and repeats nothing, and how much is stored doesn't matter.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from holdfast.protocol.ids import MAX_ULID_MS, ulid
 from holdfast.server.model.status import RunStatus
-from holdfast.server.store.history import RunOrder, RunTime
-from holdfast.server.store.sqlite.search import event_condition, run_condition
+from holdfast.server.store.history import RunTime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from holdfast.server.store.history import EventFilter, RunFilter, RunPosition
+    from holdfast.server.store.history import RunFilter, RunOrder, RunPosition
 
 Parameter = str | int | float
 
+BUCKET: Final = 5
+"""Totals of runs are kept by the first digits of their ids: 2^25 ms."""
+
+ENDED: Final = "r.status IN (1, 2, 3)"
+"""The condition of the indexes of ended runs, as SQLite has to find it in a query."""
+
+_MOST_RANGES: Final = 200
 _MAX_ENTROPY: Final = 2**80 - 1
+ENDED_STATUSES: Final = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
+_LIVE: Final = (RunStatus.RUNNING, RunStatus.SCHEDULED)
+_LAST: Final = "Z" * 26
+_NEVER: Final = 2**62
 
 
-class _Conditions:
+class Query(NamedTuple):
+    """A statement with its parameters."""
+
+    text: str
+    parameters: tuple[Parameter, ...]
+
+
+class Conditions:
+    """Conditions that must all hold, with their parameters."""
+
     def __init__(self) -> None:
         self._texts: list[str] = []
         self.parameters: list[Parameter] = []
 
     @property
-    def condition(self) -> str:
+    def text(self) -> str:
         """All conditions joined."""
         return " AND ".join(self._texts) or "1"
 
     def add(self, text: str, *parameters: Parameter) -> None:
+        """One more."""
         self._texts.append(text)
         self.parameters.extend(parameters)
 
     def add_choice(self, column: str, values: Iterable[str | int]) -> None:
-        if wanted := list(values):
-            self.add(f"{column} IN (SELECT value FROM json_each(?))", json.dumps(wanted))  # noqa: S608 - columns are ours
+        """The column has one of the values."""
+        self.add(f"{column} IN (SELECT value FROM json_each(?))", json.dumps(list(values)))  # noqa: S608 - columns are ours
 
 
-class RunList(_Conditions):
-    """A list of runs: `condition`, `order` and their parameters."""
+class Facets(NamedTuple):
+    """The statuses and functions that a list of runs holds; `functions` is None for any."""
 
-    def __init__(self, where: RunFilter, order: Sequence[RunOrder] = (), after: RunPosition | None = None) -> None:
-        super().__init__()
-        self._window(where)
-        self.add("r.status <> ?", int(RunStatus.SKIPPED))
-        self.add("json_extract(r.detail, '$.debug_run_id') IS NULL")
-        self.add_choice("r.status", map(int, where.statuses))
-        self.add_choice("r.function_id", where.functions)
-        self.add_choice("r.app_id", where.apps)
-        if where.deferred is not None:
-            self.add(f"json_extract(r.detail, '$.deferred_from') IS {'NOT ' if where.deferred else ''}NULL")
-        if where.search:
-            search = run_condition(where.search)
-            self.add(search.text, *search.parameters)
-        levels = list(_levels(order))
-        self.order = ", ".join(f"{column} {'DESC' if descending else 'ASC'}" for column, descending, _ in levels)
-        if after is not None:
-            self._after(levels, after)
+    live: tuple[RunStatus, ...]
+    ended: tuple[RunStatus, ...]
+    functions: tuple[str, ...] | None
 
-    def _window(self, where: RunFilter) -> None:
+    @classmethod
+    def of(cls, where: RunFilter, functions: tuple[str, ...] | None) -> Facets:
+        """Read a filter; `functions` are those that it means, by themselves or by their apps."""
+        wanted = where.statuses or tuple(RunStatus)
+        live = tuple(status for status in _LIVE if status in wanted) if where.time is not RunTime.ENDED else ()
+        return cls(live, tuple(status for status in ENDED_STATUSES if status in wanted), functions)
+
+    @property
+    def statuses(self) -> tuple[RunStatus, ...]:
+        """All of them."""
+        return (*self.live, *self.ended)
+
+
+class Bounds(NamedTuple):
+    """Between which ids, and which values of the order's time, all ended runs of a list are (by the totals)."""
+
+    low: str = ""
+    high: str = _LAST
+    first: int = 0
+    last: int = _NEVER
+
+
+class _Level(NamedTuple):
+    expression: str
+    descending: bool
+    time: RunTime | None  # None: the id
+
+
+class RunList:
+    """A list of runs in an order: its ranges. Rows of a range are the order's times, then the id."""
+
+    def __init__(
+        self, where: RunFilter, order: Sequence[RunOrder], facets: Facets, after: RunPosition | None = None
+    ) -> None:
+        self._where = where
+        self._facets = facets
+        self._after = after
+        self.levels = tuple(_levels(order))
+        self._time = self.levels[0].time
+
+    def bounds(self) -> Query | None:
+        """Asks for `Bounds`, if the list's window is of another time than its order. No row of NULLs: it is empty."""
+        where = self._where
+        if where.time is (self._time or RunTime.QUEUED) or not self._facets.ended:
+            return None
+        found = Conditions()
         if where.time is RunTime.QUEUED:
-            # A run's id starts with the moment it was scheduled: the window is a range of the primary key.
-            self.add("r.id >= ?", _first_id(where.since))
+            if where.since <= 0 and where.until is None:
+                return None
+            found.add("t.bucket >= ?", first_id(where.since)[:BUCKET])
             if where.until is not None:
-                self.add("r.id <= ?", _last_id(where.until))
+                found.add("t.bucket <= ?", last_id(where.until)[:BUCKET])
+        else:
+            found.add(f"t.last_{where.time} >= ?", where.since)
+            if where.until is not None:
+                found.add(f"t.first_{where.time} <= ?", where.until)
+        found.add_choice("t.status", map(int, self._facets.ended))
+        if self._facets.functions is not None:
+            found.add_choice("t.function_id", self._facets.functions)
+        time = self._time or RunTime.STARTED
+        text = (
+            f"SELECT min(t.bucket), max(t.bucket) || '{_LAST}', ifnull(min(t.first_{time}), 1),"  # noqa: S608
+            f" ifnull(max(t.last_{time}), 1) FROM run_totals t WHERE {found.text}"
+        )
+        return Query(text, tuple(found.parameters))
+
+    def few(self, bounds: Bounds, most: int) -> Iterator[Query]:
+        """How many ended runs there are in the list's facets and ids: at most `most` in each answer."""
+        for index, found in self._facet_ranges(self._facets.ended):
+            found.add("r.id BETWEEN ? AND ?", *self._ids(bounds))
+            text = f"SELECT count(*) FROM (SELECT 1 FROM runs r INDEXED BY {index} WHERE {found.text} LIMIT ?)"  # noqa: S608
+            yield Query(text, (*found.parameters, most))
+
+    def ranges(self, bounds: Bounds, limit: int, *, few: bool = False) -> Iterator[Query]:
+        """The ranges to merge; `few` says that the ended runs may be sorted."""
+        if self._where.deferred:
+            yield self._deferred(limit)
             return
-        self.add(f"r.{where.time} >= ?", where.since)
-        if where.until is not None:
-            self.add(f"r.{where.time} <= ?", where.until)
+        for index, found in self._facet_ranges(self._facets.live):
+            yield self._range(f"runs r INDEXED BY {index}", found, limit, live=True)
+        if self._time is None or few:
+            ids = Bounds(bounds.low, bounds.high)
+            for index, found in self._facet_ranges(self._facets.ended):
+                yield self._range(f"runs r INDEXED BY {index}", found, limit, ids)
+        elif self._facets.ended:
+            # Runs that have no such time are not within the bounds: they come first, or last.
+            for between in (bounds._replace(first=0, last=0), bounds._replace(first=max(bounds.first, 1))):
+                yield self._by_time(self._time, between, limit)
 
-    def _after(self, levels: list[tuple[str, bool, RunTime | None]], after: RunPosition) -> None:
-        """Lexicographic: equal on the first levels, strictly behind on one."""
-        ways: list[str] = []
-        parameters: list[Parameter] = []
-        equal: list[tuple[str, Parameter]] = []
-        for column, descending, time in levels:
-            value = after.id if time is None else after.times.get(time, 0)
-            ways.append(
-                " AND ".join([*(f"{known} = ?" for known, _ in equal), f"{column} {'<' if descending else '>'} ?"])
-            )
-            parameters += [*(known for _, known in equal), value]
-            equal.append((column, value))
-        self.add(f"({' OR '.join(f'({way})' for way in ways)})", *parameters)
+    def _by_time(self, time: RunTime, bounds: Bounds, limit: int) -> Query:
+        found = Conditions()
+        found.add(ENDED)
+        if len(self._facets.ended) < len(ENDED_STATUSES):
+            found.add_choice("r.status", map(int, self._facets.ended))
+        self._add_functions(found)
+        return self._range(f"runs r INDEXED BY runs_by_{time}", found, limit, bounds)
 
-
-class EventList(_Conditions):
-    """A list of events, newest first: `condition` and its parameters."""
-
-    def __init__(self, where: EventFilter, before: str = "") -> None:
-        super().__init__()
-        if before:
-            self.add("e.id < ?", before)
-        self.add("e.received_at >= ?", where.since)
-        if where.until is not None:
-            self.add("e.received_at <= ?", where.until)
-        self.add_choice("e.name", where.names)
-        if not where.internal:
-            self.add("substr(e.name, 1, 8) <> 'inngest/'")
-        if where.search:
-            search = event_condition(where.search)
-            self.add(search.text, *search.parameters)
-
-
-def _levels(order: Sequence[RunOrder]) -> Iterable[tuple[str, bool, RunTime | None]]:
-    for level in order:
-        if level.time is RunTime.QUEUED:
-            # Ids rise with the time of scheduling and are unique: nothing below this level can matter.
-            yield "r.id", level.descending, None
+    def _facet_ranges(self, statuses: Sequence[RunStatus]) -> Iterator[tuple[str, Conditions]]:
+        """The ranges of ids in which runs are of one status, and of one function if those are few."""
+        functions = self._facets.functions
+        if functions is None or len(functions) * len(statuses) > _MOST_RANGES:
+            for status in statuses:
+                found = Conditions()
+                found.add("r.status = ?", int(status))
+                self._add_functions(found)
+                yield "runs_by_status", found
             return
-        yield f"ifnull(r.{level.time}, 0)", level.descending, level.time
-    yield "r.id", False, None
+        for function in functions:
+            for status in statuses:
+                found = Conditions()
+                found.add("r.function_id = ? AND r.status = ?", function, int(status))
+                yield "runs_by_function", found
+
+    def _deferred(self, limit: int) -> Query:
+        found = Conditions()
+        found.add_choice("r.status", map(int, self._facets.statuses))
+        self._add_functions(found)
+        return self._range("deferred_runs d CROSS JOIN runs r ON r.id = d.run_id", found, limit, column="d.run_id")
+
+    def _add_functions(self, found: Conditions) -> None:
+        if self._facets.functions is not None:
+            found.add_choice("r.function_id", self._facets.functions)
+
+    def _ids(self, bounds: Bounds) -> tuple[str, str]:
+        if self._where.time is not RunTime.QUEUED:
+            return bounds.low, bounds.high
+        return first_id(self._where.since), _LAST if self._where.until is None else last_id(self._where.until)
+
+    def _range(  # a range of an index: what it is of, and between what
+        self,
+        source: str,
+        found: Conditions,
+        limit: int,
+        bounds: Bounds | None = None,
+        *,
+        live: bool = False,
+        column: str = "r.id",
+    ) -> Query:
+        levels = [level if level.time else level._replace(expression=column) for level in self.levels]
+        if live:  # what has not ended has no end to read
+            levels = [level._replace(expression="0") if level.time is RunTime.ENDED else level for level in levels]
+        self._limit(found, bounds or Bounds(), column, keyed=levels[0].expression != "0")
+        add_hidden(found, self._where)
+        if self._after is not None:
+            _add_place(found, levels, self._after)
+        columns = ", ".join([*(level.expression for level in levels if level.time), column])
+        order = ", ".join(
+            f"{level.expression} {'DESC' if level.descending else 'ASC'}" for level in levels if level.expression != "0"
+        )
+        text = f"SELECT {columns} FROM {source} WHERE {found.text} ORDER BY {order} LIMIT ?"  # noqa: S608
+        return Query(text, (*found.parameters, limit))
+
+    def _limit(self, found: Conditions, bounds: Bounds, column: str, *, keyed: bool) -> None:
+        """Window, bounds and place as one range of ids and one of each time: SQLite seeks by one bound of each end."""
+        low, high = bounds.low, bounds.high
+        times = {self._time: (bounds.first, bounds.last)} if self._time and keyed else {}
+        where, after = self._where, self._after
+        if where.time is RunTime.QUEUED:
+            first, last = self._ids(bounds)
+            low, high = max(low, first), min(high, last)
+        else:
+            first_ms, last_ms = times.get(where.time, (0, _NEVER))
+            until = where.until if where.until is not None else _NEVER
+            times[where.time] = max(first_ms, where.since, 1), min(last_ms, until)  # 0 is a time that hasn't come
+        if after is not None and self._time is None:
+            low, high = (low, min(high, after.id)) if self.levels[0].descending else (max(low, after.id), high)
+        elif after is not None and self._time and keyed:
+            first_ms, last_ms = times[self._time]
+            at = after.times.get(self._time, 0)
+            descending = self.levels[0].descending
+            times[self._time] = (first_ms, min(last_ms, at)) if descending else (max(first_ms, at), last_ms)
+        found.add(f"{column} BETWEEN ? AND ?", low, high)
+        for time, (first_ms, last_ms) in times.items():
+            if (first_ms, last_ms) != (0, _NEVER):
+                found.add(f"ifnull(r.{time}, 0) BETWEEN ? AND ?", first_ms, last_ms)
+
+    def merge(self, rows: list[tuple[int | str, ...]], limit: int) -> list[tuple[int | str, ...]]:
+        """The first of the rows of all ranges."""
+        for place in reversed(range(len(self.levels))):  # sorts are stable: the last level first
+            rows.sort(key=lambda row, place=place: row[place], reverse=self.levels[place].descending)  # type: ignore[misc]
+        return rows[:limit]
 
 
-def _first_id(ms: int) -> str:
+def add_window(found: Conditions, where: RunFilter, column: str = "r.id") -> None:
+    """The time range of a filter of runs."""
+    if where.time is RunTime.QUEUED:
+        # A run's id starts with the moment it was scheduled: the window is a range of ids.
+        if where.since > 0:
+            found.add(f"{column} >= ?", first_id(where.since))
+        if where.until is not None:
+            found.add(f"{column} <= ?", last_id(where.until))
+        return
+    time = f"ifnull(r.{where.time}, 0)"
+    found.add(f"{time} >= ?", max(where.since, 1))  # 0 is a time that hasn't come
+    if where.until is not None:
+        found.add(f"{time} <= ?", where.until)
+
+
+def add_hidden(found: Conditions, where: RunFilter) -> None:
+    """Debug runs are in no list; deferred ones can be left out."""
+    found.add("r.id NOT IN (SELECT run_id FROM debug_runs)")
+    if where.deferred is False:
+        found.add("NOT EXISTS (SELECT 1 FROM deferred_runs d WHERE d.run_id = r.id)")
+
+
+def first_id(ms: int) -> str:
+    """The smallest id of a moment."""
     return ulid(min(max(ms, 0), MAX_ULID_MS), 0)
 
 
-def _last_id(ms: int) -> str:
+def last_id(ms: int) -> str:
+    """The greatest id of a moment; below all ids for a moment before the epoch."""
     return ulid(min(ms, MAX_ULID_MS), _MAX_ENTROPY) if ms >= 0 else ""
+
+
+def _levels(order: Sequence[RunOrder]) -> Iterable[_Level]:
+    for level in order:
+        if level.time is RunTime.QUEUED:
+            # Ids rise with the time of scheduling and are unique: nothing below this level can matter.
+            yield _Level("r.id", level.descending, None)
+            return
+        yield _Level(f"ifnull(r.{level.time}, 0)", level.descending, level.time)
+    yield _Level("r.id", descending=False, time=None)
+
+
+def _add_place(found: Conditions, levels: Sequence[_Level], after: RunPosition) -> None:
+    """Lexicographic: equal on the first levels, strictly behind on one."""
+    values = [after.id if level.time is None else after.times.get(level.time, 0) for level in levels]
+    signs = ["<" if level.descending else ">" for level in levels]
+    if len(levels) == 1:
+        found.add(f"{levels[0].expression} <> ?", values[0])  # the range ends there
+        return
+    ways: list[str] = []
+    parameters: list[Parameter] = []
+    for place, level in enumerate(levels):
+        equal = [f"{known.expression} = ?" for known in levels[:place]]
+        ways.append(" AND ".join([*equal, f"{level.expression} {signs[place]} ?"]))
+        parameters += values[: place + 1]
+    found.add(f"({' OR '.join(f'({way})' for way in ways)})", *parameters)

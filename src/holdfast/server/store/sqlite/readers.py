@@ -1,7 +1,8 @@
 """Read-only connections to an SQLite file, in a few threads of their own beside the one writer.
 
 In WAL mode a reader never waits for the writer and sees the last commit as a whole. SQLite works without the
-interpreter's lock, so a long query costs the event loop nothing but its rows.
+interpreter's lock, so a long query costs the event loop nothing but its rows. Searches have a thread of their own: they
+are slow by nature, and must not hold up anything else.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from holdfast.server.store.history import TooSlowError
 from holdfast.server.store.sqlite.queries import named
 
 if TYPE_CHECKING:
@@ -24,20 +27,39 @@ T = TypeVar("T")
 
 _READERS: Final = 2
 _BUSY_S: Final = 5.0
+_STATEMENTS: Final = 256
+_OPCODES: Final = 100_000
+"""Instructions of SQLite's machine between two looks at the clock: a few ms."""
+
+
+class _Work:
+    """One query under way: when it has to be done, and whether anyone still waits for it."""
+
+    __slots__ = ("deadline", "unwanted")
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.unwanted = False
+
+    def over(self) -> bool:
+        return self.unwanted or time.monotonic() > self.deadline
 
 
 class Readers:
     """A few threads that read one file. It has to exist when the first query comes. Close it when done."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, deadline_s: float = 10.0) -> None:
         self._uri = f"{Path(path).absolute().as_uri()}?mode=ro"
+        self._deadline_s = deadline_s
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="history")
+        self._searches = ThreadPoolExecutor(1, thread_name_prefix="search")
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
 
     def close(self) -> None:
         """End the readers; a query under way is waited for."""
         self._threads.shutdown()
+        self._searches.shutdown(cancel_futures=True)
         for connection in self._open:
             connection.close()
         self._open.clear()
@@ -48,17 +70,55 @@ class Readers:
         return await self.call(lambda connection: connection.execute(query, parameters).fetchall())
 
     async def call(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do something with a connection, in a reader's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(self._connection()))
+        """Do something with a connection, in a reader's thread. What takes too long ends with TooSlowError.
+
+        When the caller is cancelled, so is the query.
+        """
+        return await self._run(self._threads, work)
+
+    async def search(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """The same in the thread of searches."""
+        return await self._run(self._searches, work)
+
+    async def _run(self, threads: ThreadPoolExecutor, work: Callable[[sqlite3.Connection], T]) -> T:
+        task = _Work(time.monotonic() + self._deadline_s)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(threads, lambda: self._work(work, task))
+        except asyncio.CancelledError:
+            task.unwanted = True
+            raise
+
+    def _work(self, work: Callable[[sqlite3.Connection], T], task: _Work) -> T:
+        connection = self._connection()
+        self._local.task = task
+        try:
+            if task.over():
+                raise TooSlowError
+            return work(connection)
+        except sqlite3.OperationalError as error:
+            if task.over() and "interrupted" in str(error):
+                raise TooSlowError from None
+            raise
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             # Closed from another thread, when this one has ended.
             connection = sqlite3.connect(
-                self._uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+                self._uri,
+                uri=True,
+                timeout=_BUSY_S,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=_STATEMENTS,
             )
             connection.execute("PRAGMA query_only = 1")
+            connection.set_progress_handler(self._over, _OPCODES)
             self._local.connection = connection
             self._open.append(connection)
         return connection
+
+    def _over(self) -> int:
+        """Called by SQLite in the midst of a query, in its thread: whether to end it."""
+        task: _Work = self._local.task
+        return int(task.over())

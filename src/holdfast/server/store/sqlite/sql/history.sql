@@ -8,27 +8,33 @@ r.original_run_id, r.output, r.detail, r.state
 -- name: runs_by_id
 SELECT {run_columns} FROM runs r WHERE r.id IN (SELECT value FROM json_each(?))
 
--- name: run_page
-SELECT {run_columns} FROM runs r WHERE {condition} ORDER BY {order} LIMIT ?
+-- name: functions_in_apps
+SELECT f.id FROM functions f WHERE f.app_id IN (SELECT value FROM json_each(?)) ORDER BY f.id
+
+-- name: matching_runs
+-- Which of some runs a search lets through.
+SELECT r.id FROM runs r WHERE r.id IN (SELECT value FROM json_each(?)) AND {condition}
+
+-- name: run_total
+SELECT ifnull(sum(t.n), 0) FROM run_totals t WHERE {condition}
 
 -- name: run_count
-SELECT count(*) FROM runs r WHERE {condition}
+SELECT count(*) FROM runs r INDEXED BY {index} WHERE {condition}
 
--- name: run_of_key
-SELECT run_id FROM idempotency WHERE key = ? AND run_id <> ''
+-- name: deferred_count
+SELECT count(*) FROM deferred_runs d CROSS JOIN runs r ON r.id = d.run_id WHERE {condition}
 
 -- name: runs_of_events
 SELECT er.event_id, {run_columns} FROM event_runs er JOIN runs r ON r.id = er.run_id
 WHERE er.event_id IN (SELECT value FROM json_each(?)) ORDER BY r.id
 
 -- name: deferred_runs
--- A deferred run is scheduled after its parent, so its id is greater.
-SELECT json_extract(r.detail, '$.deferred_from'), {run_columns} FROM runs r
-WHERE r.id > ? AND json_extract(r.detail, '$.deferred_from') IN (SELECT value FROM json_each(?)) ORDER BY r.id
+SELECT d.parent_id, {run_columns} FROM deferred_runs d CROSS JOIN runs r ON r.id = d.run_id
+WHERE d.parent_id IN (SELECT value FROM json_each(?)) ORDER BY r.id
 
 -- name: debug_runs
-SELECT {run_columns} FROM runs r
-WHERE r.function_id = :function
+SELECT {run_columns} FROM debug_runs d CROSS JOIN runs r ON r.id = d.run_id
+WHERE d.function_id = :function
   AND (:debug_run = '' OR json_extract(r.detail, '$.debug_run_id') = :debug_run)
   AND (:debug_session = '' OR json_extract(r.detail, '$.debug_session_id') = :debug_session)
   AND (:debug_run <> '' OR :debug_session <> '')
@@ -62,11 +68,29 @@ e.n = (SELECT min(c.n) FROM events c WHERE c.id = e.id)
 -- name: events_by_id
 SELECT {event_columns} FROM events e WHERE e.id IN (SELECT value FROM json_each(?)) AND {first_copy}
 
--- name: event_page
-SELECT {event_columns} FROM events e WHERE {condition} AND {first_copy} ORDER BY e.id DESC LIMIT ?
+-- name: event_ids
+SELECT e.id FROM events e NOT INDEXED WHERE {condition} AND {first_copy} ORDER BY e.id DESC LIMIT ?
+
+-- name: event_ids_of_name
+SELECT e.id FROM events e INDEXED BY events_by_name WHERE {condition} AND {first_copy} ORDER BY e.id DESC LIMIT ?
+
+-- name: matching_events
+SELECT e.id FROM events e WHERE e.id IN (SELECT value FROM json_each(?)) AND {condition} AND {first_copy}
+
+-- name: event_span
+-- Of some buckets: the range of the wanted events' ids, how many they are, how many there are at all, how many names.
+SELECT min(t.low), max(t.high), ifnull(sum(t.n), 0), (SELECT ifnull(sum(a.n), 0) FROM event_totals a WHERE a.bucket BETWEEN ? AND ?),
+  count(DISTINCT t.name)
+FROM event_totals t WHERE {condition} AND t.bucket BETWEEN ? AND ?
+
+-- name: event_names
+SELECT DISTINCT t.name FROM event_totals t WHERE t.bucket BETWEEN ? AND ? AND {condition}
+
+-- name: event_total
+SELECT ifnull(sum(t.n), 0) FROM event_totals t WHERE t.bucket BETWEEN ? AND ? AND {condition}
 
 -- name: event_count
-SELECT count(*) FROM events e WHERE {condition} AND {first_copy}
+SELECT count(*) FROM events e NOT INDEXED WHERE {condition} AND {first_copy}
 
 -- name: stream
 SELECT {event_columns} FROM events e
