@@ -28,17 +28,22 @@ HASHED = hashlib.sha256(bytes.fromhex(KEY)).hexdigest()
 KINDS = [pytest.param("flask", marks=pytest.mark.sdk_python), pytest.param("js", marks=pytest.mark.sdk_js)]
 
 
-def start_server(folder: Path) -> Process:
-    options = ["--signing-key", KEY, "--event-key", EVENT_KEY, "--sqlite-dir", str(folder / "data")]
+def start_server(folder: Path, key: str = KEY, *more: str) -> Process:
+    options = ["--signing-key", key, "--event-key", EVENT_KEY, "--sqlite-dir", str(folder / "data"), *more]
     process = server_process("start", folder / "server.log", *options)
     process.start("/health")
     return process
 
 
 @contextlib.contextmanager
-def deployment(url: str, upstream: Endpoint, folder: Path, signing_key: str = KEY) -> Iterator[Fleet]:
+def deployment(
+    url: str, upstream: Endpoint, folder: Path, signing_key: str = KEY, fallback: str = ""
+) -> Iterator[Fleet]:
     platform = Platform(url, EVENT_KEY, HASHED)
-    fleet = Fleet(platform, upstream.url, folder, {"SIGNING_KEY": signing_key, "EVENT_KEY": EVENT_KEY})
+    keys = {"SIGNING_KEY": signing_key, "EVENT_KEY": EVENT_KEY}
+    if fallback:
+        keys["INNGEST_SIGNING_KEY_FALLBACK"] = fallback
+    fleet = Fleet(platform, upstream.url, folder, keys)
     try:
         yield fleet
     finally:
@@ -240,3 +245,63 @@ def test_an_app_that_cannot_reach_the_server_syncs_in_band(
         platform.close()
         server.stop()
         app.stop()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_key_is_rotated_without_downtime(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, upstream: Endpoint
+) -> None:
+    """As docs/how-to/access.md says: apps get the new key as fallback, the server rotates, the old key is retired.
+
+    A run that sleeps over the rotation is called with the new key afterwards, and fetches its large state.
+    """
+    if kind == "js":
+        request.getfixturevalue("node_app")
+    server = start_server(tmp_path)
+    with deployment(server.url, upstream, tmp_path, KEY, OTHER_KEY) as fleet:
+        app, http = fleet.app(kind), fleet.platform.http
+        asleep = app.start("sleep", {"ms": 2500})
+        fleet.platform.wait_span(asleep, "nap")
+        rotated = http.post("/v0/access/keys/signing/rotate", json={"key": OTHER_KEY})
+        assert rotated.status_code == 201, rotated.text
+        assert app.finish("two-steps").output == {"a": 1, "b": {"sum": 2}}
+        assert app.finish("large-state", timeout=30).output == 4_400_000  # fetched with the old key
+        app.sync()
+        assert fleet.platform.wait_run(asleep).output == "awake"
+        hashed = {"authorization": f"Bearer {hashlib.sha256(bytes.fromhex(OTHER_KEY)).hexdigest()}"}
+        assert http.delete("/v0/access/keys/signing/fallback", headers=hashed).status_code == 204
+        assert http.get("/v1/events").status_code == 401
+        assert http.get("/v1/events", headers=hashed).status_code == 200
+    server.stop()
+    server.start("/health")  # the configuration still has the old key: the rotation counts
+    assert httpx.get(f"{server.url}/v1/events", headers=hashed, timeout=10).status_code == 200
+    assert (
+        httpx.get(f"{server.url}/v1/events", headers={"authorization": f"Bearer {KEY}"}, timeout=10).status_code == 401
+    )
+    server.stop()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_fallback_of_the_configuration(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, upstream: Endpoint
+) -> None:
+    """A server with a new key and the old one as fallback serves an app that has them the other way round."""
+    if kind == "js":
+        request.getfixturevalue("node_app")
+    server = start_server(tmp_path, OTHER_KEY, "--signing-key-fallback", KEY)
+    with deployment(server.url, upstream, tmp_path, KEY, OTHER_KEY) as fleet:
+        app = fleet.app(kind)
+        assert app.finish("two-steps").output == {"a": 1, "b": {"sum": 2}}
+        assert app.finish("large-state", timeout=30).output == 4_400_000
+    server.stop()
+
+
+def test_graphql_pages_and_metrics_want_a_login(start: Fleet) -> None:
+    """Where the reference leaves them open (docs/explanation/deviations.md)."""
+    for path in ("/", "/v0/gql", "/metrics", "/debug", "/mcp"):
+        refused = httpx.get(start.platform.url + path, timeout=10)
+        assert refused.status_code == 401, path
+        page = httpx.get(start.platform.url + path, timeout=10, headers={"accept": "text/html"})
+        assert page.status_code == 303, path
+        assert page.headers["location"].startswith("/login"), path
+    assert start.platform.http.get("/").status_code == 200
