@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 
+_TURNS = 2
+
 
 class Loader(Generic[V]):
-    """Loads values by key, each once. Keys asked for in one turn of the event loop go into one call of `fetch`."""
+    """Loads values by key, each once. Keys asked for in a few turns of the event loop go into one call of `fetch`."""
 
     def __init__(self, fetch: Callable[[Collection[str]], Awaitable[Mapping[str, V]]]) -> None:
         self._fetch = fetch
@@ -32,7 +34,8 @@ class Loader(Generic[V]):
             loop = asyncio.get_running_loop()
             future = self._known[key] = loop.create_future()
             if not self._waiting:
-                loop.call_soon(self._start)
+                # Not at once: what is asked for a few awaits deeper comes a turn or two later.
+                loop.call_soon(self._start, _TURNS)
             self._waiting[key] = future
         return future
 
@@ -40,7 +43,10 @@ class Loader(Generic[V]):
         """As `load`, as a coroutine."""
         return await self.load(key)
 
-    def _start(self) -> None:
+    def _start(self, turns: int) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(self._start, turns - 1)
+            return
         waiting, self._waiting = self._waiting, {}
         task = asyncio.get_running_loop().create_task(self._run(waiting))
         self._tasks.add(task)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final, TypedDict
 
 import msgspec
@@ -189,7 +190,7 @@ async def _stream(_source: None, context: Context, query: _StreamQuery) -> list[
     limit = max(min(query.get("limit", 20), _STREAM_LIMIT), 0)
     where = StreamFilter(bool(query.get("include_internal_events")), after.upper(), before.upper())
     found = await context.history.stream(where, limit)
-    items = [await _stream_item(event, context) for event in found]
+    items = await asyncio.gather(*(_stream_item(event, context) for event in found))
     return sorted(items, key=lambda item: item.created_at, reverse=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final, TypedDict
 
 import msgspec
@@ -207,7 +208,9 @@ async def _run_defers(run: StoredRun, context: Context) -> list[_Defer]:
     if not run.defers:
         return []
     started = list(await context.deferred_runs.load(run.id) or [])
-    return [await _defer(hashed, defer, started, context) for hashed, defer in run.defers.items()]
+    slugs = {defer.function_slug for defer in run.defers.values()}
+    functions = dict(zip(slugs, await asyncio.gather(*map(context.functions_by_slug.load, slugs)), strict=True))
+    return [_defer(hashed, defer, started, functions[defer.function_slug]) for hashed, defer in run.defers.items()]
 
 
 @resolver("FunctionRunV2.siblingDefers")
@@ -246,8 +249,7 @@ def checked_run_id(text: str) -> str:
     return text.upper() if not problem else fail(f"error parsing runID: {problem}")
 
 
-async def _defer(hashed: str, defer: Defer, started: list[StoredRun], context: Context) -> _Defer:
-    function = await context.functions_by_slug.load(defer.function_slug)
+def _defer(hashed: str, defer: Defer, started: list[StoredRun], function: FunctionRecord | None) -> _Defer:
     child = next((run for run in started if function is not None and run.function_id == function.id), None)
     if child is not None:
         # Several defers of one function are told apart by their order only.
