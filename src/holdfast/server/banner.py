@@ -23,10 +23,19 @@ def show(config: Config, port: int, server: Server) -> None:
         f"  {'Events':<9} POST http://localhost:{port}/e/{'<event key>' if config.event_keys else 'any-key'}",
         f"  {'State':<9} {_state(config, server)}",
         f"  {'Apps':<9} {_apps(config, server)}",
+        *_open(config, color=color),
         "",
     ]
     for line in lines:
         click.echo(line if color else click.unstyle(line), err=True)
+
+
+def _open(config: Config, *, color: bool) -> list[str]:
+    """A warning, if a server that asks nobody who they are can be reached from other machines."""
+    if config.kind != "dev" or config.host in {"127.0.0.1", "::1", "localhost"}:
+        return []
+    text = "other machines can reach this server, and it asks nobody who they are; keep to this one: --host 127.0.0.1"
+    return [click.style(f"  {'Warning':<9} {text}", fg="yellow" if color else None)]
 
 
 def _urls(host: str, port: int) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from holdfast.server.access.principals import current
 from holdfast.server.api.backend import Backend
 
 _PAGE = """<!doctype html>
@@ -21,6 +22,7 @@ td, th {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px sol
 code {{ font-size: .9em }}
 </style>
 <h1>Holdfast</h1>
+{you}
 <p>This {kind} is up, version {version}. There is no web UI yet; everything it would show can be asked of the APIs.</p>
 <h2>Apps</h2>
 {apps}
@@ -49,6 +51,7 @@ def routes(backend: Backend) -> list[Route]:
             version=escape(info.version),
             apps=await _apps(backend),
             origin=escape(origin),
+            you=_you(),
             key="any-key" if info.kind == "dev" else "&lt;event key&gt;",
         )
         return HTMLResponse(page)
@@ -56,8 +59,17 @@ def routes(backend: Backend) -> list[Route]:
     return [Route("/", show, methods=["GET"])]
 
 
+def _you() -> str:
+    """Who is logged in, with a way out."""
+    principal = current.get()
+    if principal is None or not principal.by_cookie:
+        return ""
+    who = f"{escape(principal.name)}, {principal.role.word}"
+    return f'<form method="post" action="/logout">{who} <button>Log out</button></form>'
+
+
 async def _apps(backend: Backend) -> str:
-    if backend.info.kind != "dev":
+    if backend.info.kind != "dev" and current.get() is None:
         return "<p>Ask the APIs: this page tells nothing to strangers.</p>"
     apps = await backend.history.apps()
     functions = await backend.history.functions_of_apps([app.id for app in apps])
