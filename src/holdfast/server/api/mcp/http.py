@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING
 from holdfast.server.api.routing import ApiRoute
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
     from starlette.types import Receive, Scope, Send
 
     from holdfast.server.api.backend import Backend
+
+
+def _load() -> Callable[[Backend, str], StreamableHTTPSessionManager]:
+    """Takes a second: runs must go on meanwhile."""
+    from holdfast.server.api.mcp.server import session_manager  # noqa: PLC0415 - as this module tells
+
+    return session_manager
 
 
 class McpApi:
@@ -43,9 +52,7 @@ class McpApi:
                 await self._running
 
     async def _start(self) -> StreamableHTTPSessionManager:
-        from holdfast.server.api.mcp.server import session_manager  # noqa: PLC0415 - takes a second to load
-
-        manager = session_manager(self._backend, self._backend.info.version)
+        manager = (await asyncio.to_thread(_load))(self._backend, self._backend.info.version)
         ready = asyncio.Event()
 
         async def run() -> None:

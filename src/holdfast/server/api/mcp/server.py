@@ -21,6 +21,7 @@ from holdfast.server.api.operations import hints, tool_of
 from holdfast.server.api.rest_v2.catalogue import OPERATIONS
 from holdfast.server.api.rest_v2.operation import Operation, renamed
 from holdfast.server.api.rest_v2.wire import RefusalError
+from holdfast.server.store.store import StoreError
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -75,6 +76,8 @@ class _Tools:
                 return _result(await _use(self._backend, _TOOLS[call.name], arguments))
         except (ToolError, ForbiddenError) as error:
             return _failure(str(error))
+        except StoreError:
+            return _failure("It could not be stored; nothing was done. Try again")
         except RefusalError as refusal:
             return _failure(f"{refusal.status}: {refusal.document().decode()}")
         return _failure(f"There is no tool {call.name}")

@@ -211,7 +211,7 @@ def _entry(entry: Entry, types: _Types) -> Schema:
 def _reply(reply: Reply, types: _Types) -> Schema:
     shown: Schema = {"description": reply.text}
     if reply.content:
-        schema = types.schema(reply.type) if reply.type is not None else {"type": "string"}
+        schema: Schema = types.schema(reply.type) if reply.type is not None else {"type": "string"}
         if reply.envelope is not None:
             schema = {
                 "type": "object", "required": ["data", "metadata"],

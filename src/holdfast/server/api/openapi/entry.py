@@ -12,7 +12,7 @@ class Reply(msgspec.Struct, frozen=True):
     text: str
     type: object | None = None
     content: str = "application/json"  # empty: there is no body
-    envelope: type | None = None  # of `metadata`, if the type is that of `data`
+    envelope: object | None = None  # of `metadata`, if the type is that of `data`
 
 
 class Parameter(msgspec.Struct, frozen=True):

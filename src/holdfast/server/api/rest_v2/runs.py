@@ -37,6 +37,7 @@ from holdfast.server.api.rest_v2.wire import (
     not_found,
     page_of,
     page_size,
+    show_duration,
     show_moment,
     show_time,
 )
@@ -309,13 +310,9 @@ def _document(run: StoredRun, function: FunctionRecord | None, app: AppRecord | 
         function=FunctionRef(id=local_id(function, app), name=function.name) if function else FunctionRef(id=""),
         app=AppRef(id=app.name if app is not None else ""), status=_STATUSES.get(run.status, "CANCELLED"),
         queued_at=show_time(run.scheduled_at), started_at=show_moment(run.started_at), ended_at=show_moment(ended),
-        duration_ms=_duration(run.started_at, ended), trigger=trigger,
+        duration_ms=show_duration(run.started_at, ended), trigger=trigger,
         output=as_object(run.output) if with_output and run.output is not None else None,
     )  # fmt: skip
-
-
-def _duration(started: int | None, ended: int | None) -> str:
-    return str(max(ended - started, 0)) if started is not None and ended is not None else ""
 
 
 _LIST: Final = "newest first unless told otherwise, in pages."

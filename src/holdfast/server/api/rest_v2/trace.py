@@ -11,7 +11,7 @@ from holdfast.server.api.rest_v2.fields import IncludeOutput, RunId
 from holdfast.server.api.rest_v2.operation import Operation, runner
 from holdfast.server.api.rest_v2.output import as_object
 from holdfast.server.api.rest_v2.runs import checked_run_id
-from holdfast.server.api.rest_v2.wire import Answer, Sent, Shown, not_found, show_moment, show_time
+from holdfast.server.api.rest_v2.wire import Answer, Sent, Shown, not_found, show_duration, show_moment, show_time
 from holdfast.server.api.traces import OutputRef, SpanOutput, build_trace, read_output, read_result
 from holdfast.server.api.traces.output import ROOT
 
@@ -97,7 +97,7 @@ def _span(node: TraceNode, read: Callable[[str], SpanOutput] | None) -> TraceSpa
     return TraceSpan(
         id=node.span_id, name=node.name, status="WAITING" if node.status == _QUEUED else node.status,
         step_op=node.step_op or "", step_id=node.step_id or "",
-        duration_ms=str(node.duration) if node.duration is not None else "", queued_at=show_time(node.queued_at),
+        duration_ms=show_duration(node.started_at, node.ended_at), queued_at=show_time(node.queued_at),
         started_at=show_moment(node.started_at), ended_at=show_moment(node.ended_at),
         input=as_object(shown.input.encode()) if shown.input is not None else None, output=_output(shown),
         metadata=[_metadata(entry) for entry in node.metadata],

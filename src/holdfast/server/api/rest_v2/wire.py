@@ -132,3 +132,8 @@ def show_time(ms: int) -> str:
 def show_moment(ms: int | None) -> str:
     """A moment that may not have come."""
     return show_time(ms) if ms is not None else ""
+
+
+def show_duration(started: int | None, ended: int | None) -> str:
+    """How long something took, in ms; nothing for what has not ended."""
+    return str(max(ended - started, 0)) if started is not None and ended is not None else ""

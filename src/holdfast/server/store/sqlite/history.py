@@ -78,7 +78,7 @@ class SqliteHistory:
 
     async def run_of_key(self, key: str) -> str | None:
         """The id of the run that an idempotency key started, as long as that is remembered."""
-        found = await self.readers.select("history.run_of_key", (key,))
+        found = await self.readers.select("idempotency.run", (key,))
         return str(found[0][0]) if found else None
 
     async def runs_of_events(self, event_ids: Collection[str]) -> dict[str, list[StoredRun]]:
