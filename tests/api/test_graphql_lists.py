@@ -25,7 +25,7 @@ RUN = f"""id output hasAI isDeferred app {{ name functions {{ slug app {{ name }
   defers {{ status run {{ status function {{ name }} }} function {{ slug }} }}
   siblingDefers {{ status }} deferredFrom {{ run {{ status }} function {{ slug }} }}"""
 EVENT_RUN = f"""id output hasAI app {{ name }} function {{ name app {{ name }} }} why {{ text }}
-  trace(preview: true) {{ {SPAN} childrenSpans {{ {SPAN} }} }} 
+  trace(preview: true) {{ {SPAN} childrenSpans {{ {SPAN} }} }}
   defers {{ status run {{ status }} function {{ slug }} }}"""
 LEGACY = """id status output function { slug app { name } } event { name raw } events { name } pendingSteps
   history { type stepName }"""
