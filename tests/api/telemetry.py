@@ -28,6 +28,7 @@ class Played:
     def __init__(self, answer: Callable[[dict[str, str], Any], Reply]) -> None:
         self.answer = answer
         self.calls: list[dict[str, str]] = []
+        self.called = asyncio.Event()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> str:
@@ -47,6 +48,7 @@ class Played:
                 headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines if line)}
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
                 self.calls.append(headers)
+                self.called.set()
                 status, value = self.answer(headers, json.loads(body or b"null"))
                 text = json.dumps(value).encode()
                 writer.write(_HEAD % (status, len(text)) + text)
@@ -66,7 +68,11 @@ class Rig:
 
     def __enter__(self) -> Self:
         self.client = Client(self)
-        self.client.loop.run(self._start())
+        try:
+            self.client.loop.run(self._start())
+        except BaseException:
+            self.client.close()
+            raise
         assert self.client.post("/fn/register", json=_registration(self._url)).status_code == 200
         return self
 
@@ -95,6 +101,25 @@ class Rig:
         (run,) = self.client.get(f"/v1/events/{event}/runs").json()["data"]
         self.client.loop.run(self.server.partition.ended(run["run_id"]))
         return str(run["run_id"])
+
+    def pause(self) -> None:
+        """Lets no run start."""
+        assert self.client.post("/v1/functions/shop-charge/pause").status_code == 200
+
+    def resume(self) -> None:
+        """Lets runs start again."""
+        assert self.client.post("/v1/functions/shop-charge/resume").status_code == 200
+
+    def wait_calls(self, count: int) -> None:
+        """Waits until the app was called so often."""
+
+        async def waiting() -> None:
+            async with asyncio.timeout(20):
+                while len(self.app.calls) < count:
+                    self.app.called.clear()
+                    await self.app.called.wait()
+
+        self.client.loop.run(waiting())
 
     def trace(self, run_id: str) -> Any:
         """The trace tree of a run."""

@@ -117,9 +117,9 @@ class Server:
             interval=config.poll_interval,
         )  # fmt: skip
         self.history = SqliteHistory(self.store.path)
-        self._traces = TraceExporter(sending, self.history) if sending is not None else None
-        if self._traces is not None:
-            self.partition.on_end = self._traces.ended
+        self.traces_out = TraceExporter(sending, self.history) if sending is not None else None
+        if self.traces_out is not None:
+            self.partition.on_end = self.traces_out.ended
         self.retention = Retention(self.partition, self.history.readers, _policy(config))
         self.disk = Disk(self.store.path)
         metadata = MetadataLog(
@@ -150,8 +150,8 @@ class Server:
         """Recovers what was committed, and begins to work."""
         self.apps.load()
         self.partition.recover()
-        if self._traces is not None:
-            self._traces.start()
+        if self.traces_out is not None:
+            self.traces_out.start()
         self.access.start()
         self.retention.start()
         self.disk.start()
@@ -197,8 +197,8 @@ class Server:
         await self.partition.close()
         await self.dispatcher.close()
         await self.client.close()
-        if self._traces is not None:
-            await self._traces.close()
+        if self.traces_out is not None:
+            await self.traces_out.close()
         self._graphql.close()
         self.access.close()
         self.history.close()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import threading
 from collections import deque
 from concurrent.futures import Future, InvalidStateError
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 import structlog
 
+from holdfast import __version__
 from holdfast.protocol.events import INVOKED
 from holdfast.protocol.tracing import SAMPLED, load_context, trace_id
 
@@ -169,12 +171,10 @@ class TraceExporter:
     def _outline(
         self, traces: Sequence[RunTrace], slugs: dict[str, str], senders: dict[str, TraceContext]
     ) -> list[ReadableSpan]:
-        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - only who sends traces pays for it
-
         from holdfast.server.telemetry.outline import outline  # noqa: PLC0415 - as above
 
         if self._resource is None:
-            self._resource = Resource.create()
+            self._resource = _resource()
         spans: list[ReadableSpan] = []
         for trace in traces:
             run = trace.run
@@ -254,11 +254,19 @@ class _Words(logging.Handler):
         logger.handlers = [self]
 
 
+def _resource() -> Resource:
+    """Who sends: as the environment says, else by this program's name."""
+    from opentelemetry.sdk.resources import OTELResourceDetector, Resource  # noqa: PLC0415 - only senders pay for it
+
+    own = {"service.name": "holdfast", "service.version": __version__}
+    return Resource.create({**own, **OTELResourceDetector().detect().attributes})
+
+
 def _make_sender(settings: Settings) -> SpanExporter:
     if settings.exporter == "console":
         from opentelemetry.sdk.trace.export import ConsoleSpanExporter  # noqa: PLC0415 - as above
 
-        return ConsoleSpanExporter(formatter=lambda span: span.to_json(indent=None) + "\n")
+        return ConsoleSpanExporter(out=sys.stdout, formatter=lambda span: span.to_json(indent=None) + "\n")
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - as above
 
     return OTLPSpanExporter()
