@@ -7,7 +7,6 @@ names wants a login: a new route is closed until somebody decides otherwise.
 from __future__ import annotations
 
 from enum import Enum, auto
-from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -82,15 +81,17 @@ RULES: Final = (
     Rule("/metrics", Who.CONSOLE, Role.VIEWER, Role.ADMIN),
     Rule("/debug", Who.CONSOLE, Role.ADMIN, Role.ADMIN),
     Rule("/test", Who.CONSOLE, Role.ADMIN, Role.ADMIN),
-    Rule("/", Who.CONSOLE, Role.VIEWER, Role.ADMIN),
+    Rule("/", Who.CONSOLE, Role.VIEWER, Role.ADMIN),  # the last one: all that is left
 )
 
 
-@lru_cache(1024)
 def rule_of(path: str) -> Rule:
     """The rule that counts for a path."""
     segments = _segments(path)
-    return next(rule for rule in RULES if _fits(_segments(rule.path), segments))
+    for pattern, rule in _BY_FIRST.get(segments[0] if segments else "", ()):
+        if _fits(pattern, segments):
+            return rule
+    return RULES[-1]
 
 
 def _segments(path: str) -> list[str]:
@@ -99,3 +100,15 @@ def _segments(path: str) -> list[str]:
 
 def _fits(pattern: list[str], segments: list[str]) -> bool:
     return len(segments) >= len(pattern) and all(p in {"*", s} for p, s in zip(pattern, segments, strict=False))
+
+
+def _by_first() -> dict[str, list[tuple[list[str], Rule]]]:
+    """The rules by their first segment, which is never `*`: a path is compared with few of them."""
+    found: dict[str, list[tuple[list[str], Rule]]] = {}
+    for rule in RULES[:-1]:
+        segments = _segments(rule.path)
+        found.setdefault(segments[0], []).append((segments, rule))
+    return found
+
+
+_BY_FIRST: Final = _by_first()
