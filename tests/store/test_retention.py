@@ -146,6 +146,32 @@ def test_a_live_run_stays_however_old_and_so_do_its_events(tmp_path: Path) -> No
     scenario(tmp_path, Policy(age=DAY), play)
 
 
+def test_a_large_run_goes_piece_by_piece(tmp_path: Path) -> None:
+    async def play(shop: Shop) -> None:
+        small, large = shop.run(3 * DAY), shop.run(2 * DAY)
+        changes = Changes()
+        changes.steps += [(large.id, seq, f"s{seq}", b'"%s"' % (b"x" * 100_000), span()) for seq in range(10, 30)]
+        changes.spans += [(large.id, 40, b'"%s"' % (b"x" * 1_000_000), span()), (large.id, 41, None, span())]
+        shop.store.commit(changes)
+        erase, took = shop.store.erase, list[int]()
+
+        def one_piece(groups: Any, _: float) -> Any:
+            assert small.id not in shop.runs() or shop.query(
+                "SELECT count(*) FROM steps WHERE run_id = ?", small.id
+            ) == [(1,)]
+            took.append(len(groups[0]))
+            return erase(groups[:1], 0)
+
+        shop.store.erase = one_piece  # type: ignore[method-assign]
+        did = await shop.retention.sweep()
+        assert (did.runs, len(shop.runs())) == (2, 0)
+        assert did.bytes > 3_000_000
+        assert len(took) > 20
+        assert shop.query("SELECT count(*) FROM steps") == shop.query("SELECT count(*) FROM spans") == [(0,)]
+
+    scenario(tmp_path, Policy(age=DAY), play)
+
+
 def test_age_counts_from_the_end_of_a_run(tmp_path: Path) -> None:
     async def play(shop: Shop) -> None:
         slept = shop.run(HOUR, lasted=300 * DAY)

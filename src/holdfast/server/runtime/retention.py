@@ -36,11 +36,13 @@ Row = tuple[Value, ...]
 FOREVER = frozenset({"off", "never", "forever"})
 #: A sweep begins once a minute, or more often if something lives for minutes only (seconds).
 INTERVAL_S = 60.0
+#: The first one begins this long after the start (seconds).
+FIRST_S = 10.0
 #: Events that were passed over once are looked at again after this time (ms).
 RESCAN_MS = 24 * 3_600_000
 #: How long a slice may hold the loop (seconds), and how many times longer the pause after it is.
 SLICE_S = 0.002
-REST_IDLE, REST_BUSY = 4, 20
+REST_IDLE, REST_BUSY = 4, 10
 #: How much is looked for at once, and how many runs or events are deleted between two looks at the clock.
 FOUND, TOGETHER = 400, 4
 #: How many events are looked at, at once, for those that started nothing.
@@ -139,8 +141,10 @@ class Retention:
                 await self._task
 
     async def _run(self) -> None:
+        pause = min(FIRST_S, self.policy.interval_s)
         while True:
-            await asyncio.sleep(self.policy.interval_s)
+            await asyncio.sleep(pause)
+            pause = self.policy.interval_s
             try:
                 await self.sweep()
             except Exception as error:  # noqa: BLE001 - whatever it was, the next sweep may do better

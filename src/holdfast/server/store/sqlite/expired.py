@@ -18,6 +18,8 @@ from holdfast.server.store.store import Value, Write
 
 _decode_ids = msgspec.json.Decoder(list[str]).decode
 
+#: The rows of a run of more bytes than this are deleted piece by piece, about as many bytes at a time.
+HEAVY = 128 * 1024
 _OF_A_RUN = ("drop_steps", "drop_spans", "drop_metadata", "drop_user_spans", "drop_run")
 
 Arrival = tuple[str, int]
@@ -37,6 +39,7 @@ class Victims(msgspec.Struct, frozen=True):
     """Ended runs that go, each with its events."""
 
     runs: list[tuple[str, list[str]]]
+    heavy: dict[str, list[list[Write]]]  # deletions of the rows of large runs, piece by piece
     held: set[str]  # events that something still waits with
     bytes: int
 
@@ -49,8 +52,11 @@ class Victims(msgspec.Struct, frozen=True):
         runs = [(run, _decode_ids(events)) for run, events in rows]
         events = [event for _, started in runs for event in started]
         held = _held(db, events)  # read after the runs: what is let go of meanwhile has started a run by then
-        (size,) = db.execute(named("retention.weight"), {"runs": _json([run for run, _ in runs])}).fetchone()
-        return cls(runs, held, int(size) + _weight(db, events))
+        weights: dict[str, int] = dict(
+            db.execute(named("retention.weights"), {"runs": _json([run for run, _ in runs])}).fetchall()
+        )
+        heavy = {run: _pieces(db, run) for run, size in weights.items() if size > HEAVY}
+        return cls(runs, heavy, held, sum(weights.values()) + _weight(db, events))
 
     @property
     def events(self) -> set[str]:
@@ -58,7 +64,9 @@ class Victims(msgspec.Struct, frozen=True):
         return {event for _, events in self.runs for event in events} - self.held
 
     def groups(self, together: int) -> Iterator[list[Write]]:
-        """The deletions of a few runs at a time, each run whole."""
+        """The deletions of a few runs at a time, each run whole; of a large one, its rows go first."""
+        for run, _ in self.runs:
+            yield from self.heavy.get(run, ())
         for start in range(0, len(self.runs), together):
             part = self.runs[start : start + together]
             ids = [(run,) for run, _ in part]
@@ -90,6 +98,19 @@ class IdleEvents(msgspec.Struct, frozen=True):
         held = _held(db, ids)
         copies = [(id, n) for id, n in idle if id not in held]
         return cls(copies, rows[-1][:2] if len(rows) == most else None, _weight(db, ids))
+
+
+def _pieces(db: sqlite3.Connection, run: str) -> list[list[Write]]:
+    """The deletions of a run's rows, about `HEAVY` bytes at a time."""
+    pieces: list[list[Write]] = []
+    room = 0
+    for statement, seq, size in db.execute(named("retention.rows_of"), {"run": run}):
+        if size > room:
+            pieces.append([])
+            room = HEAVY
+        pieces[-1].append(Write(statement, [(run, seq)]))
+        room -= size
+    return pieces
 
 
 def _held(db: sqlite3.Connection, events: Sequence[str]) -> set[str]:

@@ -35,13 +35,18 @@ ORDER BY id LIMIT :most
 SELECT value FROM json_each(:events)
 WHERE value IN (SELECT event_id FROM batch_events UNION ALL SELECT json_extract(record, '$[1]') FROM flow WHERE kind = 'debounce')
 
--- name: weight
--- Reads what is to be deleted, so that the loop finds it in the system's cache; tells its bytes.
-SELECT total(length(output) + length(span)) FROM (
-    SELECT output, span FROM steps WHERE run_id IN (SELECT value FROM json_each(:runs))
+-- name: weights
+-- Reads what is to be deleted, so that the loop finds it in the system's cache; tells the bytes of each run.
+SELECT run_id, sum(size) FROM (
+    SELECT run_id, length(output) + length(span) AS size FROM steps WHERE run_id IN (SELECT value FROM json_each(:runs))
     UNION ALL
-    SELECT coalesce(output, ''), span FROM spans WHERE run_id IN (SELECT value FROM json_each(:runs))
-)
+    SELECT run_id, ifnull(length(output), 0) + length(span) FROM spans WHERE run_id IN (SELECT value FROM json_each(:runs))
+) GROUP BY run_id
+
+-- name: rows_of
+SELECT 'retention.drop_step', seq, length(output) FROM steps WHERE run_id = :run
+UNION ALL
+SELECT 'retention.drop_span', seq, ifnull(length(output), 0) FROM spans WHERE run_id = :run
 
 -- name: event_weight
 SELECT total(length(json)) FROM events WHERE id IN (SELECT value FROM json_each(:events))
@@ -76,6 +81,12 @@ DELETE FROM steps WHERE run_id = ?
 
 -- name: drop_spans
 DELETE FROM spans WHERE run_id = ?
+
+-- name: drop_step
+DELETE FROM steps WHERE run_id = ? AND seq = ?
+
+-- name: drop_span
+DELETE FROM spans WHERE run_id = ? AND seq = ?
 
 -- name: drop_metadata
 DELETE FROM metadata WHERE run_id = ?
