@@ -6,13 +6,24 @@ import socket
 import sys
 
 import click
+import structlog
 
 from holdfast.server.app import Server
 from holdfast.server.config import Config
+from holdfast.server.logs import as_json
+
+log = structlog.get_logger(__name__)
 
 
 def show(config: Config, port: int, server: Server) -> None:
-    """Prints the banner on stderr."""
+    """Prints the banner on stderr; one line where logs are JSON."""
+    if as_json(config):
+        urls = [url for _, url in _urls(config.host, port)]
+        log.info("started", version=config.version, kind=config.kind, urls=urls, state=_state(config, server),
+                 apps=_apps(config, server))  # fmt: skip
+        for text in _open(config, color=False):
+            log.warning(click.unstyle(text).split(maxsplit=1)[1])
+        return
     color = sys.stderr.isatty()
     title = "dev server" if config.kind == "dev" else "server"
     lines = [

@@ -18,9 +18,11 @@ _LEVELS = {"trace": 10, "debug": 10, "info": 20, "warn": 30, "error": 40}
 def set_up(config: Config) -> None:
     """Configures structlog and the logging of libraries."""
     number = _LEVELS["debug" if config.verbose else config.log_level]
-    as_json = _as_json(config)
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    json = as_json(config)
+    renderer: list[structlog.typing.Processor] = (
+        [structlog.processors.EventRenamer("msg"), _ordered, structlog.processors.JSONRenderer(default=str)]
+        if json
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     )
     structlog.configure(
         processors=[
@@ -28,18 +30,16 @@ def set_up(config: Config) -> None:
             structlog.processors.TimeStamper(fmt="iso", key="time", utc=True),
             structlog.processors.format_exc_info,
             redact,
-            structlog.processors.EventRenamer("msg") if as_json else _unchanged,
-            renderer,
+            *renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(
-        level=max(number, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
-    )
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(Redaction())
+    handler = _Forward() if json else logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler])
+    handler.addFilter(Redaction())
 
 
 def tell(file: Path | None, warnings: Iterable[str]) -> None:
@@ -51,11 +51,23 @@ def tell(file: Path | None, warnings: Iterable[str]) -> None:
         log.warning("configuration", problem=warning)
 
 
-def _as_json(config: Config) -> bool:
+class _Forward(logging.Handler):
+    """Hands what libraries log to structlog, so that every line is JSON."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Logs one record."""
+        exc_info = record.exc_info if record.exc_info and record.exc_info[0] is not None else None
+        more = {"exc_info": exc_info} if exc_info else {}
+        structlog.get_logger(record.name).log(record.levelno, record.getMessage(), logger=record.name, **more)
+
+
+def as_json(config: Config) -> bool:
+    """Whether logs are JSON lines: if asked for, else where stderr is no terminal."""
     if config.json or config.log_format == "auto":
         return config.json or not sys.stderr.isatty()
     return config.log_format == "json"
 
 
-def _unchanged(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    return event
+def _ordered(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    first = {name: event.pop(name) for name in ("time", "level", "msg")}
+    return {**first, **event}
