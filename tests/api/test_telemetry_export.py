@@ -272,6 +272,6 @@ def test_it_can_be_switched_off(collector: Collector, monkeypatch: pytest.Monkey
 def test_grpc_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4317")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
-    with pytest.raises(TelemetryError, match="set it to http/protobuf, and the endpoint to the collector's port"):
-        with Rig(one_step()):
-            pass
+    told = "set it to http/protobuf, and the endpoint to the collector's port"
+    with pytest.raises(TelemetryError, match=told), Rig(one_step()):
+        pass
