@@ -232,8 +232,8 @@ _V1 = (
         replies=(_data(Removal, "It cancels nothing more."), *failures(400, 404)),
     ),
     Entry(
-        method="GET", path="/v1/prom/{env}", tag="REST v1", summary="Not offered: see /metrics",
-        replies=failures(501),
+        method="GET", path="/v1/prom/{env}", tag="REST v1", summary="Get metrics, as /metrics",
+        replies=(Reply(200, "Prometheus' text.", None, "text/plain"),),
     ),
 )  # fmt: skip
 
