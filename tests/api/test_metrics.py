@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from holdfast.server.runtime.tally import BOUNDS, Times
 
 from .serving import Served
 
+ROOT = Path(__file__).parent.parent.parent
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -159,6 +161,22 @@ def test_debug_logs_tell_each_call_with_run_function_and_step(server: Served) ->
     assert [line["msg"] for line in about] == ["call", "answer", "run ended"]
     assert {line["function"] for line in about} == {"app-bad"}
     assert (about[1]["status"], about[2]["status"]) == (400, "failed")
+
+
+@pytest.mark.parametrize("page", ["docs/how-to/monitor.md", "deploy/grafana.json"])
+def test_what_manual_and_dashboard_name_exists(server: Served, page: str) -> None:
+    text = (ROOT / page).read_text()
+    named = set(re.findall(r"\b(?:holdfast|process|inngest_[a-z]+)_[a-z_]*[a-z]\b(?=[`{\[ =)|]|$)", text))
+    known = {name for name, _ in scrape(server)}
+    histograms = {name.removesuffix("_bucket") for name in known if name.endswith("_bucket")}
+    assert len(named) > 15
+    assert named - known - histograms == set()
+
+
+def test_the_manual_names_everything(server: Served) -> None:
+    text = (ROOT / "docs/how-to/monitor.md").read_text()
+    stems = {re.sub(r"_(bucket|sum|count)$", "", name) for name, _ in scrape(server) if name[:8] != "process_"}
+    assert {name for name in stems if f"`{name}`" not in text and not name.endswith("_created")} == set()
 
 
 def test_functions_are_not_counted_unasked(tmp_path: Path) -> None:
