@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -108,3 +109,24 @@ def test_a_password_is_not_waited_for_where_nobody_types(tmp_path: Path) -> None
     code, _, error = run(tmp_path, "users", "add", "x", "--role", "admin")
     assert code == 1
     assert "--password-stdin or --generate" in error
+
+
+@pytest.mark.parametrize(("more", "secure"), [((), True), (("--trusted-proxies", "10.0.0.1"), False)])
+def test_a_trusted_proxy_tells_of_https(
+    tmp_path: Path, request: pytest.FixtureRequest, more: tuple[str, ...], secure: bool
+) -> None:
+    """Proxies on this machine are trusted unless others are named."""
+    with Served(
+        tmp_path, "--signing-key", KEY, "--event-key", EVENT_KEY, "--connect-gateway-port", str(free_port()),
+        "--admin-user", "anna", "--admin-password", PASSWORD, *more, mode="start",
+    ) as served:  # fmt: skip
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+        request.addfinalizer(connection.close)
+        headers = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9", "Content-Type": "application/json"}
+        connection.request("POST", "/login", f'{{"name": "anna", "password": "{PASSWORD}"}}', headers)
+        answer = connection.getresponse()
+        body = answer.read()
+        assert answer.status == 200, body
+        assert ("; Secure" in (answer.getheader("set-cookie") or "")) is secure
+        _, out, _ = run(tmp_path, "audit", "--url", served.url, "--token", KEY)
+        assert ("203.0.113.9" in out) is secure

@@ -215,3 +215,43 @@ def test_a_name_can_be_allowed(tmp_path: Any) -> None:
         assert door(rig, "POST", "/v0/gql", headers) == PASSED
     finally:
         rig.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "passes"),
+    [
+        ("/v1/realtime/connect", {}, True),  # it asks for a token of its own
+        ("/v0/gql", {}, False), ("/nothing", {}, False), ("/v0/gql", bearer("wrong"), False),
+        ("/v0/gql", bearer(KEY), True),
+    ],
+)  # fmt: skip
+def test_web_sockets_pass_the_same_door(start: Rig, path: str, headers: dict[str, str], passes: bool) -> None:
+    assert knock(start, path, headers) == ([] if passes else [{"type": "websocket.close", "code": 1008}])
+
+
+def test_a_web_socket_of_another_site_has_no_use_of_a_cookie(start: Rig) -> None:
+    browser = {**start.cookie(Role.ADMIN), "host": "holdfast.test"}
+    assert knock(start, "/v0/gql", {**browser, "origin": "http://holdfast.test"}) == []
+    assert knock(start, "/v0/gql", {**browser, "origin": "http://evil.example"}) != []
+
+
+def knock(rig: Rig, path: str, headers: dict[str, str]) -> list[Any]:
+    """What the door sends to a web socket that wants in; nothing if it passes."""
+    sent: list[Any] = []
+    passed: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        passed.append(scope)
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    rig.run(
+        Guard(app, rig.access)({"type": "websocket", "path": path, "headers": raw, "query_string": b""}, receive, send)
+    )
+    assert bool(passed) is not bool(sent)
+    return sent

@@ -52,6 +52,8 @@ class Redaction(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Lets every record pass, redacted."""
         record.msg, record.args = redacted(record.getMessage()), None
+        if record.exc_info:  # formatters print this text instead
+            record.exc_text = str(redacted(logging.Formatter().formatException(record.exc_info)))
         return True
 
 

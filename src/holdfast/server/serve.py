@@ -152,6 +152,7 @@ async def _serve(config: Config, listener: socket.socket) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         loop.add_signal_handler(number, stopper.signalled)
     server.start()
+    await server.access.started()
     show(config, listener.getsockname()[1], server)
     notifier.ready()
     await http.serve(sockets=[listener])

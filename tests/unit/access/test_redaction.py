@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import pytest
 
@@ -43,3 +44,14 @@ def test_a_secret_under_its_name_is_hidden(name: str) -> None:
 def test_ordinary_texts_stay(text: str) -> None:
     assert redacted(text) == text
     assert redact(None, "", {"error": text, "keys": 3}) == {"error": text, "keys": 3}
+
+
+def test_a_traceback_of_a_library_tells_no_secret() -> None:
+    try:
+        raise RuntimeError(f"boom with Bearer {SECRET}")
+    except RuntimeError:
+        record = logging.LogRecord("uvicorn.error", 40, "", 1, "Exception in ASGI application", (), sys.exc_info())
+    Redaction().filter(record)
+    told = logging.Formatter("%(message)s").format(record)
+    assert "boom with Bearer [hidden]" in told
+    assert SECRET not in told

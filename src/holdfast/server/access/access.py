@@ -59,6 +59,11 @@ class Access:
         """Adds the first user, if there has to be one."""
         self._begun = asyncio.ensure_future(self.bootstrap())
 
+    async def started(self) -> None:
+        """Waits until the first user is there."""
+        if self._begun is not None:
+            await self._begun
+
     def load(self, select: Select) -> None:
         """Reads everything at a start."""
         for part in (self.users, self.sessions, self.tokens):

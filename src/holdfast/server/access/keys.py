@@ -185,7 +185,7 @@ class Keys:
         Raises KeyRefused if the key is not hex, or was in force before; or if there is no signing key (`dev`).
         """
         if not self.guarded:
-            raise KeyRefused("this server has no signing key: it runs as `holdfast dev`, where all is open")
+            raise KeyRefused("there is no signing key to rotate: this is `holdfast dev`, or --signing-key is missing")
         key = key or f"signkey-prod-{secrets.token_hex(32)}"
         try:
             check_signing_key(key)
