@@ -48,7 +48,9 @@ RETRY_S: Final = 1.0
 MAX_RETRY_S: Final = 60.0
 #: After so many failures a batch is given up: the collector may refuse just this one.
 TRIES: Final = 8
+#: How long the end of the server may wait for what is to be sent; less where the collector was away anyway.
 FLUSH_S: Final = 5.0
+FLUSH_AWAY_S: Final = 1.0
 
 
 class TraceExporter:
@@ -67,6 +69,8 @@ class TraceExporter:
         self._hurry = asyncio.Event()  # and no reason to wait for more
         self._closing = asyncio.Event()
         self._full = False
+        self._away = False
+        self._in_hand = 0  # runs that are being read and sent
         self._thread = _Thread("traces-out")
         self._sender: SpanExporter | None = None
         self._resource: Resource | None = None
@@ -100,14 +104,14 @@ class TraceExporter:
             return
         for event in (self._closing, self._hurry, self._wake):
             event.set()
-        with contextlib.suppress(TimeoutError, asyncio.CancelledError):
-            await asyncio.wait_for(self._task, FLUSH_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._task, FLUSH_AWAY_S if self._away else FLUSH_S)
         if self._sender is not None:
             self._sender.shutdown()
-        self.dropped += len(self._queue)
-        if self._queue:
-            log.warning("traces of runs were not sent before the end", runs=len(self._queue))
-            self._queue.clear()
+        left = len(self._queue) + self._in_hand
+        self.dropped += left
+        if left:
+            log.warning("traces of runs were not sent before the end", runs=left, reason=self._words.last)
         self._thread.close()
 
     async def _work(self) -> None:
@@ -121,17 +125,20 @@ class TraceExporter:
                 try:
                     await self._next()
                 except Exception as error:  # noqa: BLE001 - sending out is nobody's reason to fail
-                    log.error("traces could not be read", error=repr(error))
+                    log.error("traces could not be read", runs=self._in_hand, error=repr(error))
+                    self.dropped, self._in_hand = self.dropped + self._in_hand, 0
 
     async def _next(self) -> None:
         ids = [self._queue.popleft() for _ in range(min(RUNS, len(self._queue)))]
-        self._full = False
+        self._full, self._in_hand = False, len(ids)
         traces = [trace for trace in (await self._history.traces(ids)).values() if self._takes(trace.run)]
+        self._in_hand = len(traces)
         functions = await self._history.functions_by_id({trace.run.function_id for trace in traces})
         slugs = {id: function.slug for id, function in functions.items()}
         senders = await self._senders(trace.run for trace in traces)
         if traces and await self._send(traces, slugs, senders):
             self.exported += len(traces)
+        self._in_hand = 0
 
     def _takes(self, run: StoredRun) -> bool:
         sender = run.detail.trace
@@ -154,12 +161,16 @@ class TraceExporter:
         spans = await self._thread.run(lambda: self._outline(traces, slugs, senders))
         for tried in range(1, TRIES + 1):
             spans = await self._thread.run(partial(self._deliver, spans))
+            self._away = bool(spans)
             if not spans:
                 return True
             if tried == TRIES or self._closing.is_set():
                 break
             reason = self._words.last or "no reason was given"
-            log.warning("traces could not be sent, trying again", reason=reason, after_s=wait, waiting=len(self._queue))
+            log.warning(
+                "traces could not be sent, trying again", endpoint=self._settings.endpoint, reason=reason,
+                after_s=wait, waiting=len(self._queue),
+            )  # fmt: skip
             await _pause(self._closing, wait)
             wait = min(wait * 2, MAX_RETRY_S)
         self.dropped += len(traces)
