@@ -130,3 +130,20 @@ def test_a_trusted_proxy_tells_of_https(
         assert ("; Secure" in (answer.getheader("set-cookie") or "")) is secure
         _, out, _ = run(tmp_path, "audit", "--url", served.url, "--token", KEY)
         assert ("203.0.113.9" in out) is secure
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (("--oidc-issuer", "http://x"), "oidc-client-id is required"),
+        (("--oidc-issuer", "http://x", "--oidc-client-id", "x"), "say who gets which role"),
+        (("--oidc-role", "root=x"), "viewer=…, operator=… or admin=…"),
+        (("--signing-key-fallback", "zz"), "must be hex"),
+        (("--oidc-default-role", "root"), "one of viewer, operator, admin"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(tmp_path: Path, more: tuple[str, ...], why: str) -> None:
+    code, _, error = run(tmp_path, "start", "--signing-key", KEY, "--event-key", EVENT_KEY, *more)
+    assert code in {1, 2}
+    assert why in error
+    assert "Traceback" not in error

@@ -17,6 +17,7 @@ from holdfast.server.sources import Settings
 
 #: Subcommands by name: module in `commands`, and its click command.
 COMMANDS: Final = {
+    "api": ("api", "api"),
     "audit": ("access", "audit"),
     "config": ("config", "config"),
     "db": ("db", "db"),
@@ -68,6 +69,10 @@ def start(settings: Settings) -> None:
         die(str(error))
     if not config.event_keys:
         die("at least one event-key is required")
+    if config.oidc_issuer and not config.oidc_client_id:
+        die("oidc-client-id is required with oidc-issuer")
+    if config.oidc_issuer and not (config.oidc_roles or config.oidc_default_role):
+        die("with oidc-issuer, say who gets which role (oidc-role, oidc-default-role): nobody could log in otherwise")
     _serve(settings)
 
 
