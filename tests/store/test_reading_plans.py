@@ -74,8 +74,9 @@ def plans(history: SqliteHistory, monkeypatch: pytest.MonkeyPatch, ask: Callable
 
 
 def scans(lines: list[str]) -> list[str]:
-    """Reads of whole large tables or indexes."""
-    return [line for line in lines if line.split()[0] == "SCAN" and line.split()[1] in LARGE]
+    """Reads of whole large tables or indexes; that of the runs that have not ended is as small as those are few."""
+    found = [line for line in lines if line.split()[0] == "SCAN" and line.split()[1] in LARGE]
+    return [line for line in found if not line.endswith("COVERING INDEX runs_live")]
 
 
 def sorts(lines: list[str]) -> list[str]:

@@ -23,8 +23,9 @@ Parameter = str | int | float
 BUCKET: Final = 5
 """Totals of runs are kept by the first digits of their ids: 2^25 ms."""
 
-ENDED: Final = "r.status IN (1, 2, 3)"
-"""The condition of the indexes of ended runs, as SQLite has to find it in a query."""
+LIVE: Final = "r.status IN (0, 5)"
+ENDED: Final = "+r.status BETWEEN 1 AND 3"
+"""The conditions of indexes, as SQLite has to find them in a query."""
 
 _MOST_RANGES: Final = 200
 _MAX_ENTROPY: Final = 2**80 - 1
@@ -138,7 +139,7 @@ class RunList:
 
     def few(self, bounds: Bounds, most: int) -> Iterator[Query]:
         """How many ended runs there are in the list's facets and ids: at most `most` in each answer."""
-        for index, found in self._facet_ranges(self._facets.ended):
+        for index, found in self._facet_ranges():
             found.add("r.id BETWEEN ? AND ?", *self._ids(bounds))
             text = f"SELECT count(*) FROM (SELECT 1 FROM runs r INDEXED BY {index} WHERE {found.text} LIMIT ?)"  # noqa: S608
             yield Query(text, (*found.parameters, most))
@@ -148,11 +149,16 @@ class RunList:
         if self._where.deferred:
             yield self._deferred(limit)
             return
-        for index, found in self._facet_ranges(self._facets.live):
-            yield self._range(f"runs r INDEXED BY {index}", found, limit, live=True)
+        if self._facets.live:
+            found = Conditions()
+            found.add(LIVE)
+            if len(self._facets.live) == 1:
+                found.add("+r.status = ?", int(self._facets.live[0]))
+            self._add_functions(found)
+            yield self._range("runs r INDEXED BY runs_live", found, limit, live=True)
         if self._time is None or few:
             ids = Bounds(bounds.low, bounds.high)
-            for index, found in self._facet_ranges(self._facets.ended):
+            for index, found in self._facet_ranges():
                 yield self._range(f"runs r INDEXED BY {index}", found, limit, ids)
         elif self._facets.ended:
             # Runs that have no such time are not within the bounds: they come first, or last.
@@ -167,20 +173,20 @@ class RunList:
         self._add_functions(found)
         return self._range(f"runs r INDEXED BY runs_by_{time}", found, limit, bounds)
 
-    def _facet_ranges(self, statuses: Sequence[RunStatus]) -> Iterator[tuple[str, Conditions]]:
-        """The ranges of ids in which runs are of one status, and of one function if those are few."""
-        functions = self._facets.functions
+    def _facet_ranges(self) -> Iterator[tuple[str, Conditions]]:
+        """The ranges of ids in which ended runs are of one status, and of one function if those are few."""
+        statuses, functions = self._facets.ended, self._facets.functions
         if functions is None or len(functions) * len(statuses) > _MOST_RANGES:
             for status in statuses:
                 found = Conditions()
-                found.add("r.status = ?", int(status))
+                found.add(f"{ENDED} AND r.status = ?", int(status))
                 self._add_functions(found)
                 yield "runs_by_status", found
             return
         for function in functions:
             for status in statuses:
                 found = Conditions()
-                found.add("r.function_id = ? AND r.status = ?", function, int(status))
+                found.add(f"{ENDED} AND r.function_id = ? AND r.status = ?", function, int(status))
                 yield "runs_by_function", found
 
     def _deferred(self, limit: int) -> Query:

@@ -8,7 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from holdfast.server.store.history import RunTime
-from holdfast.server.store.sqlite.lists import BUCKET, ENDED, ENDED_STATUSES, Conditions, add_window, first_id, last_id
+from holdfast.server.store.sqlite.lists import (
+    BUCKET,
+    ENDED,
+    ENDED_STATUSES,
+    LIVE,
+    Conditions,
+    add_window,
+    first_id,
+    last_id,
+)
 from holdfast.server.store.sqlite.queries import load_queries
 
 if TYPE_CHECKING:
@@ -35,9 +44,11 @@ def _live(connection: sqlite3.Connection, where: RunFilter, facets: Facets) -> i
     if not facets.live:
         return 0
     found = Conditions()
-    found.add(f"r.status IN ({', '.join(str(int(status)) for status in facets.live)})")
+    found.add(LIVE)
+    if len(facets.live) == 1:
+        found.add("+r.status = ?", int(facets.live[0]))
     _add_functions(found, facets, "r")
-    return _count(connection, _index(facets), where, found)
+    return _count(connection, "runs_live", where, found)
 
 
 def _ended(connection: sqlite3.Connection, where: RunFilter, facets: Facets) -> int:
@@ -91,8 +102,7 @@ def _index(facets: Facets) -> str:
 def _ended_runs(facets: Facets) -> Conditions:
     found = Conditions()
     found.add(ENDED)
-    if len(facets.ended) < len(ENDED_STATUSES):
-        found.add_choice("r.status", map(int, facets.ended))
+    found.add(f"r.status IN ({', '.join(str(int(status)) for status in facets.ended)})")
     _add_functions(found, facets, "r")
     return found
 

@@ -8,13 +8,13 @@ SELECT id, slug FROM functions
 -- The newest ended run of a function that is one too many.
 SELECT id FROM (
     SELECT * FROM (SELECT id FROM runs INDEXED BY runs_by_function
-                   WHERE function_id = :function AND status IN (1, 2, 3) AND status = 1 ORDER BY id DESC LIMIT :keep + 1)
+                   WHERE function_id = :function AND +status BETWEEN 1 AND 3 AND status = 1 ORDER BY id DESC LIMIT :keep + 1)
     UNION ALL
     SELECT * FROM (SELECT id FROM runs INDEXED BY runs_by_function
-                   WHERE function_id = :function AND status IN (1, 2, 3) AND status = 2 ORDER BY id DESC LIMIT :keep + 1)
+                   WHERE function_id = :function AND +status BETWEEN 1 AND 3 AND status = 2 ORDER BY id DESC LIMIT :keep + 1)
     UNION ALL
     SELECT * FROM (SELECT id FROM runs INDEXED BY runs_by_function
-                   WHERE function_id = :function AND status IN (1, 2, 3) AND status = 3 ORDER BY id DESC LIMIT :keep + 1)
+                   WHERE function_id = :function AND +status BETWEEN 1 AND 3 AND status = 3 ORDER BY id DESC LIMIT :keep + 1)
     UNION ALL
     SELECT * FROM (SELECT id FROM runs WHERE function_id = :function AND status = 7 ORDER BY id DESC LIMIT :keep + 1)
 ) ORDER BY id DESC LIMIT 1 OFFSET :keep
@@ -22,12 +22,20 @@ SELECT id FROM (
 -- name: ended
 -- A function's runs of one status, in the order of their ids, that ended before a time: such an id is no later than that.
 SELECT id, event_ids FROM runs
-WHERE function_id = :function AND status IN (1, 2, 3) AND status = :status AND id > :after AND id < :end AND ended_at < :before
+WHERE function_id = :function AND +status BETWEEN 1 AND 3 AND status = :status AND id > :after AND id < :end AND ended_at < :before
+ORDER BY id LIMIT :most
+
+-- name: ended_of_many
+-- The same of all functions but some: neighbours go together, so that few pages are written.
+SELECT id, event_ids FROM runs INDEXED BY runs_by_status
+WHERE +status BETWEEN 1 AND 3 AND status = :status AND id > :after AND id < :end AND ended_at < :before
+  AND function_id NOT IN (SELECT value FROM json_each(:excepted))
 ORDER BY id LIMIT :most
 
 -- name: skipped
-SELECT id, event_ids FROM runs
-WHERE function_id = :function AND status = 7 AND :status = 7 AND id > :after AND id < :end AND ended_at < :before
+SELECT id, event_ids FROM runs INDEXED BY runs_skipped
+WHERE status = 7 AND :status = 7 AND id > :after AND id < :end AND ended_at < :before
+  AND (:function = '' OR function_id = :function) AND function_id NOT IN (SELECT value FROM json_each(:excepted))
 ORDER BY id LIMIT :most
 
 -- name: held
