@@ -170,6 +170,8 @@ OPTIONS: Final = (
     Option("no-ui", "No UI and no GraphQL.", Switch(), field="ui", inverted=True, commands=(START,), group="API"),
     Option("function-metrics", "Count runs and calls by function in /metrics.", Switch(),
            env=("INNGEST_EXPERIMENTAL_PROM_METRICS",), group="API"),
+    Option("step-metadata", "Take metadata of runs and steps over HTTP.", Switch(),
+           env=("EXPERIMENTAL_STEP_METADATA",), group="API"),
     Option("test-mode", "Mount /test.", Switch(), env=("TEST_MODE",), own_env=False, flag=False, in_files=False,
            group="API"),
     Option(
