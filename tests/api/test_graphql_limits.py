@@ -20,7 +20,7 @@ from holdfast.protocol.limits import (
     GQL_TEXT,
     GQL_TOKENS,
 )
-from holdfast.server.api.graphql import cost, loaders, service
+from holdfast.server.api.graphql import cost, http, loaders, service
 
 from .book import START, Book
 
@@ -284,3 +284,12 @@ def test_the_longest_search(api: Api) -> None:
     found = api.data("query($f: RunsFilterV2!) { runs(orderBy: [], filter: $f) { totalCount } }",
                      f={"from": "2020-01-01T00:00:00Z", "query": query})  # fmt: skip
     assert found["runs"]["totalCount"] == 0
+
+
+def test_too_many_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "GQL_WAITING", 0)
+    answer = api.client.post("/v0/gql", json={"query": "{ apps { id } }"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json() == {"errors": [{"message": http.BUSY}], "data": None}
+    monkeypatch.undo()
+    assert ask(api, "{ apps { id } }") == (200, {"data": {"apps": []}})

@@ -6,7 +6,10 @@ import asyncio
 import contextlib
 import json
 import re
+import resource
 import socket
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -291,6 +294,21 @@ def test_too_many_connections(port: Port) -> None:
         for client in clients:
             client.close()
     wait_for_room(port)
+
+
+def test_connections_leave_room_for_files() -> None:
+    """In a process of its own: the limit of files is the process's."""
+    code = """if True:
+        import resource
+        from holdfast.server.api.slow import make_room
+        for hard, wanted in ((100_000, 10_000), (1_000, 744), (200, 16)):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+            assert make_room().connections == wanted, hard
+            assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)"""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < 100_000:
+        code = code.replace("(100_000, 10_000), ", "")
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def wait_for_room(port: Port) -> None:

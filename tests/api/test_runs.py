@@ -293,3 +293,17 @@ def test_no_statement_per_run(api: Api) -> None:
             api.data(query, first=first)
         counts.append(len(calls))
     assert counts[0] == counts[1] <= 8
+
+
+@pytest.mark.usefixtures("functions")
+def test_has_ai(api: Api) -> None:
+    """Runs that called a model: through the gateway, in the SDK's wrapper; not those that only talk about it."""
+    books = {
+        "gateway": Book(1).gateway("infer", {"data": {}}).returns(1),
+        "wrapped": Book(2).step("wrap", 1, type="step.ai.wrap").returns(1),
+        "fetched": Book(3).gateway("fetch", {"data": {}}, op="Gateway").returns(1),
+        "plain": Book(4).step("a", {"o": "AIGateway", "kind": "inngest.ai"}).returns(1),
+    }
+    runs = {api.library.run(book): name for name, book in books.items()}
+    found = page(api)
+    assert {runs[edge["node"]["id"]] for edge in found["edges"] if edge["node"]["hasAI"]} == {"gateway", "wrapped"}

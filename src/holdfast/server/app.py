@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from holdfast.protocol.ids import UlidSource
-from holdfast.protocol.limits import CALL_TIMEOUT_S
+from holdfast.protocol.limits import CALL_TIMEOUT_S, MAX_BODY
 from holdfast.server.access.access import Access
 from holdfast.server.access.commands import SERVER, WEBHOOKS, guard
 from holdfast.server.access.keys import Keys
@@ -82,9 +82,6 @@ from holdfast.server.telemetry.spans import UserSpans
 from holdfast.server.webhooks.registry import Webhooks
 
 log = structlog.get_logger(__name__)
-
-#: No request is larger than this, whatever its route; most have limits of their own.
-MAX_BODY = 16 * 1024 * 1024
 
 CORS_HEADERS = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", b"Link, Mcp-Session-Id")]
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 import click
 import uvicorn
 
-from holdfast.server.api.slow import GuardedHttp
+from holdfast.server.api.slow import GuardedHttp, make_room
 from holdfast.server.app import Server
 from holdfast.server.banner import show
 from holdfast.server.config import Config
@@ -137,6 +137,7 @@ def _websocket(**given: Any) -> asyncio.Protocol:
 async def _serve(config: Config, listener: socket.socket) -> None:
     # Threads (history readers, checkpoints) hand the interpreter back quickly: step hops are a matter of milliseconds.
     sys.setswitchinterval(0.0005)
+    GuardedHttp.pace = make_room()
     server = Server(config)
     http = _Http(
         uvicorn.Config(

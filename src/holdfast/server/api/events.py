@@ -7,7 +7,7 @@ from functools import partial
 import msgspec
 
 from holdfast.protocol.events import read_events
-from holdfast.protocol.limits import MAX_EVENT
+from holdfast.protocol.limits import MAX_EVENTS_BODY
 from holdfast.server.access.keys import Keys
 from holdfast.server.api.asgi import DisconnectedError, Receive, Scope, Send, TooLargeError, answer, header, read_body
 from holdfast.server.engine.engine import DefectError
@@ -16,7 +16,7 @@ from holdfast.server.store.store import DiskFullError, StoreError
 from holdfast.server.telemetry.context import keep_trace
 
 #: A request body is read no further than this: 5,000 events fit unless they are large on average.
-MAX_BODY = max(64 * 1024 * 1024, MAX_EVENT)
+MAX_BODY = MAX_EVENTS_BODY
 _JSON = msgspec.json.encode
 DEFECT = "The event could not be handled (see the server's log); nothing of this request was accepted"
 DISK_FULL = "The server's disk is full; nothing of this request was accepted. Try again when there is room"

@@ -7,6 +7,7 @@ clock; one timer per connection, which runs only while a request or an answer is
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -41,6 +42,19 @@ class Pace(msgspec.Struct, frozen=True):
     write_idle_s: float = WRITE_IDLE_S
     linger_s: float = LINGER_S
     connections: int = MAX_CONNECTIONS
+
+
+def make_room() -> Pace:
+    """Allows this process as many open files as it may have; answers a pace with the connections that fit in."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return Pace()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS says "unlimited" and means less
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return Pace() if soft == resource.RLIM_INFINITY else Pace(connections=max(min(MAX_CONNECTIONS, soft - _FILES), 16))
 
 
 class _RefusedError(Exception):
@@ -222,6 +236,8 @@ class GuardedHttp(HttpToolsProtocol):
         self._timer = self.loop.call_later(self.pace.linger_s, self._look)
 
 
+#: Open files that aren't connections of clients: the database, calls to apps.
+_FILES: Final = 256
 _NEVER: Final = float("inf")
 #: What is published while it is made (realtime streams, durable endpoints) comes as slowly as a model thinks.
 _STREAMS: Final = b"/v1/realtime/publish"
