@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import statistics
 import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.bars import QUICK, Bench, Scene
 from benchmarks.load import Client, request
 from benchmarks.server import Server
 
@@ -146,40 +146,33 @@ async def idle(server: Server, count: int) -> None:
     await asyncio.sleep(0.5)
 
 
-async def beside_the_engine(server: Server, rate: float) -> None:
-    """The time that an event takes to be durable, a turn of the engine and its commit, with and without publishing."""
+async def beside_the_engine(scene: Scene, rate: float) -> None:
+    """From a step's answer to the request of the next one, with and without publishing to many."""
+    bench, port = Bench(QUICK), scene.server.port
     for listeners in (0, 100):
-        connected = await subscribers(server.port, listeners) if listeners else []
-        publishing = asyncio.ensure_future(_publish(server.port, int(rate * 3), 4, rate)) if listeners else None
-        client, took = await Client.open(server.port), list[float]()
-        for i in range(300):
-            began = time.perf_counter()
-            await client.post(request("/e/bench", json.dumps({"name": "bench/none", "data": {"i": i}}).encode()))
-            took.append((time.perf_counter() - began) * 1e3)
-            await asyncio.sleep(0.005)
-        await client.close()
+        connected = await subscribers(port, listeners) if listeners else []
+        publishing = asyncio.ensure_future(_publish(port, int(rate * 4), 4, rate)) if listeners else None
+        hop, first, accepted = await bench._one_by_one(scene)  # noqa: SLF001 - the same measurement as the bars
         if publishing is not None:
             await publishing
         for transport, _ in connected:
             transport.close()
-        cut = statistics.quantiles(took, n=100)
         beside = f"beside {rate:g} messages/s to {listeners}" if listeners else "alone"
-        print(f"an event made durable, {beside}: p50 {cut[49]:.2f} ms, p99 {cut[98]:.2f} ms")
+        print(
+            f"{beside}: step to step {hop:.2f} ms, event to first step {first:.2f} ms, accepted {accepted:.2f} ms (p50)"
+        )
 
 
 async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        server = Server(Path(folder))
-        print(f"ready after {server.start():.2f} s, {server.rss_mib():.0f} MiB")
-        try:
+        async with Scene(Path(folder) / "scene") as scene:
+            server = scene.server
             await fan_out(server, 1, 10_000)
             await fan_out(server, 100, 1_000)
             await fan_out(server, 1, 1_000, rate=200)
             await fan_out(server, 100, 300, rate=50)
-            await beside_the_engine(server, 100)
+            await beside_the_engine(scene, 50)
             await idle(server, 1_000)
-        finally:
-            server.stop()
 
 
 if __name__ == "__main__":
