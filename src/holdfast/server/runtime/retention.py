@@ -70,10 +70,6 @@ class Policy(msgspec.Struct, frozen=True):
                 age = parse_age(span)
         return cls(age, runs or None, functions, int(audit_s * 1_000) or None)
 
-    def age_of(self, slug: str) -> int | None:
-        """How long runs of a function are kept."""
-        return self.functions.get(slug, self.age)
-
     @property
     def active(self) -> bool:
         """Whether anything is ever deleted."""
@@ -163,26 +159,34 @@ class Retention:
         if did.runs or did.events:
             await self._shrink()
             log.info(
-                "retention sweep", runs=did.runs, events=did.events, bytes=did.bytes, took_s=round(figures.last_s, 2)
-            )
+                "retention sweep", runs=did.runs, events=did.events, bytes=did.bytes,
+                took_s=round(figures.last_s, 2), longest_slice_ms=round(figures.longest_slice_s * 1e3, 1),
+            )  # fmt: skip
         return did
 
     # --- runs -------------------------------------------------------------------------------------------------------
 
     async def _sweep_runs(self) -> None:
-        for id, slug in await self._select("functions"):
-            age = self.policy.age_of(str(slug))
+        functions = [(str(id), str(slug)) for id, slug in await self._select("functions")]
+        own = [id for id, slug in functions if slug in self.policy.functions]
+        if self.policy.age is not None:
+            await self._sweep_older(self.policy.age, excepted=own)
+        for id, slug in functions:
+            age = self.policy.functions.get(slug)
             if age is not None:
-                before = self._now() - age
-                await self._sweep_function(str(id), ulid(before, 0), before)
+                await self._sweep_older(age, function=id)
             if self.policy.runs is not None:
                 for (newest,) in await self._select("newest", function=id, keep=self.policy.runs):
-                    await self._sweep_function(str(id), f"{newest!s} ", self._now() + 1)
+                    await self._sweep_ended(end=f"{newest!s} ", before=self._now() + 1, function=id)
 
-    async def _sweep_function(self, function_id: str, end: str, before: int) -> None:
-        """Deletes a function's runs that ended before a time (ms), with ids less than `end`."""
+    async def _sweep_older(self, age: int, function: str = "", excepted: Sequence[str] = ()) -> None:
+        before = self._now() - age
+        await self._sweep_ended(ulid(before, 0), before, function, excepted)
+
+    async def _sweep_ended(self, end: str, before: int, function: str, excepted: Sequence[str] = ()) -> None:
+        """Deletes runs that ended before a time (ms), with ids less than `end`."""
         for status in sorted(ENDED):
-            where, after = Ended(function_id, status, end, before), ""
+            where, after = Ended(status, end, before, function, excepted), ""
             while True:
                 found = await self._readers.call(partial(Victims.find, where=where, after=after, most=FOUND))
                 self.figures.bytes += found.bytes
@@ -246,6 +250,10 @@ class Retention:
                 raise partition.trouble
             if not events.isdisjoint(id for id, _ in partition.engine.core.changes.event_runs):
                 await asyncio.sleep(SLICE_S)  # a rerun is about to be stored: it keeps its events
+                continue
+            if partition.durable.checkpointing:  # the loop has to finish it: the less is written meanwhile, the better
+                await asyncio.sleep(5 * SLICE_S)
+                partition.durable.tidy()
                 continue
             erased = partition.store.erase(groups, self._budget)
             del groups[: erased.groups]

@@ -45,6 +45,11 @@ class Durable:
         """How large the write-ahead log is, in pages."""
         return self._sqlite.wal_pages() if self._sqlite is not None else 0
 
+    @property
+    def checkpointing(self) -> bool:
+        """Whether the write-ahead log is being moved into the database."""
+        return self._checkpointing is not None
+
     def commit(self, changes: Changes, writes: Sequence[Write] = ()) -> None:
         """Commits a turn's rows."""
         self._store.commit(changes, writes)

@@ -27,12 +27,20 @@ Arrival = tuple[str, int]
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """Ended runs of one function and status that go."""
+    """Ended runs of a status that go: of one function, or of all but some."""
 
-    function: str  # id
     status: RunStatus
     end: str  # ids are less than this
     before: int  # they ended before this time (ms)
+    function: str = ""  # id; all if empty
+    excepted: Sequence[str] = ()
+
+    @property
+    def query(self) -> str:
+        """The name of the statement that finds them."""
+        if self.status is RunStatus.SKIPPED:
+            return "retention.skipped"
+        return "retention.ended" if self.function else "retention.ended_of_many"
 
 
 class Victims(msgspec.Struct, frozen=True):
@@ -46,9 +54,8 @@ class Victims(msgspec.Struct, frozen=True):
     @classmethod
     def find(cls, db: sqlite3.Connection, where: Ended, after: str, most: int) -> Self:
         """The first `most` runs of a kind, in the order of their ids, `after` one."""
-        given = {**msgspec.structs.asdict(where), "after": after, "most": most}
-        query = "retention.skipped" if where.status is RunStatus.SKIPPED else "retention.ended"
-        rows: list[tuple[str, str]] = db.execute(named(query), given).fetchall()
+        given = {**msgspec.structs.asdict(where), "excepted": _json(where.excepted), "after": after, "most": most}
+        rows: list[tuple[str, str]] = db.execute(named(where.query), given).fetchall()
         runs = [(run, _decode_ids(events)) for run, events in rows]
         events = [event for _, started in runs for event in started]
         held = _held(db, events)  # read after the runs: what is let go of meanwhile has started a run by then

@@ -1,3 +1,3 @@
--- Data: what retention looks for. Ended runs are in `runs_by_function`, but for these:
+-- Data: what retention looks for. Ended runs are in `runs_by_status` and `runs_by_function`, but for these:
 
-CREATE INDEX runs_skipped ON runs (function_id, id) WHERE status = 7;
+CREATE INDEX runs_skipped ON runs (id, function_id) WHERE status = 7;
