@@ -37,6 +37,8 @@ def back_up(database: Path, target: Path, progress: Progress) -> int:
     """
     if target.exists():
         raise StoreError(f"{target} exists: a backup overwrites nothing, choose another name")
+    if not target.parent.is_dir():
+        raise StoreError(f"there is no folder {target.parent}: make it first")
     with _beside(target, "partial") as partial:
         with contextlib.closing(open_read_only(database)) as source:
             _copy(source, database, partial, progress)
