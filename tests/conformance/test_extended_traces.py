@@ -1,15 +1,16 @@
-"""Extended traces of the TypeScript SDK: the spans of user code beneath the steps that they were made in."""
+"""Spans of user code beneath the steps that they were made in: the TypeScript SDK's own, and a Python app's."""
 
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from .harness import wait_until
-from .processes import Process, free_port
+from .processes import HERE, Process, free_port
 from .raw import Answer, serving
 
 if TYPE_CHECKING:
@@ -18,13 +19,12 @@ if TYPE_CHECKING:
 
     from .harness import Platform
 
-pytestmark = pytest.mark.sdk_js
 CLIENTS = ("traced", "traced-plain")
 NODE = """name status attempts isUserland stepID
   userlandSpan { spanName spanKind serviceName scopeName scopeVersion spanAttrs }
   metadata { scope kind values }"""
 TREE = f"""query($id: String!) {{ run(runID: $id) {{ trace(preview: true) {{ {NODE} childrenSpans {{
-  {NODE} childrenSpans {{ {NODE} childrenSpans {{ {NODE} }} }} }} }} }} }}"""
+  {NODE} childrenSpans {{ {NODE} childrenSpans {{ {NODE} childrenSpans {{ {NODE} }} }} }} }} }} }} }}"""
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,7 @@ def app(platform: Platform, node_app: Path, tmp_path_factory: pytest.TempPathFac
         process.stop()
 
 
+@pytest.mark.sdk_js
 @pytest.mark.parametrize("client", CLIENTS)
 def test_spans_hang_beneath_the_attempts_that_made_them(app: Process, platform: Platform, client: str) -> None:
     (run,) = platform.runs_of(platform.send(f"{client}/shop"))
@@ -73,6 +74,30 @@ def test_spans_hang_beneath_the_attempts_that_made_them(app: Process, platform: 
         ("pay", "COMPLETED", 1),
     ]
     assert next(s for s in declined["childrenSpans"] if s["name"] == "declined")["status"] == "FAILED"
+
+
+@pytest.mark.sdk_python
+def test_a_python_app_sends_its_spans_with_what_its_calls_told(platform: Platform, tmp_path: Path) -> None:
+    port = free_port()
+    env = {"PORT": str(port), "SERVER_URL": platform.url}
+    process = Process([sys.executable, str(HERE / "python_traces.py")], port, tmp_path / "app.log", env)
+    process.start("/health")
+    try:
+        assert httpx.put(f"{process.url}/api/inngest", timeout=20).status_code == 200
+        (run,) = platform.runs_of(platform.send("traced-python/shop"))
+        platform.wait_run(run)
+
+        def whole() -> Any:
+            tree = platform.gql(TREE, id=run)["run"]["trace"]
+            return tree if {"ask", "in the body"} <= set(names(tree)) else None
+
+        tree = wait_until(whole, 20, "all spans have come")
+    finally:
+        process.stop()
+    assert owner(tree, "ask")["name"] == "look up"
+    under = {child["name"]: names(child) for child in tree["childrenSpans"] if child["childrenSpans"]}
+    assert "look up" in under["price"]
+    assert "in the body" in under["Finalization"]
 
 
 def names(span: Any) -> list[str]:
