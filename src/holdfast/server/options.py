@@ -190,7 +190,10 @@ OPTIONS: Final = (
 BY_NAME: Final = {option.name: option for option in OPTIONS}
 
 #: `HOLDFAST_*` variables that are no server options.
-OTHER_VARIABLES: Final = frozenset({"HOLDFAST_CONFIG", "HOLDFAST_URL", "HOLDFAST_API_TOKEN"})
+OTHER_VARIABLES: Final = frozenset({
+    "HOLDFAST_CONFIG", "HOLDFAST_URL", "HOLDFAST_API_TOKEN", "HOLDFAST_API_HOST", "HOLDFAST_API_KEY",
+    "HOLDFAST_API_PORT", "HOLDFAST_ENV",
+})  # fmt: skip
 
 _ONLY_SQLITE = "state is kept in SQLite, in --sqlite-dir"
 _ONE_PORT = "internal traffic has no port of its own here"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from holdfast.server import sources
+from holdfast.server import options, sources
 from holdfast.server.config import Config
 from holdfast.server.configfile import ConfigError, find, read
 from holdfast.server.options import BOTH, OPTIONS
@@ -177,6 +178,14 @@ def test_variables_that_nothing_reads_are_warned_of(folder: Path) -> None:
         "there is no variable HOLDFAST_PROT; did you mean 'HOLDFAST_PORT'?",
         "INNGEST_REDIS_URI means nothing here: state is kept in SQLite, in --sqlite-dir",
     )
+
+
+def test_no_variable_that_something_reads_is_warned_of(folder: Path) -> None:
+    package = Path(options.__file__).parent.parent
+    texts = (path.read_text() for path in package.rglob("*.py") if path.name != "options.py")
+    named = {name for text in texts for name in re.findall(r'"(HOLDFAST_[A-Z_]*[A-Z])"', text)}
+    assert named >= {"HOLDFAST_CONFIG"}
+    assert load(**dict.fromkeys(named - {"HOLDFAST_CONFIG"}, "")).warnings == ()
 
 
 def test_log_variables_of_the_reference(folder: Path) -> None:

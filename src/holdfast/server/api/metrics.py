@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import HistogramMetricFamily
 
 #: Runs that are counted before the loop may do something else: a few milliseconds.
-SLICE: Final = 10_000
+SLICE: Final = 5_000
 #: Series per metric with a function's name; the rest is counted as one.
 MOST_FUNCTIONS: Final = 1_000
 _MOST_DEPTH: Final = 1_000_000_000

@@ -125,4 +125,4 @@ def default_text(option: Option) -> str:
     default = option.default
     if isinstance(default, tuple):
         return ",".join(option.kind.show(value) for value in default)
-    return "" if default == "" or isinstance(option.kind, Switch) else option.kind.show(default)
+    return "" if default == "" or default is False else option.kind.show(default)

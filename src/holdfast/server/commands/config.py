@@ -58,7 +58,7 @@ def example() -> None:
         default = default_text(option)
         value = _list(default) if option.many else default if default.isdecimal() else json.dumps(default)
         lines += ["", f"# {option.help}"]
-        lines += [f"# {option.name} = {'false' if isinstance(option.kind, Switch) else value}"]
+        lines += [f"# {option.name} = {(default or 'false') if isinstance(option.kind, Switch) else value}"]
     click.echo("\n".join(lines))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from holdfast.server.engine.core import Core
 from holdfast.server.engine.run import Run
 from holdfast.server.model.job import Job, PauseKind
+from holdfast.server.model.status import RunStatus
 
 
 class Census:
@@ -23,17 +24,21 @@ class Census:
     def count(self, core: Core, runs: Iterable[Run]) -> None:
         """Adds some runs; those that have ended meanwhile have nothing open."""
         leases, now = core.queue.leases, self.now
+        live = running = jobs_later = jobs_running = 0
         for run in runs:
             if run.ended_at is not None:
                 continue
-            self.runs[run.status.name.lower()] += 1
+            live += 1
+            running += run.status is RunStatus.RUNNING
             for item in run.open:
                 if not isinstance(item, Job):
                     self.pauses[item.kind] += 1
                 elif (item.run_id, item.no) in leases:
-                    self.jobs["running"] += 1
+                    jobs_running += 1
                 elif item.due > now:
-                    self.jobs["scheduled"] += 1
+                    jobs_later += 1
                 else:
                     self.jobs["ready"] += 1
                     self.oldest = min(self.oldest, item.due)
+        self.runs.update(running=running, scheduled=live - running)
+        self.jobs.update(running=jobs_running, scheduled=jobs_later)
