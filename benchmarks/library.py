@@ -1,7 +1,7 @@
 """A database as years of use leave it: `python -m benchmarks.library FOLDER [--runs N] [--days D]`.
 
-Writes runs with their events, steps, spans and open items, in the engine's own rows. The same seed and end give the same
-rows. Beside `main.db` it writes `library.json`: what a benchmark has to know to ask for something (`Contents`).
+Writes runs with their events, steps, spans and open items, in the engine's own rows. The same seed and end give the
+same rows. Beside `main.db` it writes `library.json`: what a benchmark has to know to ask for something (`Contents`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import bisect
 import itertools
-import json
 import random
 import sqlite3
 import sys
@@ -20,6 +19,8 @@ from pathlib import Path
 
 import msgspec
 
+from holdfast.protocol.function_config import FunctionConfig, Step, Trigger
+from holdfast.protocol.function_store import stored_config
 from holdfast.protocol.ids import step_hash, ulid
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind, encode_row
 from holdfast.server.model.status import RunStatus
@@ -64,6 +65,10 @@ class _Function(msgspec.Struct):
     slug: str
     event: str
     steps: int
+
+
+def _data(**values: object) -> str:
+    return msgspec.json.encode(values).decode()
 
 
 def _uuid(text: str) -> str:
@@ -139,11 +144,9 @@ class _Writer:
             values = (_uuid(app), app, url, "serve", "py", "0.5.19", "fast_api", "", "", "", self.start, None, 0)
             self.db.execute(f"INSERT INTO apps VALUES ({','.join('?' * 13)})", values)
         for f in [*self.functions, self.rare]:
-            config = {
-                "id": f.slug, "name": f.slug, "triggers": [{"event": f.event}],
-                "steps": {"step": {"id": "step", "name": "step", "runtime": {"type": "http", "url": url}}},
-            }  # fmt: skip
-            values = (f.id, f.app_id, f.slug, f.slug, 1, json.dumps(config), self.start, None)
+            step = Step("step", "step", f"{url}?fnId={f.slug}&stepId=step", 4)
+            config = FunctionConfig(f.slug, f.slug, triggers=(Trigger(f.event),), steps=(step,))
+            values = (f.id, f.app_id, f.slug, f.slug, 1, stored_config(config, f.id, 1).decode(), self.start, None)
             self.db.execute("INSERT INTO functions VALUES (?,?,?,?,?,?,?,?)", values)
 
     # --- one run ----------------------------------------------------------------------------------------------------
@@ -154,11 +157,9 @@ class _Writer:
         if number < self.runs // 5 and not number % max(1, self.runs // 1_500):
             function = self.rare
         status = rnd.choices(STATUSES, STATUS_WEIGHTS)[0] if not steps else RunStatus.COMPLETED
-        event_id = self._event(
-            function.event, at, '{"order":%d,"plan":"%s"}' % (number, "free" if number % 3 else "pro")
-        )
+        event_id = self._event(function.event, at, _data(order=number, plan="free" if number % 3 else "pro"))
         if not number % 4:
-            self._event("audit/page.viewed", at, '{"page":"/orders/%d"}' % number)
+            self._event("audit/page.viewed", at, _data(page=f"/orders/{number}"))
         run_id = self._id(at)
         started = at + rnd.randrange(2, 40)
         ended: int | None = started
@@ -178,9 +179,10 @@ class _Writer:
         if steps:
             self.large = run_id
         if ended is not None:
-            data = '{"function_id":"%s","run_id":"%s","result":%s,"_inngest":{"status":"%s"}}' % (
-                function.slug, run_id, output or "null", status.name.title()
-            )  # fmt: skip
+            data = (
+                f'{{"function_id":"{function.slug}","run_id":"{run_id}","result":{output or "null"},'
+                f'"_inngest":{{"status":"{status.name.title()}"}}}}'
+            )
             self._event("inngest/function.finished", ended, data)
             if status is RunStatus.FAILED:
                 self._event("inngest/function.failed", ended, data)
@@ -213,9 +215,9 @@ class _Writer:
                 began, now = now + 1, now + 1 + rnd.randrange(2, 400)
                 job = f"{seq:04x}{run_id[10:22].lower()}"
                 span = (
-                    f'{{"k":"{kind}","s":{6 if kind == "step" else 8},"q":{began - 1},"b":{began},"e":{now},"n":"{name}",'
-                    f'"i":"{hashed}","o":"StepRun","m":5,"g":"{job}","c":["{job}","",{began - 1},{began - 1},{began},{now},'
-                    f'0,206,{HEADERS},312,"http://127.0.0.1:9/api/inngest?fnId=f&stepId=step"]}}'
+                    f'{{"k":"{kind}","s":{6 if kind == "step" else 8},"q":{began - 1},"b":{began},"e":{now},'
+                    f'"n":"{name}","i":"{hashed}","o":"StepRun","m":5,"g":"{job}",'
+                    f'"c":["{job}","",{began - 1},{began - 1},{began},{now},0,206,{HEADERS},312,"http://127.0.0.1:9/api/inngest?fnId=f&stepId=step"]}}'
                 )
                 if kind == "step":
                     self.steps.append((run_id, seq, hashed, f'{{"data":"{self._words(self._size())}"}}', span))
@@ -275,8 +277,8 @@ class _Writer:
     def _pending(self) -> Iterator[tuple[str, list[tuple[object, ...]]]]:
         yield "INSERT INTO events (id, n, name, external_id, ts, received_at, json) VALUES (?,?,?,?,?,?,?)", self.events
         yield (
-            "INSERT INTO runs (id, function_id, app_id, status, scheduled_at, started_at, ended_at, event_ids, event_name,"
-            " output, detail, state) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
+            "INSERT INTO runs (id, function_id, app_id, status, scheduled_at, started_at, ended_at, event_ids,"
+            " event_name, output, detail, state) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
         ), self.run_rows  # fmt: skip
         yield "INSERT INTO event_runs VALUES (?,?)", self.links  # type: ignore[misc]
         yield "INSERT INTO steps VALUES (?,?,?,?,?)", self.steps
