@@ -143,6 +143,8 @@ class Service:
         if ended is None or function is None:
             return None
         events = [load_event(*row) for row in partition.store.load_events(ended.event_ids)]
+        if not events:
+            return None
         request = schedule.Request(
             function, events, cron=ended.cron, original_run_id=run_id, debug_run_id=debug_run_id,
             debug_session_id=debug_session_id,
