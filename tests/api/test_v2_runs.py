@@ -217,6 +217,13 @@ def test_events(rig: Rig) -> None:
     assert long["errors"][0]["message"] == "Event name cannot exceed 512 characters"
 
 
+def test_large_events(rig: Rig) -> None:
+    event = {"name": "go", "data": {"x": "y" * 3_145_728}}
+    assert post(rig, "/events", event, 413)["errors"] == [
+        {"code": "invalid_request", "message": "Request body cannot exceed 3145728 bytes"}
+    ]
+
+
 def test_scores(rig: Rig) -> None:
     run = rig.run()
     given = [

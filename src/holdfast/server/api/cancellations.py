@@ -41,6 +41,8 @@ def routes(backend: Backend) -> list[ApiRoute]:
 
 
 class CancellationRequestV1(msgspec.Struct):
+    """Which runs are to end: of a function (its full slug), scheduled in a window."""
+
     app_id: str = ""
     function_id: str = ""
     started_after: str | None = None
@@ -54,6 +56,8 @@ class _Window(msgspec.Struct):
 
 
 class CancellationV1(msgspec.Struct, rename={"condition": "if"}):
+    """A bulk cancellation."""
+
     created_at: str
     id: str
     app_id: str

@@ -32,10 +32,14 @@ def routes(backend: Backend) -> list[ApiRoute]:
 
 
 class PauseRequest(msgspec.Struct):
+    """What becomes of new runs: they wait, or they are skipped."""
+
     mode: PauseMode = "queue"
 
 
 class PausableFunction(msgspec.Struct):
+    """A function, and whether it is paused."""
+
     internal_id: str
     app_id: str
     id: str

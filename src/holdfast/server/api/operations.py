@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from starlette.responses import Response
 
-from holdfast.server.api.mcp.tools import TOOLS
 from holdfast.server.api.rest_v2.catalogue import OPERATIONS
 from holdfast.server.api.rest_v2.http import PREFIXES
 from holdfast.server.api.routing import ApiRoute
@@ -17,6 +16,7 @@ from holdfast.server.api.schemas import Schema, input_schema
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from holdfast.server.api.mcp.tools import Tool
     from holdfast.server.api.rest_v2.operation import Operation
 
 _HEADERS: Final = {
@@ -36,8 +36,10 @@ async def _show(_request: Request) -> Response:
 
 @cache
 def _document() -> bytes:
+    from holdfast.server.api.mcp.tools import TOOLS  # noqa: PLC0415 - a start doesn't wait for it
+
     offered = [_operation(each) for each in OPERATIONS if each.command or each.tool]
-    return msgspec.json.encode({"data": {"operations": [*offered, *(_tool_alone(tool.name) for tool in TOOLS)]}})
+    return msgspec.json.encode({"data": {"operations": [*offered, *(_tool_alone(tool) for tool in TOOLS)]}})
 
 
 def _operation(operation: Operation) -> Schema:
@@ -67,8 +69,7 @@ def hints(*, reads: bool) -> Schema:
     return {"destructiveHint": True, "openWorldHint": False}
 
 
-def _tool_alone(name: str) -> Schema:
-    tool = next(tool for tool in TOOLS if tool.name == name)
+def _tool_alone(tool: Tool) -> Schema:
     declared: Schema = {
         "name": tool.name, "title": tool.title, "description": tool.description, "inputSchema": tool.schema(),
         "annotations": hints(reads=tool.reads),

@@ -1,6 +1,7 @@
 """REST `/v1`: events, runs, functions of an app, signals (`protocol/http-apis.md` §8).
 
 The reference sends errors of GET requests with status 200; here every error has its own status, with the same body.
+Answers tell how long clients may keep them, but none is kept here: each is read anew.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ def routes(backend: Backend) -> list[ApiRoute]:
 
 
 class EventV1(msgspec.Struct):
+    """An event as it was received."""
+
     internal_id: str
     received_at: str
     id: str
@@ -68,6 +71,8 @@ class EventV1(msgspec.Struct):
 
 
 class RunV1(msgspec.Struct):
+    """A run; one that has not ended reads `Running`."""
+
     run_id: str
     run_started_at: str
     function_id: str
@@ -83,6 +88,8 @@ class RunV1(msgspec.Struct):
 
 
 class JobV1(msgspec.Struct, rename={"job_id": "JobID", "raw": "Raw"}):
+    """Work of a run that is queued."""
+
     job_id: str
     at: str
     position: int
@@ -92,6 +99,8 @@ class JobV1(msgspec.Struct, rename={"job_id": "JobID", "raw": "Raw"}):
 
 
 class FunctionV1(msgspec.Struct):
+    """A function, with its stored configuration."""
+
     internal_id: str
     app_id: str
     id: str

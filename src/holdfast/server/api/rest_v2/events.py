@@ -62,8 +62,6 @@ async def _send(backend: Backend, given: SendEvent) -> Answer:
     if len(given.name) > _MAX_NAME:
         raise invalid(f"Event name cannot exceed {_MAX_NAME} characters")
     body = msgspec.json.encode(_members(given))
-    if len(body) > MAX_EVENT:
-        raise RefusalError(400, "validation_error", f"Event payload cannot exceed {MAX_EVENT} bytes")
     now = backend.now_ms()
     intake = read_events(body, content_type="application/json", now_ms=now, new_id=lambda _: backend.new_id())
     if intake.error:
@@ -105,7 +103,7 @@ OPERATIONS: Final = (
     Operation(
         id="SendEvent", method="POST", path="/events", summary="Send event",
         description="Sends one event. Its id is answered once it is stored, with the runs that it started.",
-        request=SendEvent, run=runner(SendEvent, _send), answer=SentEvent, required=("name",), errors=(413,),
+        request=SendEvent, run=runner(SendEvent, _send), answer=SentEvent, required=("name",), errors=(413,), max_body=MAX_EVENT,
         command="send-event",
     ),
     Operation(

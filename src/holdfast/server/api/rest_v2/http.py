@@ -84,6 +84,8 @@ def _endpoint(backend: Backend, operation: Operation) -> Callable[[Request], Awa
 async def read_fields(operation: Operation, request: Request) -> Fields:
     """The members of a request: of its body or its query, and of its path. Raises RefusalError."""
     fields: Fields = {}
+    if operation.max_body and len(await request.body()) > operation.max_body:
+        raise RefusalError(413, "invalid_request", f"Request body cannot exceed {operation.max_body} bytes")
     if operation.body:
         sent = next(field for field in msgspec.structs.fields(operation.request) if field.name == operation.body)
         fields[sent.encode_name] = renamed_within(await _array(request), struct_of(sent.type))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import msgspec
@@ -44,6 +45,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     required: tuple[str, ...] = ()  # of the body or query, in snake case
     body: str = ""
     errors: tuple[int, ...] = ()
+    max_body: int = 0  # bytes; 0: as much as the server takes of any request
     tool: str = ""
     command: str = ""
 
@@ -65,11 +67,14 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 def runner(request: type[R], handler: Callable[[Backend, R], Awaitable[Answer]]) -> Callable[..., Awaitable[Answer]]:
     """Makes a handler of a typed request one of fields. Raises RefusalError for fields that can't be read."""
-    decode = msgspec.json.Decoder(request).decode
+
+    @cache
+    def decoder() -> msgspec.json.Decoder[R]:  # seventy of them take their time: made at the first request
+        return msgspec.json.Decoder(request)
 
     async def run(backend: Backend, fields: Fields) -> Answer:
         try:
-            given = decode(msgspec.json.encode(fields))
+            given = decoder().decode(msgspec.json.encode(fields))
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise RefusalError(400, "invalid_field_format", str(error)) from None
         return await handler(backend, given)
