@@ -20,6 +20,11 @@ CREATE TABLE event_traces (
     trace TEXT NOT NULL
 ) WITHOUT ROWID;
 
+CREATE TRIGGER event_trace_dropped AFTER DELETE ON events
+BEGIN
+    DELETE FROM event_traces WHERE event_id = old.id;
+END;
+
 -- Spans of user code by run; `size` is that of the JSON in bytes, times are ns since the epoch.
 CREATE TABLE user_spans (
     run_id TEXT NOT NULL,
