@@ -207,6 +207,29 @@ def test_held_back_invocations_tell_why(rig: Rig) -> None:
     assert refused["errors"][0]["code"] == "function_skipped"
 
 
+@pytest.mark.parametrize(
+    ("setting", "code", "first"),
+    [
+        ({"rateLimit": {"limit": 1, "period": "1h"}}, "rate_limited", 200),
+        ({"debounce": {"period": "1h"}}, "function_debounced", 422),
+        ({"batchEvents": {"maxSize": 2, "timeout": "60s"}}, "function_debounced", 422),
+    ],
+)
+def test_flow_control_of_invocations(rig: Rig, setting: Any, code: str, first: int) -> None:
+    url = "http://localhost:1/"
+    step = {"id": "step", "name": "step", "runtime": {"type": "http", "url": url}}
+    function = {"id": "held-f", "name": "f", "triggers": [{"event": "x"}], "steps": {"step": step}, **setting}
+    app = {"v": "0.1", "url": url, "deployType": "ping", "sdk": "raw:v1", "appName": "held", "functions": [function]}
+    assert rig.client.post("/fn/register", json=app).status_code == 200
+    answers = [rig.client.post("/v2/apps/held/functions/f/invoke", json={"data": {}}) for _ in range(2)]
+    assert answers[0].status_code == first
+    if setting.get("batchEvents"):  # the second one fills the batch, whose run starts
+        assert answers[1].status_code == 200
+        return
+    assert answers[1].status_code == 422
+    assert answers[1].json()["errors"][0]["code"] == code
+
+
 def test_events(rig: Rig) -> None:
     sent = post(rig, "/events", {"name": "go", "data": {"n": 1}, "ts": "1795238181519"})["data"]["eventId"]
     (run,) = get(rig, f"/events/{sent}/runs")["data"]

@@ -103,8 +103,8 @@ OPERATIONS: Final = (
     Operation(
         id="SendEvent", method="POST", path="/events", summary="Send event",
         description="Sends one event. Its id is answered once it is stored, with the runs that it started.",
-        request=SendEvent, run=runner(SendEvent, _send), answer=SentEvent, required=("name",), errors=(413,), max_body=MAX_EVENT,
-        command="send-event",
+        request=SendEvent, run=runner(SendEvent, _send), answer=SentEvent, required=("name",), errors=(413,),
+        max_body=MAX_EVENT, command="send-event",
     ),
     Operation(
         id="GetEventRuns", method="GET", path="/events/{event_id}/runs", summary="Get event runs",
