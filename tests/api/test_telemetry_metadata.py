@@ -112,6 +112,9 @@ def test_runs_that_are_not(rig: Rig) -> None:
     answer = rig.client.post(f"/v1/runs/{id}/metadata", content=b"{")
     assert answer.status_code == 400
     assert answer.json()["error"].startswith("Invalid metadata: ")
+    deep = b'{"metadata":[{"kind":"userland.x","values":{"a":' + b"[" * 5_000 + b"]" * 5_000 + b"}}]}"
+    answer = rig.client.post(f"/v1/runs/{id}/metadata", content=deep)
+    assert (answer.status_code, answer.json()["error"]) == (400, "Invalid metadata: it is nested too deeply")
 
 
 def test_it_can_be_switched_off() -> None:

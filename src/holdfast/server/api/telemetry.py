@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.responses import Response
 
+from holdfast.protocol.rawjson import too_deep
 from holdfast.server.api.errors import public_error
 from holdfast.server.api.parse import read_ulid
 from holdfast.server.api.routing import ApiRoute
@@ -46,8 +47,11 @@ class _Metadata:
         run_id = read_ulid(given)
         if run_id is None:
             return public_error(400, f"Invalid run ID: {given}")
+        sent = await request.body()
+        if too_deep(sent):
+            return public_error(400, "Invalid metadata: it is nested too deeply")
         try:
-            body = msgspec.json.decode(await request.body(), type=_Body)
+            body = msgspec.json.decode(sent, type=_Body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return public_error(400, f"Invalid metadata: {error}")
         try:
