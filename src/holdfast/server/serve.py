@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import signal
 import socket
 import sys
@@ -154,6 +155,7 @@ async def _serve(config: Config, listener: socket.socket) -> None:
         loop.add_signal_handler(number, stopper.signalled)
     server.start()
     await server.access.started()
+    gc.freeze()  # what is here stays: a full collection need not walk through it, with all threads waiting
     show(config, listener.getsockname()[1], server)
     notifier.ready()
     await http.serve(sockets=[listener])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 from collections import OrderedDict
 from contextlib import contextmanager
@@ -158,6 +159,7 @@ class GraphQLApi:
             from holdfast.server.api.graphql.service import GraphQLService  # noqa: PLC0415 - slow to import
 
             self._service = GraphQLService(self._backend)
+            gc.freeze()  # the schema stays: no full collection walks through it
         return self._service
 
     def _text(self, query: Query) -> str:
