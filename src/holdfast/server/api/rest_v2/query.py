@@ -69,7 +69,10 @@ def is_time(info: msgspec.inspect.Type) -> bool:
     """Whether a field is a moment."""
     if isinstance(info, msgspec.inspect.UnionType):
         return any(is_time(part) for part in info.types)
-    return isinstance(info, msgspec.inspect.Metadata) and (info.extra_json_schema or {}).get("format") == "date-time"
+    if not isinstance(info, msgspec.inspect.Metadata):
+        return False
+    shown: dict[str, object] = info.extra_json_schema or {}
+    return shown.get("format") == "date-time"
 
 
 def _bool(name: str, text: str) -> bool:

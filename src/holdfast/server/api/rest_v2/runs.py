@@ -219,7 +219,7 @@ async def _page(backend: Backend, given: _List, where: RunFilter, *, nothing: bo
     after = read_run_cursor(given.cursor)
     if given.cursor and after is None:
         raise invalid("Cursor is invalid")
-    rows = [] if nothing else await backend.history.runs(where, order, size + 1, after)
+    rows: list[StoredRun] = [] if nothing else await backend.history.runs(where, order, size + 1, after)
     shown = rows[:size]
     page = page_of(rows, size, run_cursor(shown[-1], order) if shown else "")
     window = TimeRange(from_=given.from_, until=given.until) if given.from_ and given.until else None
