@@ -265,7 +265,7 @@ def _function(function: FunctionRecord) -> FunctionV1:
 def _run_error(given: str) -> Response:
     if read_ulid(given) is None:
         return public_error(400, f"Invalid run ID: {given}")
-    return public_error(500, f"Unable to load function run: {given}")
+    return public_error(404, f"Unable to load function run: {given}")  # the reference says 500
 
 
 def _limit(text: str) -> int:

@@ -181,7 +181,7 @@ _V1 = (
     ),
     Entry(
         method="GET", path="/v1/runs/{run_id}", tag="REST v1", summary="Get a run",
-        replies=(_data(RunV1, "The run."), *failures(400, 500)),
+        replies=(_data(RunV1, "The run."), *failures(400, 404)),
     ),
     Entry(
         method="DELETE", path="/v1/runs/{run_id}", tag="REST v1", summary="Cancel a run",
@@ -189,7 +189,7 @@ _V1 = (
     ),
     Entry(
         method="GET", path="/v1/runs/{run_id}/jobs", tag="REST v1", summary="List what a run has queued",
-        replies=(_data(list[JobV1], "At most ten."), *failures(400, 500)),
+        replies=(_data(list[JobV1], "At most ten."), *failures(400, 404)),
     ),
     Entry(
         method="GET", path="/v1/runs/{run_id}/why", tag="REST v1", summary="Why a run is not running",

@@ -58,7 +58,7 @@ _TEXTS = {
     409: "It has ended, or was there before.",
     410: "The run has ended: its state is gone.",
     413: "The body is too large.",
-    500: "The server failed, or (`/v1/runs/{run_id}`) there is no such run.",
+    500: "The server failed; for a signal, it has no name.",
     501: "Not offered.",
     503: "It could not be stored; nothing was done.",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
@@ -71,7 +71,7 @@ def is_time(info: msgspec.inspect.Type) -> bool:
         return any(is_time(part) for part in info.types)
     if not isinstance(info, msgspec.inspect.Metadata):
         return False
-    shown: dict[str, object] = info.extra_json_schema or {}
+    shown = cast("dict[str, object]", info.extra_json_schema or {})
     return shown.get("format") == "date-time"
 
 
