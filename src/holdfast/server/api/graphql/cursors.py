@@ -37,9 +37,13 @@ class _IdCursor(msgspec.Struct):
 
 def run_cursor(run: StoredRun, order: Sequence[RunOrder]) -> str:
     """Where a run stands in an order."""
-    times = RunPosition.of(run).times
-    levels = {_NAMES[level.time]: _Level(_NAMES[level.time], times[level.time]) for level in order}
-    return _encode(_RunCursor(run.id, levels))
+    return position_cursor(RunPosition.of(run), order)
+
+
+def position_cursor(place: RunPosition, order: Sequence[RunOrder]) -> str:
+    """A place in an order, of a run or not."""
+    levels = {_NAMES[level.time]: _Level(_NAMES[level.time], place.times.get(level.time, 0)) for level in order}
+    return _encode(_RunCursor(place.id, levels))
 
 
 def read_run_cursor(text: str | None) -> RunPosition | None:

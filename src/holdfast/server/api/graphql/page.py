@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class PageInfo(msgspec.Struct, frozen=True):
-    """Where a page stands. `has_next_page` means that the page is full."""
+    """Where a page stands. `has_next_page` means that the page is full, or that its search stopped early."""
 
     has_next_page: bool
     has_previous_page: bool
@@ -25,7 +25,7 @@ class Edge(msgspec.Struct, Generic[T], frozen=True):
     node: T
 
 
-def page_info(edges: list[Edge[T]], size: int, *, previous: bool) -> PageInfo:
-    """Describe a page of at most `size` rows."""
+def page_info(edges: list[Edge[T]], size: int, *, previous: bool, stopped: str | None = None) -> PageInfo:
+    """Describe a page of at most `size` rows. `stopped` is where its search ran out of time: the next one starts there."""
     first, last = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
-    return PageInfo(len(edges) == size, previous, first, last)
+    return PageInfo(len(edges) == size or stopped is not None, previous, first, stopped or last)

@@ -32,6 +32,7 @@ from holdfast.server.access.commands import ForbiddenError
 from holdfast.server.api.graphql import resolvers, schema
 from holdfast.server.api.graphql.cost import CostError, OverrunError, estimate, measure
 from holdfast.server.api.graphql.loaders import Context
+from holdfast.server.store.history import TooSlowError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -199,6 +200,8 @@ def _resolver_error(error: GraphQLError) -> Body:
     message = error.message
     if isinstance(error.original_error, ForbiddenError):
         return {"message": message, "path": list(error.path or ()), "extensions": {"code": "FORBIDDEN"}}
+    if isinstance(error.original_error, TooSlowError):
+        return {"message": message, "path": list(error.path or ()), "extensions": {"code": "TOO_SLOW"}}
     if error.original_error is not None and not isinstance(error.original_error, GraphQLError):
         _log.error("graphql resolver failed", path=error.path, exc_info=error.original_error)
         message = "internal system error"

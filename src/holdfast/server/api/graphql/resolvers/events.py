@@ -89,7 +89,8 @@ async def _events_v2(
     where = _where(filter)
     found = await context.history.events(where, size, read_id_cursor(after))
     edges = [Edge(id_cursor(event.id), event) for event in found]
-    return _Events(edges, page_info(edges, size, previous=bool(after)), where)
+    stopped = id_cursor(found.stopped) if isinstance(found.stopped, str) and found.stopped else None
+    return _Events(edges, page_info(edges, size, previous=bool(after), stopped=stopped), where)
 
 
 @resolver("EventsConnection.totalCount")

@@ -9,7 +9,7 @@ import msgspec
 
 from holdfast.protocol.ids import is_ulid, ulid_time
 from holdfast.protocol.tracing import trace_id
-from holdfast.server.api.graphql.cursors import read_run_cursor, run_cursor
+from holdfast.server.api.graphql.cursors import position_cursor, read_run_cursor, run_cursor
 from holdfast.server.api.graphql.errors import NO_ROWS, fail
 from holdfast.server.api.graphql.page import Edge, PageInfo, page_info
 from holdfast.server.api.graphql.scalars import ulid_problem
@@ -17,7 +17,7 @@ from holdfast.server.api.graphql.schema import resolver
 from holdfast.server.api.traces import TraceNode, build_legacy_trace, build_trace
 from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.model.status import RunStatus
-from holdfast.server.store.history import RunFilter, RunOrder, RunTime
+from holdfast.server.store.history import RunFilter, RunOrder, RunPosition, RunTime
 from holdfast.server.store.search import SearchError, parse_search
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ async def _runs(
     order = [RunOrder(_TIMES[level["field"]], level["direction"] == "DESC") for level in order_by]
     found = await context.history.runs(where, order, size, read_run_cursor(after))
     edges = [Edge(run_cursor(run, order), run) for run in found]
-    return _Runs(edges, page_info(edges, size, previous=False), where)
+    stopped = position_cursor(found.stopped, order) if isinstance(found.stopped, RunPosition) else None
+    return _Runs(edges, page_info(edges, size, previous=False, stopped=stopped), where)
 
 
 @resolver("RunsV2Connection.totalCount")
