@@ -26,6 +26,6 @@ class Edge(msgspec.Struct, Generic[T], frozen=True):
 
 
 def page_info(edges: list[Edge[T]], size: int, *, previous: bool, stopped: str | None = None) -> PageInfo:
-    """Describe a page of at most `size` rows. `stopped` is where its search ran out of time: the next one starts there."""
+    """Describe a page of at most `size` rows. Where its search `stopped` early, the next one starts."""
     first, last = (edges[0].cursor, edges[-1].cursor) if edges else (None, None)
     return PageInfo(len(edges) == size or stopped is not None, previous, first, stopped or last)
