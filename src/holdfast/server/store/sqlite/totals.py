@@ -11,7 +11,6 @@ from holdfast.server.store.history import RunTime
 from holdfast.server.store.sqlite.lists import (
     BUCKET,
     ENDED,
-    ENDED_STATUSES,
     LIVE,
     Conditions,
     add_window,
