@@ -42,7 +42,12 @@ class Work(msgspec.Struct):
     """Written rows, by `INSERT steps` and so on."""
     reads: list[str] = msgspec.field(default_factory=list[str])
 
+    last: str = ""
+
     def trace(self, sql: str) -> None:
+        if sql == self.last:  # a trigger is traced as the statement that it belongs to
+            return
+        self.last = sql
         self.statements += 1
         found = _TABLE.match(sql)
         if found:
