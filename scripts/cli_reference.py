@@ -11,7 +11,7 @@ import click
 
 from holdfast.server.cli import main as cli
 from holdfast.server.commands import OptionType, default_text
-from holdfast.server.kinds import Choice
+from holdfast.server.config.kinds import Choice
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "cli.md"
 HEAD = """\

@@ -8,8 +8,8 @@ from itertools import groupby
 from pathlib import Path
 
 from holdfast.server.commands import default_text
-from holdfast.server.kinds import Choice, Duration, Integer, Size, Switch
-from holdfast.server.options import BOTH, FOREIGN, OPTIONS, Option
+from holdfast.server.config.kinds import Choice, Duration, Integer, Size, Switch
+from holdfast.server.config.options import BOTH, FOREIGN, OPTIONS, Option
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "configuration.md"
 HEAD = """\
@@ -33,8 +33,8 @@ before a deploy.
 
 `--config PATH`, else `HOLDFAST_CONFIG`, else `INNGEST_CONFIG` names the file; one that can't be read is an error. If
 none is named, the first of `holdfast.toml`, `.yaml`, `.yml`, `.json` and `inngest.json`, `.yaml`, `.yml` counts that
-is found in the working directory or above it, then in `~/.config/holdfast`, then in `~/.config/inngest`. `holdfast
-config example` prints one in TOML with all options.
+is found in the working directory or above it, then in `~/.config/holdfast`, in `~/.config/inngest`, and in
+`/etc/holdfast`. `holdfast config example` prints one in TOML with all options.
 
 ```toml
 # holdfast.toml

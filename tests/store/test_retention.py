@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from holdfast.protocol.ids import UlidSource, ulid
+from holdfast.server.config.ages import parse_age
 from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import Engine
@@ -20,7 +21,7 @@ from holdfast.server.engine.run import Run
 from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.model.status import RunStatus
 from holdfast.server.runtime.partition import Partition
-from holdfast.server.runtime.retention import Figures, Policy, Retention, parse_age
+from holdfast.server.runtime.retention import Figures, Policy, Retention
 from holdfast.server.store.sqlite.check import check
 from holdfast.server.store.sqlite.readers import Readers
 from holdfast.server.store.sqlite.store import SqliteStore

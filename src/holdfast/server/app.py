@@ -57,6 +57,7 @@ from holdfast.server.api.ready import Readiness
 from holdfast.server.api.rest_v2 import http as rest_v2
 from holdfast.server.api.tokens import Tokens
 from holdfast.server.config import Config
+from holdfast.server.config.sources import masked
 from holdfast.server.drivers.http import HttpClient
 from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import Engine
@@ -69,7 +70,6 @@ from holdfast.server.runtime.retention import Policy, Retention
 from holdfast.server.runtime.syncer import Syncer
 from holdfast.server.runtime.tally import FunctionCounts
 from holdfast.server.service import Service
-from holdfast.server.sources import masked
 from holdfast.server.store.sqlite import lock
 from holdfast.server.store.sqlite.history import SqliteHistory
 from holdfast.server.store.sqlite.readers import Readers

@@ -12,8 +12,8 @@ import click
 
 from holdfast import __version__
 from holdfast.server.commands import die, options_of
-from holdfast.server.options import DEV, START
-from holdfast.server.sources import Settings
+from holdfast.server.config.options import DEV, START
+from holdfast.server.config.sources import Settings
 
 #: Subcommands by name: module in `commands`, and its click command.
 COMMANDS: Final = {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.server.kinds import Choice, Duration, Folder, Integer, Size, Switch
+from holdfast.server.config.kinds import Choice, Duration, Folder, Integer, Size, Switch
 
 
 @pytest.mark.parametrize(

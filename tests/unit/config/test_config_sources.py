@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 
-from holdfast.server import options, sources
-from holdfast.server.config import Config
-from holdfast.server.configfile import ConfigError, find, read
-from holdfast.server.options import BOTH, OPTIONS
+from holdfast.server.config import Config, options, sources
+from holdfast.server.config.file import ConfigError, find, read
+from holdfast.server.config.options import BOTH, OPTIONS
 
 
 @pytest.fixture
@@ -80,21 +80,37 @@ def test_formats_say_the_same(folder: Path, name: str, text: str) -> None:
 
 
 def test_the_nearest_file_counts_and_ours_before_theirs(tmp_path: Path) -> None:
-    home, inner = tmp_path / "home", tmp_path / "work" / "inner"
+    home, inner, system = tmp_path / "home", tmp_path / "work" / "inner", tmp_path / "etc"
     inner.mkdir(parents=True)
     environ = {"HOME": str(home)}
     expected = [
+        system / "holdfast.toml",
         home / ".config" / "inngest" / "inngest.yml",
         home / ".config" / "holdfast" / "holdfast.json",
         tmp_path / "work" / "inngest.json",
         tmp_path / "work" / "holdfast.yml",
         inner / "inngest.yaml",
     ]
-    assert find(inner, environ) is None
+    assert find(inner, environ, system) is None
     for path in expected:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
-        assert find(inner, environ) == path
+        assert find(inner, environ, system) == path
+
+
+def test_folders_that_the_user_may_not_look_into_hold_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.stat
+
+    def stat(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if self.parent == tmp_path / "root":
+            raise PermissionError(13, "Permission denied", str(self))
+        return real(self, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    system = tmp_path / "etc"
+    system.mkdir()
+    (system / "holdfast.toml").write_text("")
+    assert find(tmp_path / "root", {}, system) == system / "holdfast.toml"
 
 
 def test_the_file_can_be_named_by_variable_and_by_flag(folder: Path) -> None:

@@ -14,14 +14,16 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from holdfast.server import sources
-from holdfast.server.configfile import ConfigError, checked, parse_many
-from holdfast.server.kinds import Switch
-from holdfast.server.options import BY_NAME, OPTIONS, START, Option
-from holdfast.server.sources import Given, Settings
+from holdfast.server.config import sources
+from holdfast.server.config.file import ConfigError, checked, parse_many
+from holdfast.server.config.kinds import Switch
+from holdfast.server.config.options import BY_NAME, OPTIONS, START, Option
+from holdfast.server.config.sources import Given, Settings
 
 Command = Callable[..., Any]
-_CONFIG_HELP: Final = "Configuration file (else holdfast.toml, .yaml or .json here, above, or in ~/.config/holdfast)."
+_CONFIG_HELP: Final = (
+    "Configuration file (else holdfast.toml, .yaml or .json here, above, in ~/.config/holdfast or in /etc/holdfast)."
+)
 
 
 class OptionType(click.ParamType[Any]):

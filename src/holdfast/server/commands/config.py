@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from holdfast.server import sources
 from holdfast.server.commands import add_flags, chosen, default_text, parameter, refuse
-from holdfast.server.configfile import ConfigError
-from holdfast.server.kinds import Switch
-from holdfast.server.options import BOTH, OPTIONS, START
-from holdfast.server.sources import Setting, Settings
+from holdfast.server.config import sources
+from holdfast.server.config.file import ConfigError
+from holdfast.server.config.kinds import Switch
+from holdfast.server.config.options import BOTH, OPTIONS, START
+from holdfast.server.config.sources import Setting, Settings
 
 _FLAGS = [option for option in OPTIONS if option.flag and option.name != "json"]  # --json is this command's own
 

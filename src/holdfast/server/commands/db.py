@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from holdfast.server.commands import die, with_options
-from holdfast.server.sources import Settings
+from holdfast.server.config.sources import Settings
 
 if TYPE_CHECKING:
     from holdfast.server.store.sqlite.stats import Stats

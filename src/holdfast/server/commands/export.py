@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from holdfast.server.commands import die, refuse, with_options
-from holdfast.server.sources import Settings
+from holdfast.server.config.sources import Settings
 
 if TYPE_CHECKING:
     import sqlite3

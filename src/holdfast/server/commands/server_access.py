@@ -17,7 +17,7 @@ import msgspec
 
 from holdfast.server.commands import die, with_options
 from holdfast.server.config import Config
-from holdfast.server.sources import Settings
+from holdfast.server.config.sources import Settings
 
 if TYPE_CHECKING:
     import httpx

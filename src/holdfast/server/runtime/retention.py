@@ -18,8 +18,8 @@ from typing import TypeVar
 import msgspec
 import structlog
 
-from holdfast.protocol.durations import MILLISECOND, DurationError, parse_duration
 from holdfast.protocol.ids import ulid
+from holdfast.server.config.ages import parse_age
 from holdfast.server.model.status import ENDED
 from holdfast.server.runtime.partition import Partition, now_ms
 from holdfast.server.store.sqlite.expired import Arrival, Ended, IdleEvents, Victims
@@ -32,8 +32,6 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 Row = tuple[Value, ...]
 
-#: Ages that never come.
-FOREVER = frozenset({"off", "never", "forever"})
 #: A sweep begins once a minute, or more often if something lives for minutes only (seconds).
 INTERVAL_S = 60.0
 #: The first one begins this long after the start (seconds).
@@ -80,19 +78,6 @@ class Policy(msgspec.Struct, frozen=True):
         """The time between two sweeps."""
         ages = [age for age in (self.age, self.audit, *self.functions.values()) if age]
         return min([INTERVAL_S, *(max(0.5, age / 20_000) for age in ages)])
-
-
-def parse_age(text: str) -> int | None:
-    """An age in ms, None for one that never comes. Raises ValueError for what is neither."""
-    if text in FOREVER:
-        return None
-    try:
-        age = parse_duration(text) // MILLISECOND
-    except DurationError:
-        age = 0
-    if age <= 0:
-        raise ValueError("a time span such as 12h or 30d, or off; of one function as <function>=<time span>")
-    return age
 
 
 class Figures(msgspec.Struct):

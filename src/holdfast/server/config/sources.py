@@ -8,11 +8,11 @@ from typing import Final, Literal, cast
 
 import msgspec
 
-from holdfast.server import configfile
 from holdfast.server.config import Config
-from holdfast.server.configfile import ConfigError, ConfigFile, checked, did_you_mean, parse_many
-from holdfast.server.kinds import Value
-from holdfast.server.options import BY_NAME, FOREIGN, OPTIONS, OTHER_VARIABLES, START, Option
+from holdfast.server.config import file as config_file
+from holdfast.server.config.file import ConfigError, ConfigFile, checked, did_you_mean, parse_many
+from holdfast.server.config.kinds import Value
+from holdfast.server.config.options import BY_NAME, FOREIGN, OPTIONS, OTHER_VARIABLES, START, Option
 
 Given = Value | tuple[Value, ...]
 
@@ -97,8 +97,8 @@ def gather(
 
 def _file(environ: Mapping[str, str], named: Path | None) -> ConfigFile | None:
     variable = next((environ[name] for name in CONFIG_VARIABLES if environ.get(name)), "")
-    path = named or (Path(variable) if variable else configfile.find(configfile.working_folder(), environ))
-    return configfile.read(path) if path is not None else None
+    path = named or (Path(variable) if variable else config_file.find(config_file.working_folder(), environ))
+    return config_file.read(path) if path is not None else None
 
 
 def _setting(

@@ -13,14 +13,16 @@ from typing import Final, cast
 
 import msgspec
 
-from holdfast.server.kinds import Value
-from holdfast.server.options import BOTH, BY_NAME, FOREIGN, Option
+from holdfast.server.config.kinds import Value
+from holdfast.server.config.options import BOTH, BY_NAME, FOREIGN, Option
 
 #: Where a file may lie in a folder, first come first served; and its folder in `~/.config`.
 NAMES: Final = {
     "holdfast": ("holdfast.toml", "holdfast.yaml", "holdfast.yml", "holdfast.json"),
     "inngest": ("inngest.json", "inngest.yaml", "inngest.yml"),
 }
+#: Where a machine's own server has its file: commands for it need no --config then.
+SYSTEM: Final = Path("/etc/holdfast")
 
 
 class ConfigError(Exception):
@@ -45,19 +47,23 @@ class ConfigFile(msgspec.Struct, frozen=True):
         return own.get(option.name, self.common.get(option.name))
 
 
-def find(folder: Path, environ: Mapping[str, str]) -> Path | None:
-    """The file that applies where none is named: in `folder`, above it, then in the user's configuration folder."""
-    for place in (folder, *folder.parents):
-        for name in (name for names in NAMES.values() for name in names):
-            if (place / name).is_file():
-                return place / name
+def find(folder: Path, environ: Mapping[str, str], system: Path = SYSTEM) -> Path | None:
+    """The file that applies where none is named: in `folder`, above it, in the user's own place, in `system`."""
+    names = [name for names in NAMES.values() for name in names]
     home = environ.get("HOME")
     base = environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
-    for product, names in NAMES.items():
-        for name in names:
-            if base and (Path(base) / product / name).is_file():
-                return Path(base) / product / name
-    return None
+    places = [place / name for place in (folder, *folder.parents) for name in names]
+    places += [Path(base) / product / name for product in NAMES if base for name in NAMES[product]]
+    places += [system / name for name in NAMES["holdfast"]]
+    return next((place for place in places if _is_file(place)), None)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file, for all that this user may know: `sudo -u holdfast` in root's home sees nothing."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def read(path: Path) -> ConfigFile:

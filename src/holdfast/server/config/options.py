@@ -2,7 +2,7 @@
 
 To add an option:
 
-1. Give `config.Config` a field, with its type and default.
+1. Give `Config` a field, with its type and default.
 2. Give `OPTIONS` below a row: the flag's name without dashes (also its key in files; `HOLDFAST_<NAME>` and
    `INNGEST_<NAME>` follow from it), a line of help, and its kind (`kinds`: text, `Integer`, `Switch`, `Choice`,
    `Duration` in seconds, `Size` in bytes, `Folder`). What else there is to say: see `Option`.
@@ -20,7 +20,8 @@ from typing import Final
 import msgspec
 
 from holdfast.server.config import Config
-from holdfast.server.kinds import Choice, Duration, Folder, Integer, Kind, Switch, Value
+from holdfast.server.config.ages import parse_age
+from holdfast.server.config.kinds import Choice, Duration, Folder, Integer, Kind, Switch, Value
 
 DEV: Final = "dev"
 START: Final = "start"
@@ -81,8 +82,6 @@ def _catch_up(value: Value) -> Value:
 
 
 def _age(value: Value) -> Value:
-    from holdfast.server.runtime.retention import parse_age  # noqa: PLC0415 - as above
-
     parse_age(str(value).rpartition("=")[2])
     return value
 
