@@ -18,8 +18,8 @@ import pytest
 import uvicorn
 
 from holdfast.protocol.limits import MAX_HEAD, MAX_HEADERS, MAX_URL
-from holdfast.server.api import slow
-from holdfast.server.api.slow import GuardedHttp, Pace
+from holdfast.server.serve import http as guarded
+from holdfast.server.serve.http import GuardedHttp, Pace
 
 from .serving import Served
 
@@ -214,7 +214,7 @@ def test_trailers_without_end(port: Port) -> None:
 
 def test_framing_without_end(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunk extensions are no body: what they may come to is bounded all the same."""
-    monkeypatch.setattr(slow, "MAX_MESSAGE", 500_000)
+    monkeypatch.setattr(guarded, "MAX_MESSAGE", 500_000)
     chunk = b"1;" + b"e" * 100_000 + b"\r\na\r\n"
     status, text = port.ask(POST + b"Transfer-Encoding: chunked\r\n\r\n", *[chunk] * 10)
     assert (status, text) == (413, "The request is over the max size: Max 500000 bytes with its framing")
@@ -300,7 +300,7 @@ def test_connections_leave_room_for_files() -> None:
     """In a process of its own: the limit of files is the process's."""
     code = """if True:
         import resource
-        from holdfast.server.api.slow import make_room
+        from holdfast.server.serve.http import make_room
         for hard, wanted in ((100_000, 10_000), (1_000, 744), (200, 16)):
             resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
             assert make_room().connections == wanted, hard

@@ -13,12 +13,12 @@ from websockets.asyncio.client import connect
 
 from holdfast.protocol.ids import ulid
 from holdfast.server.api import realtime
-from holdfast.server.api.slow import GuardedHttp, Pace
 from holdfast.server.api.tokens import Tokens
 from holdfast.server.realtime import grants
 from holdfast.server.realtime.broadcaster import Broadcaster
 from holdfast.server.realtime.grants import Wanted
-from holdfast.server.serve import _websocket
+from holdfast.server.serve.http import GuardedHttp, Pace
+from holdfast.server.serve.run import _websocket
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

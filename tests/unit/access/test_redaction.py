@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from holdfast.server.redaction import Redaction, redact, redacted
+from holdfast.server.logs.redaction import Redaction, redact, redacted
 
 SECRET = "s3cr3t-s3cr3t-s3cr3t-s3cr3t-s3cr3t"
 

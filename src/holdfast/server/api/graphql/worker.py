@@ -1,7 +1,7 @@
 """A thread with an event loop of its own, for what computes long: it never holds up the engine's loop.
 
 Parsing, validating, resolving and writing a large GraphQL answer takes Python seconds. Here it takes turns with the
-engine, which gets the interpreter back after half a millisecond (`sys.setswitchinterval` in `serve.py`).
+engine, which gets the interpreter back after half a millisecond (`sys.setswitchinterval` in `serve/run.py`).
 """
 
 from __future__ import annotations

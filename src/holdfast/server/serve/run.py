@@ -15,11 +15,11 @@ from typing import Any, cast
 import click
 import uvicorn
 
-from holdfast.server.api.slow import GuardedHttp, make_room
 from holdfast.server.app import Server
-from holdfast.server.banner import show
 from holdfast.server.config import Config
-from holdfast.server.notify import Notifier
+from holdfast.server.serve.banner import show
+from holdfast.server.serve.http import GuardedHttp, make_room
+from holdfast.server.serve.systemd import Notifier
 
 #: Seconds that a stopping server gives its clients.
 GRACE_S = 3
@@ -130,7 +130,7 @@ class _Stopper:
 
 
 def _websocket(**given: Any) -> asyncio.Protocol:
-    from holdfast.server.websocket import WebSocket  # noqa: PLC0415 - few servers see one
+    from holdfast.server.serve.websocket import WebSocket  # noqa: PLC0415 - few servers see one
 
     return WebSocket(**given)
 

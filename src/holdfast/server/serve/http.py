@@ -1,4 +1,4 @@
-"""What a connection may cost: bounds on the head of a request, on its pace, and on how long an answer waits to be read.
+"""The HTTP side of the port: what a connection may cost: bounds on the head of a request, on its pace, and on how long an answer waits to be read.
 
 Uvicorn with httptools reads heads of any size and waits for any client for ever. This protocol counts and looks at the
 clock; one timer per connection, which runs only while a request or an answer is under way.
@@ -191,7 +191,7 @@ class GuardedHttp(HttpToolsProtocol):
             # The client waits for us: its clock starts anew.
             self._began, self._last, self._received = now, now, 0
             return now + pace.body_idle_s
-        if self.url.startswith(_STREAMS):
+        if self._answering() and self.url.startswith(_STREAMS):
             return self._last + _STREAM_IDLE_S
         return min(self._last + pace.body_idle_s, self._began + pace.body_idle_s + self._received / pace.body_rate)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import structlog
 
 from holdfast.server.config import Config
-from holdfast.server.redaction import Redaction, redact
+from holdfast.server.logs.redaction import Redaction, redact
+from holdfast.server.terminal import plain, plain_lines
 
 _LEVELS = {"trace": 10, "debug": 10, "info": 20, "warn": 30, "error": 40}
 
@@ -22,7 +23,7 @@ def set_up(config: Config) -> None:
     renderer: list[structlog.typing.Processor] = (
         [structlog.processors.EventRenamer("msg"), _ordered, structlog.processors.JSONRenderer(default=str)]
         if json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [_printable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     )
     structlog.configure(
         processors=[
@@ -37,7 +38,7 @@ def set_up(config: Config) -> None:
         cache_logger_on_first_use=True,
     )
     handler = _Forward() if json else logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_Plain("%(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler])
     handler.addFilter(Redaction())
 
@@ -49,6 +50,14 @@ def tell(file: Path | None, warnings: Iterable[str]) -> None:
         log.info("configuration file", path=str(file))
     for warning in warnings:
         log.warning("configuration", problem=warning)
+
+
+class _Plain(logging.Formatter):
+    """What libraries log, for a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record."""
+        return plain_lines(super().format(record))
 
 
 class _Forward(logging.Handler):
@@ -66,6 +75,17 @@ def as_json(config: Config) -> bool:
     if config.json or config.log_format == "auto":
         return config.json or not sys.stderr.isatty()
     return config.log_format == "json"
+
+
+def _printable(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """For terminals: texts of others must not steer them."""
+    return {name: _shown(name, value) for name, value in event.items()}
+
+
+def _shown(name: str, value: object) -> object:
+    if isinstance(value, str):
+        return plain_lines(value) if name == "exception" else plain(value)
+    return value
 
 
 def _ordered(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -1,0 +1,5 @@
+"""A server as a process: the port (`http`, `websocket`), loop and signals (`run`), signs of life (`banner`, `systemd`)."""
+
+from holdfast.server.serve.run import PortError, run
+
+__all__ = ["PortError", "run"]

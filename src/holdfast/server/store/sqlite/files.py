@@ -1,0 +1,26 @@
+"""Files that hold data and keys: made for their owner alone. Those that are there stay as they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+_FOLDER: Final = 0o700
+_FILE: Final = 0o600
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder, if it isn't there; those above it as usual. Raises OSError."""
+    path.mkdir(_FOLDER, parents=True, exist_ok=True)
+
+
+def make_file(path: Path) -> None:
+    """Makes an empty file, if it isn't there: SQLite gives its modes to the log beside it. Raises OSError."""
+    if not path.exists():
+        os.close(open_private(path))
+
+
+def open_private(path: Path, flags: int = 0) -> int:
+    """Opens a file to read and write, made if it isn't there; answers a descriptor. Raises OSError."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | flags, _FILE)
