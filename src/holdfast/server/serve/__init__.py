@@ -1,4 +1,4 @@
-"""A server as a process: the port (`http`, `websocket`), loop and signals (`run`), signs of life (`banner`, `systemd`)."""
+"""A server as a process: port (`http`, `websocket`), loop and signals (`run`), signs of life (`banner`, `systemd`)."""
 
 from holdfast.server.serve.run import PortError, run
 

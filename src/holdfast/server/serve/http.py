@@ -1,4 +1,4 @@
-"""The HTTP side of the port: what a connection may cost: bounds on the head of a request, on its pace, and on how long an answer waits to be read.
+"""The HTTP side of the port: bounds on the head of a request, on its pace, and on how long an answer waits to be read.
 
 Uvicorn with httptools reads heads of any size and waits for any client for ever. This protocol counts and looks at the
 clock; one timer per connection, which runs only while a request or an answer is under way.
