@@ -26,9 +26,9 @@ DECISIONS = {
     "/v1/realtime/connect": "own", "/v1/realtime/sse": "own", "/v1/realtime/publish": "own",
     "/invoke/": "invoke",
     "/fn/": "admin", "/v2/keys": "admin", "/api/v2/keys": "admin",
-    "/v2/env/webhooks": "machine, admin writes", "/api/v2/env/webhooks": "machine, admin writes",
+    "/v2/env/webhooks": "admin", "/api/v2/env/webhooks": "admin",
     "/docs/api": "open",
-    "/v0/runs/": "machine", "/v0/telemetry": "machine", "/v0/connect": "machine", "/v1/": "machine", "/v2": "machine",
+    "/v0/runs/": "machine", "/v0/telemetry": "machine", "/v0/connect": "admin", "/v1/": "machine", "/v2": "machine",
     "/api/v2": "machine", "/dev$": "machine", "/dev/traces": "machine",
     "/v0/access/me": "viewer", "/v0/access/": "admin", "/v0/gql": "viewer", "/v0/$": "viewer", "/v0$": "viewer",
     "/mcp": "viewer", "/metrics$": "viewer", "/debug": "admin", "/test/": "admin",
@@ -54,8 +54,8 @@ def sample(path: str) -> str:
 def least_role(decided: str, method: str) -> Role:
     """Whose requests pass, of those who are known."""
     writes = method not in SAFE
-    if decided in {"admin", "machine, admin writes"}:
-        return Role.ADMIN if writes or decided == "admin" else Role.VIEWER
+    if decided == "admin":
+        return Role.ADMIN
     if decided == "viewer":
         return Role.VIEWER
     return Role.OPERATOR if writes else Role.VIEWER

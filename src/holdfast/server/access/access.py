@@ -16,7 +16,7 @@ from holdfast.server.access.passwords import BusyError, Passwords, WeakPasswordE
 from holdfast.server.access.principals import Principal, Role, current, read_role
 from holdfast.server.access.records import Records, Select
 from holdfast.server.access.sessions import Sessions
-from holdfast.server.access.throttle import Throttle
+from holdfast.server.access.throttle import Throttle, site
 from holdfast.server.access.tokens import PREFIX, Created, Tokens
 from holdfast.server.access.users import User, UserError, Users
 
@@ -113,30 +113,28 @@ class Access:
 
     async def log_in(self, name: str, password: str, address: str) -> str:
         """Begins a session for a name and password; answers its secret. Raises LoginRefused."""
-        account = f"{name.casefold()[:128]}"
-        wait = max(self._by_account.wait_ms(account), self._by_address.wait_ms(address))
+        account, origin = name.casefold()[:128], site(address)
+        wait = max(self._by_account.wait_ms(account), self._by_address.wait_ms(origin))
         who = Principal("user", Role.VIEWER, name[:128], address=address)
         if wait:
             raise LoginRefused("Too many attempts to log in. Wait a moment, then try again.", -(-wait // 1_000))
         self._by_account.spend(account)
-        self._by_address.spend(address)
+        self._by_address.spend(origin)
         user = self.users.named(name)
-        try:
-            good = await self.passwords.verify(user.password if user else "", password)
-        except BusyError:
-            raise LoginRefused("Too many people are logging in just now. Try again in a moment.", 1) from None
+        hashed = user.password if user else ""
+        good = await self._fits(hashed, password)
         user = self.users.named(name)
-        if not good or user is None:
+        if not good or user is None or user.password != hashed:  # it may have been changed meanwhile
             self.audit.note("login", outcome="failed", by=who)
             raise LoginRefused("The name or the password is wrong.")
         self._by_account.refund(account)
-        self._by_address.refund(address)
+        self._by_address.refund(origin)
         return await self.begin(user, address)
 
     async def begin(self, user: User, address: str) -> str:
         """Begins a session for a user who has shown who they are; answers its secret."""
         secret = await self.sessions.open(user.id, address)
-        await self.users.logged_in(user)
+        await self.users.logged_in(user.id)
         self.audit.note("login", by=Principal("user", user.rank, user.name, user.id, address=address))
         return secret
 
@@ -144,6 +142,12 @@ class Access:
         """Ends the session that a request came with."""
         await self.sessions.close(principal.session)
         self.audit.note("logout", by=principal)
+
+    async def _fits(self, hashed: str, password: str) -> bool:
+        try:
+            return await self.passwords.verify(hashed, password)
+        except BusyError:
+            raise LoginRefused("Too many passwords are being checked just now. Try again in a moment.", 1) from None
 
     async def change_password(self, principal: Principal, old: str, new: str) -> None:
         """Gives a user who knows the old password a new one, and ends their sessions. Raises LoginRefused."""
@@ -154,7 +158,7 @@ class Access:
         if wait := self._by_account.wait_ms(account):
             raise LoginRefused("Too many attempts. Wait a moment, then try again.", -(-wait // 1_000))
         self._by_account.spend(account)
-        if not await self.passwords.verify(user.password, old):
+        if not await self._fits(user.password, old):
             self.audit.note("user.password_changed", user.name, "failed")
             raise LoginRefused("The old password is wrong.")
         self._by_account.refund(account)

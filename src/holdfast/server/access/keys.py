@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 import structlog
 
-from holdfast.protocol.ids import UlidSource
+from holdfast.protocol.ids import UlidSource, ulid_time
 from holdfast.protocol.signing import check_signing_key, hash_signing_key, strip_prefix
 from holdfast.server.access.records import Records, Select, digest, load, now_ms, row
 
@@ -219,7 +219,8 @@ class Keys:
         self._rows = [by_id[id] for id in sorted(by_id)]
 
     def _next_id(self) -> str:
-        return self._ids.next(max([now_ms(), *(known.created_at + 1 for known in self._rows)]))
+        """An id after those of all signing keys: their order tells which one is current."""
+        return self._ids.next(max([now_ms(), *(ulid_time(known.id) + 1 for known in self._rows)]))
 
     def _changed(self) -> None:
         """Swaps what requests look at."""

@@ -154,6 +154,8 @@ class Oidc:
                 token = await client.fetch_token(provider.token_endpoint, code=code, code_verifier=pending.verifier)
             keys = jwt.PyJWKSet.from_json((await self._fetch(provider.jwks_uri)).decode())
             claims = self._verified(str(token.get("id_token", "")), keys, provider)
+            if claims.get("azp", self._options.client_id) != self._options.client_id:
+                raise OidcError("The identity provider's answer is for another application.")
             if not secrets.compare_digest(str(claims.get("nonce", "")), pending.nonce):
                 raise OidcError("The identity provider's answer belongs to another login. Begin again.")
             if self._options.role_claim.partition(".")[0] not in claims and provider.userinfo_endpoint:
@@ -181,14 +183,14 @@ class Oidc:
     # --- what claims mean -------------------------------------------------------------------------------------------
 
     def _name(self, claims: Mapping[str, Any]) -> str:
-        return str(claims.get("email") or claims.get("preferred_username") or claims["sub"])
+        email = claims.get("email") if _verified_email(claims) else ""
+        return str(email or claims.get("preferred_username") or claims["sub"])
 
     def _domain_fits(self, claims: Mapping[str, Any]) -> bool:
         if not self._options.domains:
             return True
-        verified = claims.get("email_verified", True) not in {False, "false"}
         domain = str(claims.get("email", "")).rpartition("@")[2].casefold()
-        return verified and domain in {one.casefold().lstrip("@") for one in self._options.domains}
+        return _verified_email(claims) and domain in {one.casefold().lstrip("@") for one in self._options.domains}
 
     def _role(self, claims: Mapping[str, Any]) -> Role | None:
         """The highest role that the claim earns; None: not let in."""
@@ -202,3 +204,8 @@ class Oidc:
         if not earned and self._options.default_role:
             earned = [read_role(self._options.default_role)]
         return max(earned, default=None)
+
+
+def _verified_email(claims: Mapping[str, Any]) -> bool:
+    """Whether nothing says that the address may be somebody else's."""
+    return claims.get("email_verified", True) not in {False, "false"}

@@ -59,7 +59,7 @@ RULES: Final = (
     Rule("/fn", Who.MACHINE, Role.ADMIN, Role.ADMIN),
     Rule("/v0/runs", Who.MACHINE),
     Rule("/v0/telemetry", Who.MACHINE),
-    Rule("/v0/connect", Who.MACHINE),
+    Rule("/v0/connect", Who.MACHINE, Role.ADMIN, Role.ADMIN),  # workers register functions
     Rule("/v1/realtime/token", Who.MACHINE),
     Rule("/v1", Who.MACHINE),
     *(
@@ -67,7 +67,7 @@ RULES: Final = (
         for prefix in ("/v2", "/api/v2")
         for rule in (
             Rule(f"{prefix}/keys", Who.MACHINE, Role.ADMIN, Role.ADMIN),
-            Rule(f"{prefix}/env/webhooks", Who.MACHINE, Role.VIEWER, Role.ADMIN),
+            Rule(f"{prefix}/env/webhooks", Who.MACHINE, Role.ADMIN, Role.ADMIN),  # their URLs are secrets
             Rule(prefix, Who.MACHINE),
         )
     ),

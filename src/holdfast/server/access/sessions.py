@@ -58,9 +58,9 @@ class Sessions:
         stale = [s for s in self._by_hash.values() if not self._good(s, now)]
         self._drop([*stale, *own[: max(0, len(own) + 1 - _MOST_PER_USER)]])
         session = Session(digest(secret), user_id, now, now, address)
+        self._by_hash[session.hash] = session  # before it is durable: whoever ends the user's sessions has to see it
         self._records.write("access.put_session", row(session))
         await self._records.committed()
-        self._by_hash[session.hash] = session
         return secret
 
     async def close(self, hash: str) -> None:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from holdfast.server.access.records import now_ms
 
 _MOST_KEYS = 10_000
+_SITE_BITS = 64
+
+
+def site(address: str) -> str:
+    """Where an address is from: of IPv6 the network of 64 bits, since who has one address has them all."""
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(known, ipaddress.IPv4Address) or known.ipv4_mapped:
+        return str(known)
+    return str(ipaddress.ip_network((int(known) >> _SITE_BITS << _SITE_BITS, _SITE_BITS)))
 
 
 class Throttle:

@@ -80,7 +80,9 @@ class Tokens:
         token = ApiToken(
             self._ids.next(now_ms()), name, digest(secret), secret[:8], role.word, created_by, now_ms(), expires_at
         )
-        await self._keep(token)
+        self._records.write("access.put_token", row(token))
+        await self._records.committed()
+        self._by_hash[token.hash] = token
         return Created(token, secret)
 
     async def revoke(self, id: str) -> bool:
@@ -88,10 +90,8 @@ class Tokens:
         now = now_ms()
         found = [t for t in self._by_hash.values() if id in {t.id, t.name} and t.good(now)]
         for token in found:
-            await self._keep(msgspec.structs.replace(token, revoked_at=now))
-        return bool(found)
-
-    async def _keep(self, token: ApiToken) -> None:
-        self._records.write("access.put_token", row(token))
+            revoked = msgspec.structs.replace(token, revoked_at=now)
+            self._by_hash[token.hash] = revoked  # before it is durable: a use meanwhile must not write the old row
+            self._records.write("access.put_token", row(revoked))
         await self._records.committed()
-        self._by_hash[token.hash] = token
+        return bool(found)

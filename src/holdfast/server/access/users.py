@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import msgspec
@@ -43,6 +44,7 @@ class Users:
         self._ids = ids
         self._passwords = passwords
         self._by_id: dict[str, User] = {}
+        self._changing = asyncio.Lock()  # a change starts from what the one before it left
 
     def load(self, select: Select) -> None:
         """Reads them at a start."""
@@ -77,10 +79,10 @@ class Users:
         if not subject:
             check_password(password, name)
             hashed = await self._passwords.hash(password)
-        user = User(self._ids.next(now_ms()), name, role.word, hashed, subject, now_ms())
-        if self.named(name) is not None:  # meanwhile
-            raise UserError(f"there is a user {name} already")
-        return await self._keep(user)
+        async with self._changing:
+            if self.named(name) is not None:  # meanwhile
+                raise UserError(f"there is a user {name} already")
+            return await self._keep(User(self._ids.next(now_ms()), name, role.word, hashed, subject, now_ms()))
 
     async def set_password(self, name: str, password: str) -> User:
         """Gives a local user another password. Raises UserError, WeakPasswordError."""
@@ -89,23 +91,28 @@ class Users:
             raise UserError(f"{user.name} logs in through the identity provider, and has no password here")
         check_password(password, user.name)
         hashed = await self._passwords.hash(password)
-        return await self._keep(msgspec.structs.replace(self._known(name), password=hashed))
+        async with self._changing:
+            return await self._keep(msgspec.structs.replace(self._known(name), password=hashed))
 
     async def set_role(self, name: str, role: Role) -> User:
         """Gives a user another role. Raises UserError."""
-        return await self._keep(msgspec.structs.replace(self._known(name), role=role.word))
+        async with self._changing:
+            return await self._keep(msgspec.structs.replace(self._known(name), role=role.word))
 
     async def remove(self, name: str) -> User:
         """Removes a user. Raises UserError."""
-        user = self._known(name)
-        self._records.write("access.drop_user", (user.id,))
-        await self._records.committed()
-        self._by_id.pop(user.id, None)
-        return user
+        async with self._changing:
+            user = self._known(name)
+            self._records.write("access.drop_user", (user.id,))
+            await self._records.committed()
+            self._by_id.pop(user.id, None)
+            return user
 
-    async def logged_in(self, user: User) -> User:
-        """Remembers when a user logged in last."""
-        return await self._keep(msgspec.structs.replace(user, last_login_at=now_ms()))
+    async def logged_in(self, id: str) -> None:
+        """Remembers when a user, if there still is one, logged in last."""
+        async with self._changing:
+            if user := self._by_id.get(id):
+                await self._keep(msgspec.structs.replace(user, last_login_at=now_ms()))
 
     def _known(self, name: str) -> User:
         user = self.named(name)

@@ -50,6 +50,8 @@ class Guard:
             return
         if rule.audit and self._access.guarded:
             send = self._audited(scope, send, rule)
+        if principal is not None and self._access.guarded and scope["type"] == "websocket":
+            receive = self._watched(scope, receive, send, rule, principal)
         if principal is None and rule.who is Who.OWN:
             principal = UNKNOWN
         token = current.set(principal)
@@ -110,6 +112,20 @@ class Guard:
 
         return sending
 
+    def _watched(self, scope: Scope, receive: Receive, send: Send, rule: Rule, principal: Principal) -> Receive:
+        """A WebSocket's messages, until the login or the token that it was opened with has ended."""
+
+        async def receiving() -> Message:
+            message = await receive()
+            if message["type"] == "websocket.receive":
+                known = self._identify(scope, rule)
+                if known is None or known.role < principal.role:
+                    await send({"type": "websocket.close", "code": 1008, "reason": "the login or token has ended"})
+                    return {"type": "websocket.disconnect", "code": 1008}
+            return message
+
+        return receiving
+
 
 class _Refusal(msgspec.Struct, frozen=True):
     status: int
@@ -140,9 +156,14 @@ def _stranger(scope: Scope, rule: Rule, allowed: tuple[str, ...]) -> _Refusal | 
     host, origin = header(scope, b"host"), header(scope, b"origin")
     if origin and not of_local_page(origin, allowed) and from_elsewhere(host, origin, ""):
         return _forbidden(_OTHER_SITE.format(origin=_site(scope)))
-    if rule.who is Who.CONSOLE and host and not local(host, allowed):
+    if host and not local(host, allowed) and (rule.who is Who.CONSOLE or origin or _by_browser(scope)):
         return _forbidden(_OTHER_NAME.format(host=host.partition(":")[0]))
     return None
+
+
+def _by_browser(scope: Scope) -> bool:
+    """Whether a browser makes a request, as far as it says: SDKs may use any name, pages that rebind theirs not."""
+    return header(scope, b"user-agent").startswith("Mozilla/") or bool(header(scope, b"sec-fetch-site"))
 
 
 def _site(scope: Scope) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 from msgspec import Raw
@@ -21,6 +21,8 @@ from holdfast.protocol.opcodes import Op, OpcodeError, parse_ops
 from holdfast.protocol.rawjson import UNREADABLE
 from holdfast.server.api.errors import json_response, public_error
 from holdfast.server.api.tokens import TokenError, Tokens
+from holdfast.server.drivers.http import headers
+from holdfast.server.drivers.http.failures import CallFailure
 from holdfast.server.engine import schedule
 from holdfast.server.engine.checkpoints import CheckpointError
 from holdfast.server.realtime import grants
@@ -34,6 +36,12 @@ _ISSUER, _CLAIM = "api.inngest.com", "run-claim"
 _TOKEN_S = 3_600
 _OUTPUT_WAIT_S = 300.0
 _REQUEST = "inngest/http.request"
+_BODILESS = frozenset({204, 205, 304})
+#: A page of an app, which is shown under this server's name, must not act as one of this server's.
+_SANDBOX = (b"content-security-policy", b"sandbox allow-scripts allow-forms allow-popups allow-modals allow-downloads")
+_NOT_THEIRS = frozenset({
+    "set-cookie", "clear-site-data", "strict-transport-security", "service-worker-allowed", "x-inngest-server-kind",
+})  # fmt: skip
 
 
 class _Data(msgspec.Struct):
@@ -210,6 +218,16 @@ def _replay(output: bytes) -> Response:
     except UNREADABLE:
         return Response(output, media_type=_JSON)
     result = found.data or found
-    if result.status <= 0:
+    if not 200 <= result.status <= 599:
         return Response(output, media_type=_JSON)
-    return Response(result.body, result.status, headers=result.headers or {})
+    answer = Response("" if result.status in _BODILESS else result.body, result.status)
+    answer.raw_headers += [*_replayed(result.headers or {}), _SANDBOX]
+    return answer
+
+
+def _replayed(given: Mapping[str, str]) -> Iterator[tuple[bytes, bytes]]:
+    """The headers of an app that can be sent, and that change nothing of this server in a browser."""
+    for name, value in given.items():
+        with contextlib.suppress(CallFailure):
+            if name.lower() not in _NOT_THEIRS and (line := headers.render({name: value})):
+                yield name.lower().encode(), line[len(name) + 2 : -2]

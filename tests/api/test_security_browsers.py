@@ -1,0 +1,141 @@
+"""What a browser may be made to do: pages of other sites in `dev`, content of apps under this server's name, caches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from holdfast.server.access.principals import Role
+from holdfast.server.api.endpoints import _replay
+
+from .access_rig import KEY, Rig, bearer
+
+CHROME = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36"}
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(tmp_path, dev=True)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(tmp_path)
+    yield made
+    made.close()
+
+
+# --- DNS rebinding ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", "/v1/events", CHROME),
+        ("GET", "/v2/apps", CHROME),
+        ("GET", "/dev", {"sec-fetch-site": "same-origin"}),
+        ("POST", "/fn/register", {"origin": "http://evil.example:8288"}),
+        ("POST", "/invoke/app-fn", CHROME | {"origin": "http://evil.example:8288"}),
+    ],
+)
+def test_a_page_that_points_its_name_at_dev_is_refused(
+    dev: Rig, method: str, path: str, headers: dict[str, str]
+) -> None:
+    answer = dev.request(method, path, headers={"host": "evil.example:8288", **headers})
+    assert answer.status_code == 403
+    assert "--allowed-host evil.example" in answer.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"host": "holdfast.dev.example.com", "user-agent": "inngest-js:v4.1.0"},
+        {"host": "holdfast.dev.example.com", "user-agent": "python-httpx/0.28"},
+        {"host": "localhost:8288", **CHROME},
+        {"host": "localhost:8288", "origin": "http://localhost:8288", **CHROME},
+        {"host": "192.168.0.7:8288", **CHROME},
+    ],
+)
+def test_sdks_reach_dev_by_any_name_and_browsers_by_its_own(dev: Rig, headers: dict[str, str]) -> None:
+    assert dev.request("GET", "/v1/events", headers=headers).status_code == 200
+
+
+# --- headers ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v2/apps", "/v0/access/users", "/metrics", "/debug/vars", "/", "/no"])
+def test_answers_are_kept_nowhere_and_are_what_they_say(rig: Rig, path: str) -> None:
+    for headers in (bearer(KEY), {}):
+        answer = rig.request("GET", path, headers=headers)
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/", "/docs/api", "/login", "/v0/"])
+def test_pages_are_in_no_frame_and_load_nothing_from_elsewhere(rig: Rig, path: str) -> None:
+    rig.user(Role.VIEWER)
+    answer = rig.request("GET", path, headers=bearer(KEY))
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert answer.headers["referrer-policy"] == "same-origin"
+
+
+# --- what apps answer for durable endpoints ---------------------------------------------------------------------------
+
+
+def replayed(**result: object) -> tuple[int, dict[str, str], bytes]:
+    answer = _replay(msgspec.json.encode({"data": result}))
+    return answer.status_code, {k.decode(): v.decode() for k, v in answer.raw_headers}, bytes(answer.body)
+
+
+def test_a_page_of_an_app_is_no_page_of_this_server() -> None:
+    status, headers, body = replayed(
+        status=200, body="<script>1</script>",
+        headers={
+            "Content-Type": "text/html", "Set-Cookie": "holdfast_session=x", "Clear-Site-Data": '"*"', "X-Own": "1",
+        },
+    )  # fmt: skip
+    assert (status, body) == (200, b"<script>1</script>")
+    assert headers["content-type"] == "text/html"
+    assert headers["x-own"] == "1"
+    assert headers["content-security-policy"].startswith("sandbox ")
+    assert "allow-same-origin" not in headers["content-security-policy"]
+    assert not {"set-cookie", "clear-site-data"} & set(headers)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"X-A": "1\r\nset-cookie: holdfast_session=x"}, {"X-A\r\nY": "1"}, {"X A": "1"}, {"": "1"}, {"X-A": "1\x00"},
+        {"Content-Length": "1"}, {"Transfer-Encoding": "chunked"}, {"Connection": "upgrade"},
+    ],
+)  # fmt: skip
+def test_headers_of_an_app_can_not_split_the_answer(bad: dict[str, str]) -> None:
+    _, headers, _ = replayed(status=200, body="good", headers=bad | {"X-B": "2"})
+    assert headers["x-b"] == "2"
+    assert set(headers) == {"x-b", "content-length", "content-security-policy"}
+    assert headers["content-length"] == "4"
+
+
+def test_headers_of_an_app_may_have_any_letters() -> None:
+    answer = _replay(msgspec.json.encode({"data": {"status": 200, "body": "", "headers": {"X-Name": "Jürgen 🚀"}}}))
+    assert (b"x-name", "Jürgen 🚀".encode()) in answer.raw_headers
+
+
+@pytest.mark.parametrize(("status", "sent", "body"), [(204, 204, b""), (304, 304, b""), (418, 418, b"tea")])
+def test_an_answer_without_a_body_has_none(status: int, sent: int, body: bytes) -> None:
+    assert replayed(status=status, body="tea", headers=None)[::2] == (sent, body)
+
+
+@pytest.mark.parametrize("status", [-1, 0, 1, 100, 101, 199, 600, 99_999])
+def test_a_status_that_is_none_is_not_sent(status: int) -> None:
+    found, headers, body = replayed(status=status, body="x", headers={"content-type": "text/html"})
+    assert (found, headers["content-type"]) == (200, "application/json")
+    assert msgspec.json.decode(body)["data"]["status"] == status
