@@ -19,6 +19,7 @@ from holdfast.server.config.file import ConfigError, checked, parse_many
 from holdfast.server.config.kinds import Switch
 from holdfast.server.config.options import BY_NAME, OPTIONS, START, Option
 from holdfast.server.config.sources import Given, Settings
+from holdfast.server.terminal import plain_lines
 
 Command = Callable[..., Any]
 _CONFIG_HELP: Final = (
@@ -103,7 +104,7 @@ def refuse(*problems: str) -> NoReturn:
 
 def die(text: str) -> NoReturn:
     """Ends the process: what was asked for can't be done."""
-    click.echo(f"Error: {text}", err=True)
+    click.echo(f"Error: {plain_lines(text)}", err=True)
     sys.exit(1)
 
 

@@ -13,6 +13,7 @@ import click
 
 from holdfast.server.commands import die
 from holdfast.server.commands.server_access import Reach, reaching
+from holdfast.server.terminal import plain
 
 _ROLE: Final = click.Choice(["viewer", "operator", "admin"])
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -254,4 +255,4 @@ def _cell(name: str, value: object) -> str:
         return "yes" if value else "no"
     if name == "at" or name.endswith("_at"):
         return datetime.fromtimestamp(float(str(value)) / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    return str(value)
+    return plain(str(value))

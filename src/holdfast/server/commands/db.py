@@ -13,6 +13,7 @@ import click
 
 from holdfast.server.commands import die, with_options
 from holdfast.server.config.sources import Settings
+from holdfast.server.terminal import plain
 
 if TYPE_CHECKING:
     from holdfast.server.store.sqlite.stats import Stats
@@ -81,7 +82,7 @@ def check(settings: Settings, file: Path | None, full: bool) -> None:
             wrong += finding.count > 0
             click.echo(f"{'ok   ' if not finding.count else 'WRONG'}  {finding.invariant}")
             for what, where in finding.examples:
-                click.echo(f"         {what}: {where}")
+                click.echo(plain(f"         {what}: {where}"))
             if finding.count > len(finding.examples):
                 click.echo(f"         and {finding.count - len(finding.examples)} more")
     if wrong:
@@ -205,8 +206,9 @@ def _report(found: Stats) -> Generator[str]:
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> Generator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for name, *values in rows:
+    shown = [tuple(map(plain, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for name, *values in shown:
         cells = [name.ljust(widths[0]), *(value.rjust(width) for value, width in zip(values, widths[1:], strict=True))]
         yield "  ".join(cells).rstrip()
 

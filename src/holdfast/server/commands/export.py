@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -119,5 +120,7 @@ def _target(output: Path | None) -> Generator[IO[bytes]]:
     if output is None or str(output) == "-":
         yield sys.stdout.buffer
         return
-    with output.open("xb") as file:
+    from holdfast.server.store.sqlite.files import open_private  # noqa: PLC0415 - as above
+
+    with os.fdopen(open_private(output, os.O_EXCL), "wb") as file:
         yield file

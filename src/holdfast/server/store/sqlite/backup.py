@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 from holdfast.server.store.sqlite.faults import fault
+from holdfast.server.store.sqlite.files import make_file, make_folder
 from holdfast.server.store.sqlite.migrate import check_version
 from holdfast.server.store.store import StoreError
 
@@ -56,7 +57,7 @@ def back_up(database: Path, target: Path, progress: Progress) -> int:
 def restore(backup: Path, database: Path, progress: Progress) -> Path | None:
     """Puts a backup in a database's place, which must be locked; returns where the old one is. Raises StoreError."""
     verify(backup)
-    database.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(database.parent)
     with _beside(database, "restoring") as fresh:
         with contextlib.closing(open_read_only(backup)) as source:
             _copy(source, backup, fresh, progress)
@@ -141,6 +142,7 @@ def _beside(path: Path, what: str) -> Generator[Path]:
     beside = path.with_name(f"{path.name}.{what}")
     try:
         beside.unlink(missing_ok=True)
+        make_file(beside)
         yield beside
     except OSError as error:
         raise fault(path, error) from error

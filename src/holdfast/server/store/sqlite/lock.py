@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from holdfast.server.store.sqlite.files import make_folder, open_private
 from holdfast.server.store.store import StoreError
 
 try:
@@ -19,8 +20,8 @@ def hold(path: Path) -> int:
     Raises StoreError if another process has it.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        make_folder(path.parent)
+        descriptor = open_private(path.with_name(f"{path.name}.lock"))
     except OSError as error:
         raise StoreError(f"can't use the database {path}: {error}") from error
     try:

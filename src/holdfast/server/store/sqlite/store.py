@@ -20,7 +20,9 @@ from holdfast.server.model.job import Job, Pause, decode_job, decode_pause, enco
 from holdfast.server.model.run import decode_detail, decode_state
 from holdfast.server.model.status import RunStatus
 from holdfast.server.store.sqlite import writes as columns
+from holdfast.server.store.sqlite.counting import count_events, count_runs, link_runs
 from holdfast.server.store.sqlite.faults import fault
+from holdfast.server.store.sqlite.files import make_file, make_folder
 from holdfast.server.store.sqlite.migrate import migrate
 from holdfast.server.store.sqlite.queries import named
 from holdfast.server.store.store import EndedRun, Erased, Recovered, StoreError, Value, Write
@@ -89,7 +91,8 @@ class SqliteStore:
         self.durability: Durability = durability
         self.epoch = 0
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
+            make_file(self.path)
             self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
             self._open()
         except (sqlite3.Error, OSError) as error:
@@ -125,11 +128,15 @@ class SqliteStore:
     def _write(self, db: sqlite3.Connection, changes: Changes) -> None:
         many = db.executemany
         if changes.events:
+            count_events(db, changes.events)
             many(_INSERT_EVENT, columns.event_rows(changes, self._copy))
         if changes.new_runs:
             many(_INSERT_RUN, columns.new_run_rows(changes))
+            link_runs(db, changes.new_runs.values())
         if changes.runs:
             many(_UPDATE_RUN, columns.run_rows(changes))
+        if changes.ended:
+            count_runs(db, changes.ended)
         if changes.event_runs:
             many(_INSERT_EVENT_RUN, changes.event_runs)
         if changes.steps:
