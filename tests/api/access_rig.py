@@ -66,7 +66,7 @@ class Rig:
 
     def routes(self) -> list[tuple[str, str]]:
         """Method and path of every route; `WEBSOCKET` for those. OPTIONS asks for nothing: it passes always."""
-        cold: Any = self.server._cold
+        cold: Any = self.server.apis.cold
         while not hasattr(cold, "routes"):
             cold = cold._app
         return sorted({(method, path) for method, path in _walk(cold.routes, "") if method != "OPTIONS"})

@@ -1,0 +1,158 @@
+"""The APIs over the parts: one route for events, bare, and all the others through Starlette, behind the guard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from holdfast.protocol.limits import MAX_BODY
+from holdfast.server.access.access import Access
+from holdfast.server.access.oidc import Oidc
+from holdfast.server.api import (
+    cancellations,
+    checkpoints,
+    connect,
+    devtools,
+    errors,
+    functions,
+    home,
+    invoke,
+    login,
+    operations,
+    realtime,
+    register,
+    rest_v0,
+    rest_v1,
+    telemetry,
+    webhooks,
+    why,
+)
+from holdfast.server.api.access import routes as access_routes
+from holdfast.server.api.asgi import BodyLimit
+from holdfast.server.api.auth import Guard
+from holdfast.server.api.debug import Debug
+from holdfast.server.api.endpoints import Endpoints
+from holdfast.server.api.events import EventApi
+from holdfast.server.api.graphql import GraphQLApi
+from holdfast.server.api.mcp.http import McpApi
+from holdfast.server.api.metrics import Metrics
+from holdfast.server.api.metrics import Sources as MetricSources
+from holdfast.server.api.openapi import http as openapi
+from holdfast.server.api.ready import Readiness
+from holdfast.server.api.rest_v2 import http as rest_v2
+from holdfast.server.api.tokens import Tokens
+from holdfast.server.app.parts import Execution, Storage
+from holdfast.server.config import Config
+from holdfast.server.config.sources import masked
+from holdfast.server.service import Service
+from holdfast.server.telemetry.spans import UserSpans
+
+_CORS_HEADERS = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", b"Link, Mcp-Session-Id")]
+
+
+class Apis:
+    """Everything that answers HTTP requests: `events` for `POST /e/{key}`, `cold` for what else there is."""
+
+    def __init__(
+        self, config: Config, storage: Storage, execution: Execution, spans: UserSpans, access: Access,
+        service: Service,
+    ) -> None:  # fmt: skip
+        self._config = config
+        self._execution = execution
+        self._access = access
+        self._service = service
+        self._spans = spans
+        self._tokens = Tokens(execution.keys.token_secret)
+        self._endpoints = Endpoints(execution.partition, execution.apps, storage.history, self._tokens, service.new_id)
+        self._graphql = GraphQLApi(service)
+        self._mcp = McpApi(service)
+        self.readiness = Readiness(
+            lambda: _trouble(storage, execution), lambda: storage.history.readers.select("meta.get", ("",))
+        )
+        self._metrics = Metrics(
+            MetricSources(
+                execution.partition, execution.dispatcher, execution.apps, storage.disk, lambda: self.readiness.phase,
+                config.version, config.kind, config.workers,
+            )
+        )  # fmt: skip
+        self._debug = Debug(execution.partition, self._metrics, masked(config))
+        self.kind_header = (b"x-inngest-server-kind", config.kind.encode())
+        self.events = EventApi(execution.partition, execution.keys, [self.kind_header, *_CORS_HEADERS])
+        self.cold = Guard(BodyLimit(self._starlette(), MAX_BODY), access, login=config.ui)
+
+    async def end_sessions(self) -> None:
+        """Ends the sessions of MCP."""
+        await self._mcp.close()
+
+    def close(self) -> None:
+        """Ends the thread of GraphQL."""
+        self._graphql.close()
+
+    def _starlette(self) -> Starlette:
+        app = Starlette(routes=list(self._routes()), exception_handlers=errors.HANDLERS)
+        app.add_middleware(
+            CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
+            allow_headers=["*"], expose_headers=["Link", "Mcp-Session-Id"], max_age=3600,
+        )  # fmt: skip
+        return app
+
+    def _routes(self) -> Iterable[BaseRoute]:
+        yield from self._of_operations()
+        yield from self._of_apps()
+        yield from self._of_programs()
+        if self._config.ui:
+            yield from self._of_people()
+
+    def _of_operations(self) -> Iterable[BaseRoute]:
+        yield Route("/health", _health, methods=["GET"])
+        yield from self.readiness.routes()
+        yield from self._metrics.routes()
+        yield from self._debug.routes()
+
+    def _of_apps(self) -> Iterable[BaseRoute]:
+        """What SDKs and senders call."""
+        execution, new_id = self._execution, self._service.new_id
+        yield Route("/e/{key}", _only_post, methods=["GET", "PUT", "PATCH", "DELETE"])
+        yield from register.routes(execution.apps, self._config.kind)
+        yield from checkpoints.routes(execution.partition)
+        yield from self._endpoints.routes()
+        yield from realtime.routes(execution.realtime, self._tokens, execution.keys, new_id)
+        yield from invoke.routes(execution.partition)
+        yield from telemetry.routes(self._service, self._spans)
+        yield from webhooks.routes(self._service)
+        yield from connect.routes(self._config.gateway_port, execution.keys.token_secret, new_id)
+
+    def _of_programs(self) -> Iterable[BaseRoute]:
+        """What scripts and assistants call."""
+        for module in (rest_v0, rest_v1, cancellations, functions, why):
+            yield from module.routes(self._service)
+        yield from self._mcp.routes()
+        yield from operations.routes()
+        yield from openapi.routes(self._config.version)
+        yield from rest_v2.routes(self._service)
+        yield from devtools.routes(self._service, test_mode=self._config.test_mode)
+        yield from access_routes(self._access)
+
+    def _of_people(self) -> Iterable[BaseRoute]:
+        oidc = self._access.options.oidc
+        yield from login.Login(self._access, Oidc(self._access, oidc) if oidc.issuer else None).routes()
+        yield from home.routes(self._service)
+        yield from self._graphql.routes()
+
+
+def _trouble(storage: Storage, execution: Execution) -> str:
+    trouble = execution.partition.trouble
+    return str(trouble) if trouble is not None else "the database file is gone" if storage.disk.gone else ""
+
+
+async def _only_post(_: Request) -> Response:
+    return Response(status_code=405)
+
+
+async def _health(_: Request) -> Response:
+    return Response(b'{"status":200,"message":"OK"}\n', media_type="application/json")

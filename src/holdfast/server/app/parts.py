@@ -1,0 +1,117 @@
+"""What a server is made of, by topic: storage, execution, access, telemetry. Each is made of those before it."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+
+from holdfast.protocol.ids import UlidSource
+from holdfast.protocol.limits import CALL_TIMEOUT_S
+from holdfast.server.access.access import Access
+from holdfast.server.access.keys import Keys
+from holdfast.server.access.options import OidcOptions
+from holdfast.server.access.options import Options as AccessOptions
+from holdfast.server.config import Config
+from holdfast.server.drivers.http import HttpClient
+from holdfast.server.engine.core import Settings
+from holdfast.server.engine.engine import Engine
+from holdfast.server.realtime.broadcaster import Broadcaster
+from holdfast.server.runtime.apps import Apps
+from holdfast.server.runtime.disk import Disk
+from holdfast.server.runtime.dispatcher import Dispatcher
+from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.retention import Policy, Retention
+from holdfast.server.runtime.syncer import Syncer
+from holdfast.server.runtime.tally import FunctionCounts
+from holdfast.server.store.sqlite import lock
+from holdfast.server.store.sqlite.history import SqliteHistory
+from holdfast.server.store.sqlite.store import SqliteStore
+from holdfast.server.telemetry.exporter import TraceExporter
+from holdfast.server.telemetry.metadata import MetadataLog
+from holdfast.server.telemetry.settings import Settings as TraceSettings
+from holdfast.server.telemetry.spans import UserSpans
+
+
+class Storage:
+    """The database: the lock of its folder, the one writer, the readers, and an eye on the disk."""
+
+    def __init__(self, config: Config) -> None:
+        self._lock = lock.hold(config.database) if config.database else None
+        self.store = SqliteStore(config.database, "full" if config.persist else "none")
+        self.history = SqliteHistory(self.store.path)
+        self.disk = Disk(self.store.path)
+
+    def close(self) -> None:
+        """Closes the files; the lock goes last."""
+        self.history.close()
+        self.store.close()
+        if self._lock is not None:
+            os.close(self._lock)
+
+
+class Execution:
+    """The engine's partition and its surroundings: keys, calls to apps, what listens to runs, syncs, retention."""
+
+    def __init__(self, config: Config, storage: Storage) -> None:
+        self.ids = ids = UlidSource(secrets.randbits)
+        self.settings = settings = Settings(
+            workers=config.workers, retry_interval_ms=config.retry_interval * 1_000,
+            cron_catch_up=config.catch_up, cron_catch_ups=config.catch_ups,
+        )  # fmt: skip
+        self.partition = Partition(
+            lambda epoch: Engine(ids, random.SystemRandom().randrange, settings, epoch), storage.store
+        )
+        if config.function_metrics:
+            self.partition.tally.functions = FunctionCounts()
+        self.keys = Keys(
+            self.partition, ids, event_keys=config.event_keys, signing_key=config.signing_secret,
+            signing_key_fallback=config.signing_key_fallback,
+        )  # fmt: skip
+        self.keys.load(storage.store.select)
+        self.client = HttpClient(total_timeout=CALL_TIMEOUT_S)
+        self.realtime = Broadcaster()
+        self.dispatcher = Dispatcher(self.partition, self.client, ids, self.keys.signers, self.realtime)
+        self.dispatcher.verbose = config.verbose or config.log_level in {"debug", "trace"}
+        self.partition.performer = self.dispatcher
+        self.apps = Apps(self.partition)
+        self.syncer = Syncer(
+            self.apps, self.client, server_kind=config.kind, signers=self.keys.signers, interval=config.poll_interval
+        )
+        kept = Policy.of(config.retention, config.retention_runs, config.audit_retention)
+        self.retention = Retention(self.partition, storage.history.readers, kept)
+
+    async def close(self) -> None:
+        """Ends what starts work, then the work: what was accepted is committed before calls are cut off."""
+        await self.syncer.close()
+        await self.retention.close()
+        await self.partition.close()
+        await self.dispatcher.close()
+        await self.client.close()
+
+
+class Telemetry:
+    """Spans of user code and metadata, in; traces of runs, out."""
+
+    def __init__(self, config: Config, storage: Storage, execution: Execution, sending: TraceSettings | None) -> None:
+        partition, ids, readers = execution.partition, execution.ids, storage.history.readers
+        self.metadata = MetadataLog(partition, readers, lambda: ids.next(now_ms()), enabled=config.step_metadata)
+        self.spans = UserSpans(partition, readers)
+        self.traces_out = TraceExporter(sending, storage.history) if sending is not None else None
+        if self.traces_out is not None:
+            partition.on_end = self.traces_out.ended
+
+
+def make_access(config: Config, storage: Storage, execution: Execution) -> Access:
+    """Users, sessions, tokens and audit, as they were stored."""
+    oidc = OidcOptions(
+        config.oidc_issuer, config.oidc_client_id, config.oidc_client_secret, config.oidc_scopes,
+        config.oidc_role_claim, config.oidc_roles, config.oidc_default_role, config.oidc_domains,
+    )  # fmt: skip
+    options = AccessOptions(
+        int(config.session_idle * 1_000), int(config.session_lifetime * 1_000), config.admin_user,
+        config.admin_password, config.allowed_hosts, oidc,
+    )  # fmt: skip
+    access = Access(execution.keys, execution.partition, execution.ids, storage.history.readers, options)
+    access.load(storage.store.select)
+    return access

@@ -1,0 +1,119 @@
+"""A whole server in one process, as an ASGI application with a life: start, drain, close."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import structlog
+
+from holdfast.server.access.commands import SERVER, WEBHOOKS, guard
+from holdfast.server.api import browsers
+from holdfast.server.api.asgi import Message, Receive, Scope, Send
+from holdfast.server.app.apis import Apis
+from holdfast.server.app.parts import Execution, Storage, Telemetry, make_access
+from holdfast.server.config import Config
+from holdfast.server.service import Service
+from holdfast.server.store.store import StoreError
+from holdfast.server.telemetry.settings import read_settings
+from holdfast.server.webhooks.registry import Webhooks
+
+log = structlog.get_logger(__name__)
+
+
+class Server:
+    """Storage, execution, access, telemetry and APIs, joined. Made on a running event loop."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        sending = read_settings(os.environ)  # may refuse, so before anything is opened
+        self._storage = storage = Storage(config)
+        self._execution = execution = Execution(config, storage)
+        telemetry = Telemetry(config, storage, execution, sending)
+        self.store, self.history, self.disk = storage.store, storage.history, storage.disk
+        self.partition, self.dispatcher = execution.partition, execution.dispatcher
+        self.apps, self.realtime, self.ids = execution.apps, execution.realtime, execution.ids
+        self.traces_out = telemetry.traces_out
+        self.webhooks = Webhooks(execution.partition, execution.ids)
+        self.webhooks.load(storage.store.select)
+        self.access = make_access(config, storage, execution)
+        self.service = Service(
+            config, execution.partition, execution.apps, execution.syncer, storage.history, execution.settings,
+            telemetry.metadata, execution.keys, self.webhooks,
+        )  # fmt: skip
+        if self.access.guarded:
+            guard(self.service, SERVER, self.access.audit)
+            guard(self.webhooks, WEBHOOKS, self.access.audit)
+        self.apis = Apis(config, storage, execution, telemetry.spans, self.access, self.service)
+        self.readiness = self.apis.readiness
+
+    def start(self) -> None:
+        """Recovers what was committed, and begins to work."""
+        self.apps.load()
+        self.partition.recover()
+        if self.traces_out is not None:
+            self.traces_out.start()
+        self.access.start()
+        self._execution.retention.start()
+        self.disk.start()
+        self.readiness.phase = "running"
+        config, dev = self.config, self.config.kind == "dev"
+        self._execution.syncer.start(config.sdk_urls, poll=dev and config.poll, discover=dev and config.discovery)
+
+    async def drain(self, patience: float) -> None:
+        """Makes no more calls, and waits for those under way: `/ready` says so, the other routes go on."""
+        self.readiness.phase = "draining"
+        log.info("draining", calls=self.dispatcher.in_flight, timeout_s=patience)
+        left = await self.dispatcher.drain(patience)
+        with contextlib.suppress(StoreError):
+            await self.partition.committed()
+        log.info("drained", calls_left=left)
+
+    def closing(self) -> None:
+        """Tells those who follow topics that the server is about to stop."""
+        self.realtime.close()
+
+    async def close(self) -> None:
+        """Stops: what was accepted is committed, calls in flight are made again after the next start."""
+        await self.apis.end_sessions()
+        self.disk.close()
+        await self._execution.close()
+        if self.traces_out is not None:
+            await self.traces_out.close()
+        self.apis.close()
+        self.access.close()
+        self._storage.close()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application: events on a bare route, everything else through Starlette."""
+        if (
+            scope["type"] == "http"
+            and scope["method"] == "POST"
+            and scope["path"].startswith("/e/")
+            and len(scope["path"]) > 3
+        ):
+            await self.apis.events(scope, receive, self._last(send) if self.readiness.phase == "draining" else send)
+            return
+        await self.apis.cold(scope, receive, self._with_kind(send))
+
+    @staticmethod
+    def _last(send: Send) -> Send:
+        """Has a client's connection end with this answer, so that it turns to another server."""
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
+            await send(message)
+
+        return sending
+
+    def _with_kind(self, send: Send) -> Send:
+        if self.readiness.phase == "draining":
+            send = self._last(send)
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*browsers.guarded(list(message.get("headers", ()))), self.apis.kind_header]
+            await send(message)
+
+        return sending
