@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from holdfast.protocol.events import Event
 from holdfast.protocol.ids import step_hash, ulid
+from holdfast.server.engine.run import Run
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind, encode_row
 from holdfast.server.model.run import Defer, RunDetail, RunState
 from holdfast.server.model.span import Call, Span, encode_span
 from holdfast.server.model.status import RunStatus, SpanStatus
+from holdfast.server.store.sqlite.counting import count_events, count_runs, link_runs
 from holdfast.server.store.sqlite.migrate import migrate
 
 if TYPE_CHECKING:
@@ -343,6 +346,7 @@ class Library:
     ) -> str:
         self._copies += 1
         text = event_json(external_id or id, name, ts, {} if data is None else data, v)
+        count_events(self.db, [Event(id, name, external_id or id, ts, received_at or ts, b"", deduplicated=True)])
         self.db.execute(
             "INSERT INTO events (id, n, name, external_id, ts, received_at, json) VALUES (?,?,?,?,?,?,?)",
             (id, self._copies, name, external_id or id, ts, received_at or ts, text),
@@ -380,6 +384,11 @@ class Library:
                 encode(book.state).decode(),
             ),
         )
+        run = Run(book.id, book.function_id, book.app_id, book.start)
+        run.status, run.started_at, run.ended_at, run.detail = book.status, book.started_at, book.ended_at, book.detail
+        link_runs(self.db, [run])
+        if run.status in (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED):
+            count_runs(self.db, [run])
         for event_id in book.event_ids:
             self.db.execute("INSERT INTO event_runs VALUES (?,?)", (event_id, book.id))
         for seq, row in enumerate(book.rows, start=1):

@@ -30,6 +30,7 @@ def finish(core: Core, run: Run, status: RunStatus, output: bytes | None, error:
         run.started_at = core.now
     run.detail.error = error
     core.changes.touch(run)
+    core.changes.ended.append(run)
     del core.runs[run.id]
     for item in list(run.open):
         core.close(run, item)

@@ -29,18 +29,6 @@ CREATE TABLE debug_runs (
 ) WITHOUT ROWID;
 CREATE INDEX debug_by_function ON debug_runs (function_id, run_id);
 
-CREATE TRIGGER run_deferred AFTER INSERT ON runs
-WHEN instr(new.detail, '"deferred_from"') AND json_extract(new.detail, '$.deferred_from') IS NOT NULL
-BEGIN
-    INSERT OR REPLACE INTO deferred_runs VALUES (new.id, json_extract(new.detail, '$.deferred_from'));
-END;
-
-CREATE TRIGGER run_debugged AFTER INSERT ON runs
-WHEN instr(new.detail, '"debug_run_id"') AND json_extract(new.detail, '$.debug_run_id') IS NOT NULL
-BEGIN
-    INSERT OR REPLACE INTO debug_runs VALUES (new.id, new.function_id);
-END;
-
 -- Ended runs by the time in their id: five digits of it are 2^25 ms, about nine hours. The times are those between which all
 -- runs of the row started and ended; they don't shrink when runs are removed.
 CREATE TABLE run_totals (
@@ -54,37 +42,6 @@ CREATE TABLE run_totals (
     last_ended_at INTEGER,
     PRIMARY KEY (bucket, function_id, status)
 ) WITHOUT ROWID;
-
-CREATE TRIGGER run_began_ended AFTER INSERT ON runs
-WHEN new.status BETWEEN 1 AND 3 AND json_extract(new.detail, '$.debug_run_id') IS NULL
-BEGIN
-    INSERT INTO run_totals
-    VALUES (substr(new.id, 1, 5), new.function_id, new.status, 1, new.started_at, new.started_at, new.ended_at, new.ended_at)
-    ON CONFLICT DO UPDATE SET n = n + 1,
-        first_started_at = min(ifnull(first_started_at, new.started_at), ifnull(new.started_at, first_started_at)),
-        last_started_at = max(ifnull(last_started_at, new.started_at), ifnull(new.started_at, last_started_at)),
-        first_ended_at = min(ifnull(first_ended_at, new.ended_at), ifnull(new.ended_at, first_ended_at)),
-        last_ended_at = max(ifnull(last_ended_at, new.ended_at), ifnull(new.ended_at, last_ended_at));
-END;
-
-CREATE TRIGGER run_ended AFTER UPDATE OF status ON runs
-WHEN new.status BETWEEN 1 AND 3 AND new.status <> old.status AND NOT EXISTS (SELECT 1 FROM debug_runs WHERE run_id = new.id)
-BEGIN
-    INSERT INTO run_totals
-    VALUES (substr(new.id, 1, 5), new.function_id, new.status, 1, new.started_at, new.started_at, new.ended_at, new.ended_at)
-    ON CONFLICT DO UPDATE SET n = n + 1,
-        first_started_at = min(ifnull(first_started_at, new.started_at), ifnull(new.started_at, first_started_at)),
-        last_started_at = max(ifnull(last_started_at, new.started_at), ifnull(new.started_at, last_started_at)),
-        first_ended_at = min(ifnull(first_ended_at, new.ended_at), ifnull(new.ended_at, first_ended_at)),
-        last_ended_at = max(ifnull(last_ended_at, new.ended_at), ifnull(new.ended_at, last_ended_at));
-END;
-
-CREATE TRIGGER run_left_status AFTER UPDATE OF status ON runs
-WHEN old.status BETWEEN 1 AND 3 AND new.status <> old.status AND NOT EXISTS (SELECT 1 FROM debug_runs WHERE run_id = old.id)
-BEGIN
-    UPDATE run_totals SET n = n - 1
-    WHERE bucket = substr(old.id, 1, 5) AND function_id = old.function_id AND status = old.status;
-END;
 
 CREATE TRIGGER run_removed AFTER DELETE ON runs
 BEGIN
@@ -107,13 +64,6 @@ CREATE TABLE event_totals (
 ) WITHOUT ROWID;
 
 -- Of an id that was stored more than once, the first copy counts.
-CREATE TRIGGER event_received AFTER INSERT ON events
-WHEN NOT EXISTS (SELECT 1 FROM events WHERE id = new.id AND n < new.n)
-BEGIN
-    INSERT INTO event_totals VALUES (new.received_at >> 24, new.name, 1, new.id, new.id)
-    ON CONFLICT DO UPDATE SET n = n + 1, low = min(low, excluded.low), high = max(high, excluded.high);
-END;
-
 CREATE TRIGGER event_removed AFTER DELETE ON events
 WHEN NOT EXISTS (SELECT 1 FROM events WHERE id = old.id AND n < old.n)
 BEGIN
