@@ -254,3 +254,22 @@ def test_a_provider_that_is_away_is_told(tmp_path: Path) -> None:
     assert answer.status_code == 502
     assert "does not answer" in answer.text
     rig.close()
+
+
+def test_a_token_for_another_application_opens_nothing(rig: Rig, idp: Provider) -> None:
+    """A provider may put several audiences into a token; `azp` is whom it is for."""
+    idp.spoil = {"aud": [CLIENT, "other-app"], "azp": "other-app"}
+    assert log_in(rig, idp).status_code == 401
+    idp.spoil = {"aud": [CLIENT, "other-app"], "azp": CLIENT}
+    assert log_in(rig, idp).status_code == 303
+
+
+def test_an_address_that_nobody_verified_names_nobody(tmp_path: Path, idp: Provider) -> None:
+    rig = Rig(
+        tmp_path, oidc_issuer=idp.url, oidc_client_id=CLIENT, oidc_client_secret=SECRET, oidc_roles=("viewer=all",)
+    )  # fmt: skip
+    try:
+        idp.claims |= {"email": "boss@example.com", "email_verified": False, "preferred_username": "mallory"}
+        assert me(rig, log_in(rig, idp))["name"] == "mallory"
+    finally:
+        rig.close()
