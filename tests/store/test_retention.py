@@ -63,6 +63,8 @@ class Shop:
         if status.ended:
             made.ended_at = NOW - age
             changes.new_runs[made.id] = made
+            if status is not RunStatus.SKIPPED:
+                changes.ended.append(made)
             changes.event_runs += [(id, made.id) for id in own]
         else:
             begin(changes, made)
@@ -303,6 +305,7 @@ def test_the_file_shrinks_and_slices_are_short(tmp_path: Path) -> None:
             made = run(shop.ids.next(NOW - 9 * DAY + i), (shop.ids.next(NOW - 9 * DAY + i),))
             made.status, made.ended_at = RunStatus.COMPLETED, NOW - 9 * DAY + i
             changes.new_runs[made.id] = made
+            changes.ended.append(made)
             old = event(made.body.event_ids[0], json=b'{"pad":"%s"}' % (b"x" * 2_000))  # type: ignore[union-attr]
             changes.events.append(old)
             changes.event_runs.append((old.id, made.id))

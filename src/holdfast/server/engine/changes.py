@@ -46,8 +46,8 @@ class Changes:
     """
 
     __slots__ = (
-        "batched", "crons", "effects", "ended", "event_runs", "events", "flow", "forgotten", "idempotency", "jobs", "new_runs",
-        "pauses", "runs", "spans", "steps", "unbatched",
+        "batched", "crons", "effects", "ended", "event_runs", "events", "flow", "forgotten", "idempotency", "jobs",
+        "new_runs", "pauses", "runs", "spans", "steps", "unbatched",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Changes:
         self.event_runs: list[tuple[str, str]] = []
         self.new_runs: dict[str, Run] = {}
         self.runs: dict[str, Run] = {}
-        self.ended: list[Run] = []  # each once, in the turn in which it ended; its row is among the others
+        self.ended: list[Run] = []  # in this turn; their rows are among the others
         self.steps: list[StepRow] = []
         self.spans: list[SpanRow] = []
         self.jobs: dict[tuple[str, int], Job | None] = {}

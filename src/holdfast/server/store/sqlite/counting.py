@@ -1,7 +1,7 @@
-"""Totals of events and of ended runs, as rows are written: what lists and counts are bounded by (docs/adr/0007).
+"""Totals of events and of ended runs, added to as rows are written (docs/adr/0007).
 
-Whoever inserts events, or writes runs that have ended, adds them here in the same transaction. What is deleted goes from
-the totals by triggers, since deletions are plain statements (retention).
+Whoever inserts events, or writes runs that have ended, adds them here in the same transaction. What is deleted
+goes from the totals by triggers, since deletions are plain statements (retention).
 """
 
 from __future__ import annotations

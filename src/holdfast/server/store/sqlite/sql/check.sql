@@ -39,6 +39,28 @@ SELECT 'run ' || run_id, 'step ' || step_id FROM steps GROUP BY run_id, step_id 
 -- name: metadata belongs to a run
 SELECT 'run ' || m.run_id, 'metadata ' || m.id FROM metadata m WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = m.run_id)
 
+-- name: totals of events are their counts
+SELECT 'events ' || name, 'bucket ' || bucket FROM (
+    SELECT received_at >> 24 AS bucket, name, 1 AS n FROM events e WHERE n = (SELECT min(n) FROM events WHERE id = e.id)
+    UNION ALL SELECT bucket, name, -n FROM event_totals
+) GROUP BY bucket, name HAVING sum(n) <> 0
+
+-- name: totals of runs are their counts
+SELECT 'runs of function ' || function_id, 'bucket ' || bucket || ', status ' || status FROM (
+    SELECT substr(id, 1, 5) AS bucket, function_id, status, 1 AS n FROM runs
+    WHERE status BETWEEN 1 AND 3 AND id NOT IN (SELECT run_id FROM debug_runs)
+    UNION ALL SELECT bucket, function_id, status, -n FROM run_totals
+) GROUP BY bucket, function_id, status HAVING sum(n) <> 0
+
+-- name: deferred runs and debug runs are listed
+SELECT 'run ' || id, 'deferred from ' || ifnull(parent, '?') FROM (
+    SELECT id, json_extract(detail, '$.deferred_from') AS parent FROM runs WHERE instr(detail, '"deferred_from"')
+    EXCEPT SELECT run_id, parent_id FROM deferred_runs
+)
+UNION ALL
+SELECT 'run ' || id, 'debug' FROM runs WHERE instr(detail, '"debug_run_id"')
+    AND json_extract(detail, '$.debug_run_id') IS NOT NULL AND id NOT IN (SELECT run_id FROM debug_runs)
+
 -- name: a batch has its record and its events
 SELECT 'batch ' || b.batch_id, 'event ' || b.event_id FROM batch_events b
 WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.id = b.event_id)
