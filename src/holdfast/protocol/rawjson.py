@@ -43,6 +43,15 @@ def kind(json: bytes | Raw) -> str:
     return _KINDS.get(memoryview(json)[0], "number")
 
 
+def json_or_text(stored: bytes) -> Raw:
+    """JSON as it was stored; bytes that are none as a JSON text."""
+    try:
+        msgspec.json.decode(stored)
+    except UNREADABLE:
+        return Raw(encode(stored.decode("utf-8", "replace")))
+    return Raw(stored)
+
+
 def too_deep(json: bytes) -> bool:
     """Whether valid JSON nests deeper than `MAX_DEPTH`."""
     if json.count(b"[") + json.count(b"{") <= MAX_DEPTH:

@@ -37,13 +37,6 @@ def hash_signing_key(key: str) -> str:
     return hashlib.sha256(bytes.fromhex(strip_prefix(key))).hexdigest()
 
 
-def authorised(token: str, key: str) -> bool:
-    """Tell whether a bearer token is the key or its hash, each with or without prefix; takes constant time."""
-    presented = strip_prefix(token).encode()
-    plain = hmac.compare_digest(presented, strip_prefix(key).encode())
-    return hmac.compare_digest(presented, hash_signing_key(key).encode()) or plain
-
-
 def check_signing_key(text: str) -> None:
     """Raise ValueError with the command line's text unless a key is hex of even length (`http-apis.md` §15.2)."""
     if not text:

@@ -9,7 +9,7 @@ import msgspec
 
 from holdfast.protocol.ids import UlidSource
 from holdfast.server.access.principals import Principal, current
-from holdfast.server.access.records import Records, now_ms
+from holdfast.server.access.records import Records, now_ms, read
 from holdfast.server.store.store import Value
 
 
@@ -53,8 +53,4 @@ class Audit:
     async def page(self, limit: int, before: str = "", actor: str = "", action: str = "") -> list[Entry]:
         """The newest entries, or those older than the entry `before`; of one actor, of one action."""
         rows = await self._reader.select("access.audit", (before, actor, action, limit))
-        return [_entry(row) for row in rows]
-
-
-def _entry(row: tuple[Value, ...]) -> Entry:
-    return msgspec.convert(dict(zip(Entry.__struct_fields__, row, strict=True)), Entry)
+        return [read(row, Entry) for row in rows]

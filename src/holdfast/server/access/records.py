@@ -62,8 +62,12 @@ def new_ids() -> UlidSource:
 
 def load(select: Select, statement: str, kind: type[T]) -> list[T]:
     """The rows of a statement as structs whose fields are its columns, in order."""
-    names = kind.__struct_fields__
-    return [msgspec.convert(dict(zip(names, row, strict=True)), kind) for row in select(statement)]
+    return [read(row, kind) for row in select(statement)]
+
+
+def read(row: tuple[Value, ...], kind: type[T]) -> T:
+    """A row as a struct whose fields are its columns, in order."""
+    return msgspec.convert(dict(zip(kind.__struct_fields__, row, strict=True)), kind)
 
 
 def row(record: msgspec.Struct) -> tuple[Value, ...]:

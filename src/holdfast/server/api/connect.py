@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from holdfast.protocol.limits import ACCOUNT_ID, ENV_ID
+from holdfast.protocol.protobuf import varint
 from holdfast.server.api import tokens
 
 _GROUP = "gw-dev"
@@ -46,17 +47,8 @@ def encode_strings(fields: tuple[str, ...]) -> bytes:
     for number, text in enumerate(fields, 1):
         raw = text.encode()
         if raw:
-            parts += (_varint(number << 3 | 2), _varint(len(raw)), raw)
+            parts += (varint(number << 3 | 2), varint(len(raw)), raw)
     return b"".join(parts)
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 def _host(header: str) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 from starlette.responses import Response
 
+from holdfast.protocol.rawjson import json_or_text
 from holdfast.protocol.rfc3339 import format_rfc3339
 from holdfast.server.api.backend import CancelOutcome
 from holdfast.server.api.errors import json_response, public_error
@@ -240,7 +241,7 @@ def _run(run: StoredRun, environment: str) -> RunV1:
         if value := getattr(run, name):
             setattr(found, name, value)
     if run.output is not None:
-        found.output = Raw(run.output) if _is_json(run.output) else Raw(msgspec.json.encode(run.output.decode()))
+        found.output = json_or_text(run.output)
     return found
 
 
@@ -272,14 +273,6 @@ def _limit(text: str) -> int:
     if not text.lstrip("-").isdecimal():
         return _EVENTS
     return min(max(int(text), 1), _MOST_EVENTS)
-
-
-def _is_json(raw: bytes) -> bool:
-    try:
-        msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
-    return True
 
 
 def _time(ms: int) -> str:

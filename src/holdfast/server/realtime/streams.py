@@ -22,23 +22,15 @@ class StreamTooLongError(Exception):
     """More than `MAX_STREAM` bytes; what came before was delivered."""
 
 
-class DataStream:
-    """One stream to one topic: start, chunks in order, end."""
+class _Stream:
+    """Pieces of bytes, of which none ends within a character, up to a number of bytes."""
 
-    def __init__(
-        self, broadcaster: Broadcaster, topic: Topic, run_id: str = "", metadata: bytes = b"", most: int = MAX_STREAM
-    ) -> None:
-        self.id = _new_id()
-        self._broadcaster = broadcaster
-        self._topic = topic
-        self._run_id = run_id
-        self._metadata = metadata
+    def __init__(self, largest_piece: int, most: int) -> None:
+        self._cutter = Cutter(largest_piece)
         self._left = most
-        self._cutter = Cutter(_CHUNK)
-        self._mark(messages.STREAM_START)
 
     def write(self, data: bytes) -> None:
-        """Publishes a piece. Raises StreamTooLongError once there is too much; what fits is published before."""
+        """Publishes some data. Raises StreamTooLongError once there is too much; what fits is published before."""
         for piece in self._cutter.feed(data[: self._left]):
             self._publish(piece)
         self._left -= len(data)
@@ -47,9 +39,31 @@ class DataStream:
             raise StreamTooLongError
 
     def end(self) -> None:
-        """Publishes the end, whatever became of the source."""
+        """Publishes what is left, whatever became of the source."""
         if rest := self._cutter.rest():
             self._publish(rest)
+
+    def _publish(self, piece: bytes) -> None:
+        raise NotImplementedError
+
+
+class DataStream(_Stream):
+    """One stream to one topic: start, chunks in order, end."""
+
+    def __init__(
+        self, broadcaster: Broadcaster, topic: Topic, run_id: str = "", metadata: bytes = b"", most: int = MAX_STREAM
+    ) -> None:
+        super().__init__(_CHUNK, most)
+        self.id = _new_id()
+        self._broadcaster = broadcaster
+        self._topic = topic
+        self._run_id = run_id
+        self._metadata = metadata
+        self._mark(messages.STREAM_START)
+
+    def end(self) -> None:
+        """Publishes what is left, and the end."""
+        super().end()
         self._mark(messages.STREAM_END)
 
     def _publish(self, piece: bytes) -> None:
@@ -61,28 +75,16 @@ class DataStream:
         self._broadcaster.publish(self._topic, message)
 
 
-class RawStream:
-    """Bytes of a channel's `$stream`, passed on as they are."""
+class RawStream(_Stream):
+    """Bytes of a channel's `$stream`, passed on as they are; nothing marks their beginning and end."""
 
     def __init__(self, broadcaster: Broadcaster, channel: str) -> None:
+        super().__init__(_RAW_PIECE, MAX_STREAM)
         self._broadcaster = broadcaster
         self._topic = Topic(channel, STREAM)
-        self._left = MAX_STREAM
-        self._cutter = Cutter(_RAW_PIECE)  # a text frame of a WebSocket must not end within a character
 
-    def write(self, data: bytes) -> None:
-        """As `DataStream.write`."""
-        for piece in self._cutter.feed(data[: self._left]):
-            self._broadcaster.publish(self._topic, piece, raw=True)
-        self._left -= len(data)
-        if self._left < 0:
-            self._left = 0
-            raise StreamTooLongError
-
-    def end(self) -> None:
-        """Publishes what is left; there is no mark."""
-        if rest := self._cutter.rest():
-            self._broadcaster.publish(self._topic, rest, raw=True)
+    def _publish(self, piece: bytes) -> None:
+        self._broadcaster.publish(self._topic, piece, raw=True)
 
 
 def _new_id() -> str:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from holdfast.protocol.protobuf import varint
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -116,7 +118,7 @@ def encode_status(message: str, *, json: bool) -> bytes:
     if json:
         return msgspec.json.encode({"message": message})
     text = message.encode()
-    return b"\x12" + _varint(len(text)) + text  # field 2 of a message that the SDKs' packages don't carry
+    return b"\x12" + varint(len(text)) + text  # field 2 of a message that the SDKs' packages don't carry
 
 
 def zipped(body: bytes) -> bytes:
@@ -288,12 +290,3 @@ def _read_any(value: _AnyJson, depth: int) -> object:
         return _read(value.kvlist_value.values, depth + 1)
     given = (value.string_value, value.bool_value, value.bytes_value)
     return next((one for one in given if one is not None), None)
-
-
-def _varint(number: int) -> bytes:
-    parts = bytearray()
-    while number > 0x7F:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    parts.append(number)
-    return bytes(parts)

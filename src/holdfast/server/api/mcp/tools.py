@@ -9,10 +9,12 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from holdfast.protocol.events import read_events
-from holdfast.protocol.ids import is_ulid
+from holdfast.protocol.rawjson import json_or_text
 from holdfast.protocol.rfc3339 import format_rfc3339
 from holdfast.server.access.principals import Role
+from holdfast.server.api.parse import read_ulid
 from holdfast.server.api.schemas import Schema, components
+from holdfast.server.api.statuses import RUN_STATUSES
 from holdfast.server.api.traces import StepError, read_output
 from holdfast.server.model.status import RunStatus, SpanStatus
 
@@ -206,7 +208,7 @@ async def _statuses(backend: Backend, ids: Sequence[str], *, with_steps: bool) -
 def _document(trace: RunTrace, name: str, with_steps: bool) -> dict[str, object]:
     run = trace.run
     document: dict[str, object] = {
-        "runId": run.id, "functionName": name, "status": _STATUSES[run.status],
+        "runId": run.id, "functionName": name, "status": RUN_STATUSES[run.status],
         "startedAt": _time(run.started_at or run.scheduled_at), "eventId": run.event_ids[0] if run.event_ids else "",
         "eventName": run.event_name,
     }  # fmt: skip
@@ -236,29 +238,14 @@ def _text(error: StepError) -> str:
 def _result(run: StoredRun) -> dict[str, object]:
     if run.output is None:
         return {}
-    try:
-        msgspec.json.decode(run.output)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        value: object = run.output.decode("utf-8", "replace")
-    else:
-        value = Raw(run.output)
-    return {"error" if run.status is RunStatus.FAILED else "output": value}
-
-
-_STATUSES: Final = {
-    RunStatus.SCHEDULED: "QUEUED",
-    RunStatus.RUNNING: "RUNNING",
-    RunStatus.COMPLETED: "COMPLETED",
-    RunStatus.FAILED: "FAILED",
-    RunStatus.CANCELLED: "CANCELLED",
-    RunStatus.SKIPPED: "SKIPPED",
-}
+    return {"error" if run.status is RunStatus.FAILED else "output": json_or_text(run.output)}
 
 
 def _run_id(given: str) -> str:
-    if not is_ulid(given):
+    found = read_ulid(given)
+    if found is None:
         raise ToolError(f"{given} is no run id: a run id is a ULID, such as 01ARZ3NDEKTSV4RRFFQ69G5FAV")
-    return given.upper()
+    return found
 
 
 def _time(ms: int) -> str:

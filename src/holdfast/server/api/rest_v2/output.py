@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
+from msgspec import Raw
+
+from holdfast.protocol.rawjson import json_or_text
 
 
-def as_object(stored: bytes) -> msgspec.Raw:
+def as_object(stored: bytes) -> Raw:
     """An output as an object."""
-    raw = stored.strip()
-    if raw[:1] == b"{" and _is_json(raw):
-        return msgspec.Raw(raw)
-    if _is_json(raw):
-        return msgspec.Raw(b'{"data":' + raw + b"}")
-    return msgspec.Raw(msgspec.json.encode({"data": raw.decode("utf-8", "replace")}))
-
-
-def _is_json(raw: bytes) -> bool:
-    try:
-        msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
-    return True
+    json = bytes(json_or_text(stored.strip()))
+    return Raw(json if json.startswith(b"{") else b'{"data":' + json + b"}")

@@ -41,6 +41,7 @@ from holdfast.server.api.rest_v2.wire import (
     show_moment,
     show_time,
 )
+from holdfast.server.api.statuses import RUN_STATUSES
 from holdfast.server.model.status import RunStatus
 from holdfast.server.store.history import RunFilter, RunOrder, RunTime
 
@@ -51,14 +52,8 @@ if TYPE_CHECKING:
     from holdfast.server.model.app import AppRecord, FunctionRecord
     from holdfast.server.store.history import StoredRun
 
-_STATUSES: Final = {
-    RunStatus.SCHEDULED: "QUEUED",
-    RunStatus.RUNNING: "RUNNING",
-    RunStatus.COMPLETED: "COMPLETED",
-    RunStatus.FAILED: "FAILED",
-    RunStatus.CANCELLED: "CANCELLED",
-}
-_BY_STATUS: Final = {name: status for status, name in _STATUSES.items()}
+#: Of a run that was skipped this API knows nothing: it shows it as cancelled.
+_BY_STATUS: Final = {name: status for status, name in RUN_STATUSES.items() if status is not RunStatus.SKIPPED}
 _TIMES: Final = {
     "": RunTime.QUEUED,
     "queuedAt": RunTime.QUEUED,
@@ -308,11 +303,15 @@ def _document(run: StoredRun, function: FunctionRecord | None, app: AppRecord | 
     return Run(
         id=run.id,
         function=FunctionRef(id=local_id(function, app), name=function.name) if function else FunctionRef(id=""),
-        app=AppRef(id=app.name if app is not None else ""), status=_STATUSES.get(run.status, "CANCELLED"),
+        app=AppRef(id=app.name if app is not None else ""), status=_status(run),
         queued_at=show_time(run.scheduled_at), started_at=show_moment(run.started_at), ended_at=show_moment(ended),
         duration_ms=show_duration(run.started_at, ended), trigger=trigger,
         output=as_object(run.output) if with_output and run.output is not None else None,
     )  # fmt: skip
+
+
+def _status(run: StoredRun) -> str:
+    return RUN_STATUSES[RunStatus.CANCELLED if run.status is RunStatus.SKIPPED else run.status]
 
 
 _LIST: Final = "newest first unless told otherwise, in pages."

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from holdfast.server.model.span import Span
     from holdfast.server.store.history import StoredEvent, StoredRun, TraceRow
 
-ZERO_UUID: Final = "00000000-0000-0000-0000-000000000000"
 ROOT: Final = -1
 """The row number of a run as a whole: its events as input, its result as output."""
 
@@ -31,7 +30,7 @@ class OutputError(ValueError):
     """An output id that can't be read; the text is what clients see."""
 
 
-class OutputRef(msgspec.Struct, rename={"run_id": "rid", "span_id": "sid"}, frozen=True, omit_defaults=True):
+class OutputRef(msgspec.Struct, rename={"run_id": "rid", "span_id": "sid"}, frozen=True, omit_defaults=True, gc=False):
     """What an output id says: the row whose output is meant, and in which tree it was shown."""
 
     run_id: str = ""

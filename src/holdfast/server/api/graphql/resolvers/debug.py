@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 import msgspec
 
 from holdfast.server.api.graphql.errors import NO_ROWS, fail
-from holdfast.server.api.graphql.resolvers.runs import STATUSES, checked_run_id
+from holdfast.server.api.graphql.resolvers.runs import checked_run_id
 from holdfast.server.api.graphql.schema import resolver
+from holdfast.server.api.statuses import RUN_STATUSES
 from holdfast.server.api.traces import TraceNode, build_trace
 from holdfast.server.model.run import RunDetail
 
@@ -59,7 +60,7 @@ async def _debug_session(_source: None, context: Context, query: _Query) -> _Deb
 def _session_run(run: StoredRun) -> _SessionRun:
     ended_at = run.ended_at if run.status.ended else None
     debug_run_id = run.detail.debug_run_id or None
-    return _SessionRun(STATUSES[run.status], run.scheduled_at, run.started_at, ended_at, debug_run_id)
+    return _SessionRun(RUN_STATUSES[run.status], run.scheduled_at, run.started_at, ended_at, debug_run_id)
 
 
 async def _runs(context: Context, query: _Query, key: Literal["debug_run_id", "debug_session_id"]) -> list[StoredRun]:

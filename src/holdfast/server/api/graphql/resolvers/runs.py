@@ -14,6 +14,7 @@ from holdfast.server.api.graphql.errors import NO_ROWS, fail
 from holdfast.server.api.graphql.page import Edge, PageInfo, page_info
 from holdfast.server.api.graphql.scalars import ulid_problem
 from holdfast.server.api.graphql.schema import resolver
+from holdfast.server.api.statuses import RUN_STATUSES
 from holdfast.server.api.traces import TraceNode, build_legacy_trace, build_trace
 from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.model.status import RunStatus
@@ -31,15 +32,7 @@ if TYPE_CHECKING:
 _PAGE: Final = 40
 _LARGEST_PAGE: Final = 399
 _TIMES: Final = {"QUEUED_AT": RunTime.QUEUED, "STARTED_AT": RunTime.STARTED, "ENDED_AT": RunTime.ENDED}
-STATUSES: Final = {
-    RunStatus.SCHEDULED: "QUEUED",
-    RunStatus.RUNNING: "RUNNING",
-    RunStatus.COMPLETED: "COMPLETED",
-    RunStatus.FAILED: "FAILED",
-    RunStatus.CANCELLED: "CANCELLED",
-    RunStatus.SKIPPED: "SKIPPED",
-}
-_BY_STATUS: Final = {name: status for status, name in STATUSES.items()}
+_BY_STATUS: Final = {name: status for status, name in RUN_STATUSES.items()}
 _DEFERS: Final = {"after_run": "SCHEDULED", "aborted": "ABORTED", "rejected": "REJECTED"}
 
 
@@ -150,7 +143,7 @@ def _run_ended_at(run: StoredRun, _context: Context) -> int | None:
 
 @resolver("FunctionRunV2.status")
 def _run_status(run: StoredRun, _context: Context) -> str:
-    return STATUSES[run.status]
+    return RUN_STATUSES[run.status]
 
 
 @resolver("FunctionRunV2.sourceID")
