@@ -25,7 +25,7 @@ class Activation:
 
     """
 
-    __slots__ = ("_async", "_async_raw", "_event", "_event_raw", "_now", "variables")
+    __slots__ = ("_async", "_async_raw", "_event", "_event_raw", "_now", "turns", "variables")
 
     def __init__(
         self, event: bytes | None = None, async_event: bytes | None = None, *, now_ms: int | None = None
@@ -37,6 +37,8 @@ class Activation:
         self._now = None if now_ms is None else Timestamp(now_ms * MILLISECOND)
         self.variables: dict[str, Value] = {}
         """The variables that macros have bound, while their body is evaluated."""
+        self.turns = -1
+        """How many elements the macro at hand, and those within it, have looked at; -1: there is none."""
 
     @property
     def event(self) -> dict[object, Value] | Missing:

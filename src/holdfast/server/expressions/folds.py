@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeAlias, cast
 
+from holdfast.protocol.limits import EXPRESSION_TURNS
 from holdfast.server.expressions.activation import Activation
 from holdfast.server.expressions.dialect import no_overload, truthy
 from holdfast.server.expressions.errors import ExpressionError
@@ -35,11 +36,15 @@ def comprehension(node: Comprehension, bound: frozenset[str], closure: Compile) 
             return nothing
         if not isinstance(items, (list, dict)):
             raise no_overload(name, items)
-        outer = scope.variables
+        outer, outermost = scope.variables, scope.turns < 0
+        if outermost:
+            scope.turns = 0
         try:
             return fold(_bind(scope, node.variable, items), scope, body, condition)
         finally:
             scope.variables = outer
+            if outermost:
+                scope.turns = -1
 
     return run
 
@@ -48,6 +53,9 @@ def _bind(scope: Activation, variable: str, items: Iterable[object]) -> Iterator
     """Walk over the items, each being the variable's value while it is looked at."""
     inner = scope.variables = dict(scope.variables)
     for item in items:
+        scope.turns += 1
+        if scope.turns > EXPRESSION_TURNS:  # macros within macros: a sender's list must not hold up the server
+            raise ExpressionError(f"{EXPRESSION_TURNS:,} elements were looked at without an answer: that is the limit")
         value = cast("Value", item)
         inner[variable] = value
         yield value
