@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 from starlette.applications import Starlette
 
 from holdfast.protocol.ids import ulid
+from holdfast.server import logs
 from holdfast.server.api import cancellations, devtools, functions, rest_v0, rest_v1, why
 from holdfast.server.api.backend import CancelOutcome, Paused, PauseMode, RunSnapshot, ServerInfo, Worker
 from holdfast.server.api.graphql import GraphQLApi
@@ -22,7 +25,9 @@ from .book import START, Library
 from .client import Client
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from holdfast.server.config import Config
 
 
 @dataclass
@@ -166,6 +171,23 @@ class Api:
         body = self.gql(query, **variables)
         assert "errors" not in body, body["errors"]
         return body["data"]
+
+
+@pytest.fixture
+def set_up_logs() -> Iterator[Callable[[Config], None]]:
+    """Sets up logs as a server does. Loggers keep nothing of it: they would write to this test's stderr for ever."""
+
+    def set_up(config: Config) -> None:
+        root.handlers = []
+        logs.set_up(config)
+        structlog.configure(cache_logger_on_first_use=False)
+
+    root = logging.getLogger()
+    before, handlers, level = structlog.get_config(), root.handlers[:], root.level
+    yield set_up
+    structlog.configure(**before)
+    root.handlers = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture

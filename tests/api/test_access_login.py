@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+import structlog
 
 from holdfast.server.access.principals import Role
 from holdfast.server.access.throttle import Throttle
+from holdfast.server.config import Config
 
 from .access_rig import FALLBACK, KEY, PASSWORD, Rig, bearer
 from .client import Response
@@ -305,41 +307,35 @@ def test_the_first_admin_is_added_once(tmp_path: Path) -> None:
 # --- logs -------------------------------------------------------------------------------------------------------------
 
 
-def test_no_secret_is_logged(rig: Rig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_is_logged(
+    rig: Rig, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    set_up_logs: Callable[[Config], None],
+) -> None:  # fmt: skip
     """Every route is asked with secrets in all places, and every one fails loudly."""
-    import structlog
-
-    from holdfast.server import logs
-    from holdfast.server.config import Config
-
-    before = structlog.get_config()
-    logs.set_up(Config(log_level="debug", json=True))
-    try:
-        secret = "s3cr3t" * 8
-        rig.user(Role.ADMIN)
-        browser = rig.cookie(Role.ADMIN)
-        token = rig.token(Role.ADMIN)
-        tried = [
-            ("POST", f"/e/{secret}", b"{", {}), ("POST", "/login", f'{{"password": "{secret}"'.encode(), {}),
-            ("GET", f"/v1/realtime/connect?token={secret}", b"", {}),
-            ("GET", f"/v1/checkpoint/x/output?token={secret}", b"", {}),
-            ("POST", "/v0/gql", b'{"query": "{ apps { id } }"}', {"content-type": "application/json", **token}),
-            ("GET", "/v1/events", b"", bearer(secret)), ("GET", "/", b"", browser),
-            ("POST", "/v0/access/users", f'{{"name":"n","role":"viewer","password":"{secret}"}}'.encode(), token),
-        ]  # fmt: skip
-        monkeypatch.setattr(type(rig.server.history), "apps", _fail)
-        for method, path, body, headers in tried:
-            with contextlib.suppress(RuntimeError):  # Starlette raises it again for the HTTP server to log
-                rig.request(method, path, content=body, headers=headers)
-        structlog.get_logger("x").error("a call failed", url=f"http://h/?token={secret}", headers={"cookie": secret})
-        told = capsys.readouterr().err
-        assert "a call failed" in told
-        assert re.search(r"graphql resolver failed|a request failed", told)
-        hidden = [secret, KEY, token["authorization"][7:], browser["cookie"].partition("=")[2]]
-        assert [text for text in hidden if text in told] == []
-        assert json.loads(told.splitlines()[-1])["headers"] == {"cookie": "[hidden]"}
-    finally:
-        structlog.configure(**before)
+    set_up_logs(Config(log_level="debug", json=True))
+    secret = "s3cr3t" * 8
+    rig.user(Role.ADMIN)
+    browser = rig.cookie(Role.ADMIN)
+    token = rig.token(Role.ADMIN)
+    tried = [
+        ("POST", f"/e/{secret}", b"{", {}), ("POST", "/login", f'{{"password": "{secret}"'.encode(), {}),
+        ("GET", f"/v1/realtime/connect?token={secret}", b"", {}),
+        ("GET", f"/v1/checkpoint/x/output?token={secret}", b"", {}),
+        ("POST", "/v0/gql", b'{"query": "{ apps { id } }"}', {"content-type": "application/json", **token}),
+        ("GET", "/v1/events", b"", bearer(secret)), ("GET", "/", b"", browser),
+        ("POST", "/v0/access/users", f'{{"name":"n","role":"viewer","password":"{secret}"}}'.encode(), token),
+    ]  # fmt: skip
+    monkeypatch.setattr(type(rig.server.history), "apps", _fail)
+    for method, path, body, headers in tried:
+        with contextlib.suppress(RuntimeError):  # Starlette raises it again for the HTTP server to log
+            rig.request(method, path, content=body, headers=headers)
+    structlog.get_logger("x").error("a call failed", url=f"http://h/?token={secret}", headers={"cookie": secret})
+    told = capsys.readouterr().err
+    assert "a call failed" in told
+    assert re.search(r"graphql resolver failed|a request failed", told)
+    hidden = [secret, KEY, token["authorization"][7:], browser["cookie"].partition("=")[2]]
+    assert [text for text in hidden if text in told] == []
+    assert json.loads(told.splitlines()[-1])["headers"] == {"cookie": "[hidden]"}
 
 
 async def _fail(*_: Any) -> Any:

@@ -7,14 +7,13 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import structlog
 
 from holdfast.server.config import Config
-from holdfast.server.logs import setup
 from holdfast.server.store.sqlite import backup, lock
 from holdfast.server.store.sqlite.store import SqliteStore
 from holdfast.server.terminal import plain, plain_lines
@@ -87,18 +86,12 @@ def test_texts_of_others_are_plain() -> None:
     assert plain_lines("a\x1b\nb\tc") == "a\\x1b\nb    c"
 
 
-def test_a_log_on_a_terminal_can_not_be_steered(capsys: pytest.CaptureFixture[str]) -> None:
-    before = structlog.get_config()
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    root.handlers = []
-    try:
-        setup.set_up(Config(log_format="text"))
-        structlog.get_logger("x").warning("a webhook made no event", error=HOSTILE)
-        logging.getLogger("library").warning("bad request: %s", HOSTILE)
-    finally:
-        structlog.configure(**before)
-        root.handlers, root.level = handlers, level
+def test_a_log_on_a_terminal_can_not_be_steered(
+    capsys: pytest.CaptureFixture[str], set_up_logs: Callable[[Config], None]
+) -> None:
+    set_up_logs(Config(log_format="text"))
+    structlog.get_logger("x").warning("a webhook made no event", error=HOSTILE)
+    logging.getLogger("library").warning("bad request: %s", HOSTILE)
     told = capsys.readouterr().err
     assert told.count(r"\x1b[2J") == 2
     assert not set(told) & {"\x1b", "\x07", "\r", "\x9b", "\u202e"}
