@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, time
+from functools import lru_cache
 from typing import Final
 
 SECOND_MS: Final = 1_000
@@ -14,6 +15,7 @@ _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _CYCLE_YEARS: Final = 400
 _CYCLE_DAYS: Final = 146_097
 _MAX_OFFSET_HOURS: Final = 24
+_SECONDS: Final = 1_000
 _PATTERN: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]+))?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -37,12 +39,18 @@ def format_rfc3339(ms: int, fraction: bool) -> str:
     With `fraction`, milliseconds are written too, without trailing zeros and only if there are any.
     """
     seconds, millis = divmod(ms, SECOND_MS)
+    text = _second(seconds)
+    return f"{text}.{millis:03d}".rstrip("0") + "Z" if fraction and millis else f"{text}Z"
+
+
+@lru_cache(_SECONDS)
+def _second(seconds: int) -> str:
+    """A time up to its second. Lists and traces write many that are close together."""
     days, clock = divmod(seconds, DAY_S)
     shift = _CYCLE_YEARS if days < 0 else 0
     day = date.fromordinal(days + _EPOCH_DAY + (_CYCLE_DAYS if shift else 0))
-    tail = f".{millis:03d}".rstrip("0") if fraction and millis else ""
     hour, rest = divmod(clock, 3_600)
-    return f"{day.year - shift:04d}-{day.month:02d}-{day.day:02d}T{hour:02d}:{rest // 60:02d}:{rest % 60:02d}{tail}Z"
+    return f"{day.year - shift:04d}-{day.month:02d}-{day.day:02d}T{hour:02d}:{rest // 60:02d}:{rest % 60:02d}"
 
 
 def epoch_ms(

@@ -43,7 +43,7 @@ class Page(list[T]):
         self.stopped = stopped
 
 
-class StoredRun(msgspec.Struct, frozen=True):
+class StoredRun(msgspec.Struct, frozen=True, gc=False):
     """A run's row. Times are ms since the epoch; the id is a ULID whose time is the moment of scheduling."""
 
     id: str
@@ -63,7 +63,7 @@ class StoredRun(msgspec.Struct, frozen=True):
     defers: dict[str, Defer]  # by hashed id
 
 
-class StoredEvent(msgspec.Struct, frozen=True):
+class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     """An event's row. `json` is the form that functions see; times are ms since the epoch."""
 
     id: str  # internal ULID
@@ -136,7 +136,7 @@ class StreamFilter(msgspec.Struct, frozen=True):
     before: str = ""
 
 
-class TraceRow(msgspec.Struct, frozen=True):
+class TraceRow(msgspec.Struct, frozen=True, gc=False):
     """One row of a run's record. `memoised` tells rows of `steps` from those of `spans`."""
 
     seq: int

@@ -73,14 +73,26 @@ class Budget:
         self._limits = (fields, bytes, seconds)
         self._fields, self._bytes = fields, bytes
         self._until = time.monotonic() + seconds
+        self._look_at = max(fields - _CLOCK_EVERY, 0)  # fields that are left when the clock is looked at
 
     def spend(self, value: object) -> None:
         """Count a field and its value. Raises OverrunError."""
-        self._fields -= 1
+        self.take(1)
+        self.weigh(value)
+
+    def take(self, fields: int) -> None:
+        """Count some fields. Raises OverrunError."""
+        self._fields -= fields
+        if self._fields > self._look_at:
+            return
         if self._fields < 0:
             raise OverrunError(f"the answer has more than {self._limits[0]} fields: ask for fewer rows or fields")
-        if self._fields % _CLOCK_EVERY == 0 and time.monotonic() > self._until:
+        self._look_at = max(self._fields - _CLOCK_EVERY, 0)
+        if time.monotonic() > self._until:
             raise OverrunError(f"the answer took longer than {self._limits[2]:g} seconds: ask for less")
+
+    def weigh(self, value: object) -> None:
+        """Count the size of a value, if it is a large text. Raises OverrunError."""
         if isinstance(value, str | bytes) and len(value) > _LARGE:
             self._bytes -= len(value)
             if self._bytes < 0:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound="Resolver")
 
+_ATTRIBUTE: Final = "attribute"
 _RESOLVERS: Final[dict[str, Resolver]] = {}
 _WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -69,6 +70,12 @@ def build() -> GraphQLSchema:
     return schema
 
 
+def attribute_of(field: GraphQLField) -> str | None:
+    """The attribute that a field is read from; None for one with a resolver of its own."""
+    name = field.extensions.get(_ATTRIBUTE)
+    return name if isinstance(name, str) else None
+
+
 def _attach(field: GraphQLField, name: str, function: Resolver | None) -> None:
     original: dict[str, str] = {}
     for argument_name, argument in field.args.items():
@@ -76,6 +83,8 @@ def _attach(field: GraphQLField, name: str, function: Resolver | None) -> None:
         original[argument.out_name] = argument_name
     if function is None:
         field.resolve = _attribute(snake(name))
+        if not field.args:
+            field.extensions[_ATTRIBUTE] = snake(name)
     elif field.args:
         field.resolve = _checked(function, original)
     else:

@@ -18,7 +18,6 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     ValidationRule,
-    execute,  # pyright: ignore[reportUnknownVariableType] - graphql-core leaves type arguments out
     get_named_type,
     parse,
     specified_rules,
@@ -31,6 +30,7 @@ from holdfast.protocol.limits import GQL_SECONDS, GQL_TEXT, GQL_TOKENS
 from holdfast.server.access.commands import ForbiddenError
 from holdfast.server.api.graphql import resolvers, schema
 from holdfast.server.api.graphql.cost import CostError, OverrunError, estimate, measure
+from holdfast.server.api.graphql.executor import execute
 from holdfast.server.api.graphql.loaders import Context
 from holdfast.server.store.history import TooSlowError
 
@@ -118,13 +118,7 @@ class GraphQLService:
     async def _run(
         self, node: DocumentNode, variables: dict[str, object] | None, name: str | None, home: AbstractEventLoop
     ) -> Body:
-        found = execute(
-            self._schema,
-            node,
-            context_value=Context(self._backend, home),
-            variable_values=variables,
-            operation_name=name or None,
-        )
+        found = execute(self._schema, node, Context(self._backend, home), variables, name or None)
         result = found if isinstance(found, ExecutionResult) else await found
         body: Body = {"errors": [_resolver_error(error) for error in result.errors]} if result.errors else {}
         body["data"] = result.data

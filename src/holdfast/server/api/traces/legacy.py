@@ -19,6 +19,7 @@ from holdfast.server.api.traces.node import (
     STEP_OPS,
     WAITING,
     NodeFactory,
+    group_id,
     span_status,
 )
 from holdfast.server.api.traces.output import OutputRef, is_value
@@ -57,7 +58,7 @@ class _Builder:
         root.is_root = True
         root.started_at, root.ended_at = run.started_at, run.ended_at
         if run.status.ended and children:
-            root.output_id = children[-1].output_id
+            root.output = children[-1].output
         _close(root)
         root.adopt(children)
         return root
@@ -94,13 +95,13 @@ class _Builder:
         retry = self._due.get(job)
         under_step = last.kind == "attempt" or (last.kind == "step" and final.status == COMPLETED)
         node = self._make.node(f"group/{job}", _name(last, len(rows)), final.status, first.queued_at)
-        node.span_id = f"{'steprun' if under_step else 'exec'}-{self._make.group(job)}"
+        node.span_id = f"{'steprun' if under_step else 'exec'}-{group_id(self._run.id, job)}"
         node.step_op, node.step_info = final.step_op, final.step_info
         node.step_id = final.step_id if last.kind != "function" else None
         node.attempts = _last_attempt(last)
-        node.started_at, node.ended_at, node.output_id = first.started_at, final.ended_at, final.output_id
+        node.started_at, node.ended_at, node.output = first.started_at, final.ended_at, final.output
         if retry is not None and final.status == FAILED:
-            node.status, node.output_id, node.attempts = RUNNING, None, 0
+            node.status, node.output, node.attempts = RUNNING, None, 0
             node.name = "execute" if last.kind == "function" else node.name
             attempts.append(self._queued(f"Attempt {len(rows)}", final, attempt=retry.attempt))
         _close(node)
@@ -113,7 +114,7 @@ class _Builder:
         queued = call.queued_at if call.attempt == 0 else max(call.scheduled_at, call.queued_at)
         node = self._make.node(f"row/{row.seq}", name, span_status(span), queued)
         node.attempts, node.started_at, node.ended_at = call.attempt, call.started_at, call.ended_at
-        node.output_id = self._output(row, node.span_id)
+        node.output = self._output(row, node.span_id)
         _describe(node, span)
         _close(node)
         return node
@@ -123,7 +124,7 @@ class _Builder:
         name = span.name if span.kind != "function" else _name(span, attempts=1)
         node = self._make.node(f"row/{row.seq}", name, span_status(span), span.queued_at)
         node.attempts, node.started_at, node.ended_at = span.attempt, span.started_at, span.ended_at
-        node.output_id = self._output(row, node.span_id)
+        node.output = self._output(row, node.span_id)
         _describe(node, span)
         _close(node)
         return node
@@ -162,10 +163,10 @@ class _Builder:
         node.step_op = behind.step_op if behind and attempt else None
         return node
 
-    def _output(self, row: TraceRow, span_id: str) -> str | None:
+    def _output(self, row: TraceRow, span_id: str) -> OutputRef | None:
         if row.output is None or (row.span.op in _VALUELESS and not is_value(row.output)):
             return None
-        return OutputRef(self._run.id, row.seq, span_id).encode()
+        return OutputRef(self._run.id, row.seq, span_id)
 
 
 def _describe(node: TraceNode, span: Span) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Scope = Literal["unknown", "run", "step", "step_attempt", "extended_trace", "request"]
 
 
-class Metadata(msgspec.Struct):
+class Metadata(msgspec.Struct, gc=False):
     """All values of one kind and scope; `updated_at` in ms since the epoch."""
 
     scope: str
@@ -24,7 +24,7 @@ class Metadata(msgspec.Struct):
     updated_at: int
 
 
-class Update(msgspec.Struct):
+class Update(msgspec.Struct, gc=False):
     """A change to the values of one kind and scope, as SDKs report it with a step."""
 
     kind: str

@@ -9,13 +9,17 @@ import msgspec
 
 from holdfast.protocol.ids import oid_uuid
 from holdfast.protocol.tracing import trace_id
+from holdfast.server.api.traces.metadata import call_metadata
 from holdfast.server.model.status import RunStatus, SpanStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from holdfast.server.api.traces.metadata import Metadata
+    from holdfast.server.api.traces.output import OutputRef
     from holdfast.server.api.traces.stepinfo import StepInfo
     from holdfast.server.api.traces.userland import UserlandSpan
-    from holdfast.server.model.span import Span
+    from holdfast.server.model.span import Call, Span
     from holdfast.server.store.history import StoredRun
 
 COMPLETED: Final = "COMPLETED"
@@ -62,14 +66,14 @@ RUN_COMPLETE: Final = "RunComplete"
 NO_PARENT: Final = "0" * 16
 
 
-class ResponseInfo(msgspec.Struct, frozen=True):
+class ResponseInfo(msgspec.Struct, frozen=True, gc=False):
     """The HTTP answer behind a span; status 0 when none came."""
 
     status_code: int
     headers: dict[str, str]
 
 
-class TraceNode(msgspec.Struct):
+class TraceNode(msgspec.Struct, gc=False):  # no node leads back to its parent
     """One span as shown. Times are ms since the epoch; attributes are named as the GraphQL fields, in snake case."""
 
     app_id: str
@@ -80,10 +84,10 @@ class TraceNode(msgspec.Struct):
     name: str
     status: str
     queued_at: int
-    group_id: str | None = None
+    job: str = ""  # the queue item that did it
     attempts: int = 0
     duration: int | None = None
-    output_id: str | None = None
+    output: OutputRef | None = None
     scheduled_at: int | None = None
     started_at: int | None = None
     ended_at: int | None = None
@@ -102,8 +106,26 @@ class TraceNode(msgspec.Struct):
     debug_paused: bool = False
     skip_reason: str | None = None
     skip_existing_run_id: str | None = None
-    metadata: list[Metadata] = []
+    calls: list[Call] = []  # the requests whose timing is shown here
+    reported: list[Metadata] = []
+    usage: Callable[[], list[Metadata]] | None = None
     response: ResponseInfo | None = None
+
+    @property
+    def metadata(self) -> list[Metadata]:
+        """What was measured and reported. Made when it is asked for, as what follows is: a trace has thousands."""
+        measured = [entry for call in self.calls for entry in call_metadata(call)]
+        return [*measured, *self.reported, *(self.usage() if self.usage is not None else ())]
+
+    @property
+    def group_id(self) -> str | None:
+        """The UUID by which clients tell what one queue item did."""
+        return group_id(self.run_id, self.job) if self.job else None
+
+    @property
+    def output_id(self) -> str | None:
+        """The opaque id by which the output is asked for."""
+        return self.output.encode() if self.output is not None else None
 
     def adopt(self, children: list[TraceNode]) -> None:
         """Take nodes as children."""
@@ -143,9 +165,10 @@ class NodeFactory:
             debug_session_id=run.detail.debug_session_id or None,
         )
 
-    def group(self, job: str) -> str | None:
-        """The UUID by which clients tell what one queue item did; None for no job."""
-        return oid_uuid(f"{self._run.id}/{job}") if job else None
+
+def group_id(run_id: str, job: str) -> str:
+    """The UUID of what one queue item of a run did."""
+    return oid_uuid(f"{run_id}/{job}")
 
 
 def span_status(span: Span) -> str:

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from holdfast.server.model.span import Span
 
 
-class RunStepInfo(msgspec.Struct, frozen=True):
+class RunStepInfo(msgspec.Struct, frozen=True, gc=False):
     """A step that runs user code; `type` if the SDK named one."""
 
     type: str | None
 
 
-class SleepStepInfo(msgspec.Struct, frozen=True):
+class SleepStepInfo(msgspec.Struct, frozen=True, gc=False):
     """A sleep."""
 
     sleep_until: int
 
 
-class WaitForEventStepInfo(msgspec.Struct, frozen=True):
+class WaitForEventStepInfo(msgspec.Struct, frozen=True, gc=False):
     """A wait for an event."""
 
     event_name: str
@@ -35,7 +35,7 @@ class WaitForEventStepInfo(msgspec.Struct, frozen=True):
     timed_out: bool | None = None
 
 
-class WaitForSignalStepInfo(msgspec.Struct, frozen=True):
+class WaitForSignalStepInfo(msgspec.Struct, frozen=True, gc=False):
     """A wait for a signal."""
 
     signal: str
@@ -43,7 +43,7 @@ class WaitForSignalStepInfo(msgspec.Struct, frozen=True):
     timed_out: bool | None = None
 
 
-class InvokeStepInfo(msgspec.Struct, frozen=True):
+class InvokeStepInfo(msgspec.Struct, frozen=True, gc=False):
     """A call of another function."""
 
     triggering_event_id: str

@@ -56,14 +56,14 @@ def build_trace(trace: RunTrace, now_ms: int) -> TraceNode:
 
 
 class _Placed:
-    """A child of the root, or the metadata of requests that aren't shown, where it belongs in time."""
+    """A child of the root, or requests that aren't shown, where they belong in time."""
 
     __slots__ = ("hidden", "key", "node", "step")
 
-    def __init__(self, time: int, seq: int, node: TraceNode | None, step: bool, hidden: list[Metadata]) -> None:
+    def __init__(self, time: int, seq: int, node: TraceNode | None, step: bool, hidden: list[Call]) -> None:
         self.key = (time, seq, step)
         self.node = node
-        self.step = step  # whether it takes up the metadata of hidden requests before it
+        self.step = step  # whether it takes up what hidden requests before it measured
         self.hidden = hidden
 
 
@@ -100,13 +100,13 @@ class _Builder:
     def _in_order(self) -> list[TraceNode]:
         """Children by time; what hidden requests measured goes to the next step's span."""
         children: list[TraceNode] = []
-        pending: list[Metadata] = []
+        pending: list[Call] = []
         for placed in sorted(self._placed, key=lambda placed: placed.key):
             pending += placed.hidden
             if placed.node is None:
                 continue
             if placed.step and pending:
-                placed.node.metadata = [*pending, *placed.node.metadata]
+                placed.node.calls = [*pending, *placed.node.calls]
                 pending = []
             children.append(placed.node)
         return children
@@ -116,38 +116,37 @@ class _Builder:
         for row in self._calls:
             if row.span.op not in GATEWAYS:
                 groups.setdefault(_call(row).job, []).append(row)
-        led_by: str | None = None
+        led_by = ""
         for job, rows in groups.items():
             first = rows[0]
             if all(_is_hidden(row.span) for row in rows):
-                timings = [entry for row in rows for entry in metadata.call_metadata(_call(row))]
-                self._placed.append(_Placed(_call(first).queued_at, first.seq, None, False, timings))
+                self._placed.append(_Placed(_call(first).queued_at, first.seq, None, False, [*map(_call, rows)]))
             else:
                 self._place(_call(first).queued_at, first.seq, self._group(job, rows, led_by))
-            led_by = self._make.group(job)
+            led_by = job
 
-    def _group(self, job: str, rows: list[TraceRow], led_by: str | None) -> TraceNode:
+    def _group(self, job: str, rows: list[TraceRow], led_by: str) -> TraceNode:
         node = self._make.node(f"group/{job}", "Discovery step", RUNNING, _call(rows[0]).queued_at)
-        node.group_id = led_by
+        node.job = led_by
         attempts = self._attempts(node, rows)
         last = attempts[-1]
         node.attempts = max(attempt.attempts for attempt in attempts)
         node.status, node.started_at, node.ended_at = last.status, attempts[0].started_at, last.ended_at
         for attempt, row in zip(attempts, rows, strict=True):
-            node.output_id = attempt.output_id or node.output_id
+            node.output = attempt.output or node.output
             node.name = row.span.name or node.name
             if attempt.step_op is not None:
                 node.step_op, node.step_info, node.step_type = attempt.step_op, attempt.step_info, attempt.step_type
                 node.step_id = attempt.step_id
         if rows[-1].span.kind == "function":
             node.name, node.step_type = "Finalization", "FINALIZATION"
-            node.step_op = node.step_info = node.step_id = node.output_id = None
+            node.step_op = node.step_info = node.step_id = node.output = None
         if len(attempts) == 1 and last.status == COMPLETED:
-            node.response, node.metadata = last.response, last.metadata
+            node.response, node.calls = last.response, last.calls
             attempts = [node]
         else:
             node.adopt(attempts)
-        for attempt, row in zip(attempts, rows, strict=True):
+        for attempt, row in zip(attempts, rows, strict=True) if self._trace.spans else ():
             self._places.requests[call_span_id(self._run.id, job, _call(row).attempt)] = attempt
         return node
 
@@ -157,12 +156,12 @@ class _Builder:
         for index, row in enumerate(rows):
             call, span = _call(row), row.span
             node = self._make.node(f"call/{row.seq}", f"Attempt {index}", _call_status(span), queued)
-            node.attempts, node.group_id = call.attempt, self._make.group(call.job)
+            node.attempts, node.job = call.attempt, call.job
             node.scheduled_at, node.started_at = max(call.scheduled_at, queued), call.started_at
             node.ended_at = queued = call.ended_at
             node.response = ResponseInfo(call.status, call.headers)
-            node.metadata = metadata.call_metadata(call)
-            node.output_id = self._output(row, node.span_id)
+            node.calls = [call]
+            node.output = self._output(row, node.span_id)
             self._describe(node, span)
             node.close()
             attempts.append(node)
@@ -173,15 +172,14 @@ class _Builder:
         label = f"step/{span.step_id}/{span.attempt}" if span.kind == "attempt" else f"step/{span.step_id}"
         node = self._make.node(label, span.name or "Unknown step", span_status(span), span.queued_at)
         node.attempts, node.started_at, node.ended_at = span.attempt, span.started_at, span.ended_at
-        job = span.job or (span.call.job if span.call else "")
-        node.group_id = self._make.group(job)
+        node.job = job = span.job or (span.call.job if span.call else "")
         # Checkpointed steps were never in the queue.
         node.scheduled_at = span.queued_at if job or span.op in PAUSE_OPS.values() or span.op == "Sleep" else None
-        node.output_id = self._output(row, node.span_id)
+        node.output = self._output(row, node.span_id)
         told = self._posted.of_step(span.step_id, span.attempt, ended=span.kind == "step")
         reported = metadata.reported(span.metadata, span.ended_at)
         self._of_run += [update for update in reported if update.scope == "run"]
-        node.metadata = metadata.fold([*(update for update in reported if update.scope != "run"), *told])
+        node.reported = metadata.fold([*(update for update in reported if update.scope != "run"), *told])
         if span.op in GATEWAYS and span.call is not None:
             node.response = ResponseInfo(span.call.status, span.call.headers)
         self._places.steps[span.step_id, span.attempt] = node
@@ -194,8 +192,8 @@ class _Builder:
         node = self._make.node(f"answer/{row.seq}", "executor.nonstep", span_status(span), span.queued_at)
         node.attempts, node.scheduled_at = span.attempt, span.call.scheduled_at if span.call else span.queued_at
         node.started_at, node.ended_at = span.started_at, span.ended_at
-        node.group_id = self._make.group(span.call.job if span.call else span.job)
-        node.output_id = self._output(row, node.span_id)
+        node.job = span.call.job if span.call else span.job
+        node.output = self._output(row, node.span_id)
         node.close()
         return node
 
@@ -225,7 +223,7 @@ class _Builder:
         node.scheduled_at = queued_at
         node.started_at = None if status == QUEUED else queued_at
         node.step_id, node.step_info, node.attempts = step, info, attempt
-        node.metadata = metadata.fold(self._posted.of_step(step, attempt, ended=True))
+        node.reported = metadata.fold(self._posted.of_step(step, attempt, ended=True))
         self._places.steps[step, attempt] = node
         return node
 
@@ -239,7 +237,7 @@ class _Builder:
         root = self._make.node("root", name, RUN_STATUSES[run.status], run.scheduled_at)
         root.is_root, root.parent_span_id = True, NO_PARENT
         root.step_id = run.detail.op or None
-        root.output_id = OutputRef(run.id, ROOT, root.span_id, preview=True).encode()
+        root.output = OutputRef(run.id, ROOT, root.span_id, preview=True)
         started = [child.started_at for child in children if child.started_at is not None]
         root.scheduled_at = run.scheduled_at
         root.started_at = run.started_at or min(started, default=None)
@@ -252,17 +250,21 @@ class _Builder:
 
     def _finish_root(self, root: TraceNode, children: list[TraceNode]) -> None:
         calls = [_call(row) for row in self._calls if row.span.op not in GATEWAYS]
-        root.group_id = self._make.group(calls[-1].job) if calls else None
+        root.job = calls[-1].job if calls else ""
         if self._run.status is RunStatus.CANCELLED:
             root.response = ResponseInfo(0, {})
         elif root.status in ENDED and calls and not self._run.detail.op:
             root.response = ResponseInfo(calls[-1].status, calls[-1].headers)
         at = self._run.ended_at or self._now
         told = metadata.fold([*self._of_run, *self._posted.run])
-        stored = [*metadata.run_metadata(self._run.detail.metadata, at), *told]
-        shown = [entry for child in children for entry in _all_metadata(child)]
-        measured = [entry for call in calls for entry in metadata.call_metadata(call)]
-        root.metadata = [*stored, *metadata.usage([*stored, *(shown or measured)], at)]
+        stored = root.reported = [*metadata.run_metadata(self._run.detail.metadata, at), *told]
+
+        def usage() -> list[Metadata]:
+            shown = [entry for child in children for entry in _all_metadata(child)]
+            measured = () if shown else [entry for call in calls for entry in metadata.call_metadata(call)]
+            return metadata.usage([*stored, *shown, *measured], at)
+
+        root.usage = usage
 
     def _describe(self, node: TraceNode, span: Span) -> None:
         node.step_id = span.step_id or None
@@ -272,10 +274,10 @@ class _Builder:
         node.step_type = span.type or node.step_op
         node.step_info = RunStepInfo(span.type or None) if node.step_op == "RUN" else finished_step_info(span)
 
-    def _output(self, row: TraceRow, span_id: str) -> str | None:
+    def _output(self, row: TraceRow, span_id: str) -> OutputRef | None:
         if row.output is None or (row.span.op in _VALUELESS and not is_value(row.output)):
             return None
-        return OutputRef(self._run.id, row.seq, span_id, preview=True).encode()
+        return OutputRef(self._run.id, row.seq, span_id, preview=True)
 
 
 def _call(row: TraceRow) -> Call:

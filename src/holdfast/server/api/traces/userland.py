@@ -96,7 +96,7 @@ def _node(run: StoredRun, span: UserSpan, posted: Posted) -> TraceNode:
     node.attempts = span.attempt
     node.is_userland, node.userland_span = True, _userland(span)
     extracted = [metadata.Update(kind, values, "merge", _SCOPE, end) for kind, values in extract(span).items()]
-    node.metadata = metadata.fold([*extracted, *posted.of_span(span.span_id)])
+    node.reported = metadata.fold([*extracted, *posted.of_span(span.span_id)])
     node.debug_run_id = run.detail.debug_run_id or None
     node.debug_session_id = run.detail.debug_session_id or None
     return node
@@ -118,9 +118,9 @@ def _roll_up(place: TraceNode, span: UserSpan) -> None:
     """A step shows what its calls to models and over HTTP came to together."""
     at = span.end // _NS_PER_MS
     for kind, values in extract(span).items():
-        known = _find(place.metadata, kind)
+        known = _find(place.reported, kind)
         if known is None:
-            place.metadata = [*place.metadata, Metadata(_SCOPE, kind, values, at)]
+            place.reported = [*place.reported, Metadata(_SCOPE, kind, values, at)]
         else:
             known.values, known.updated_at = together(known.values, values), max(known.updated_at, at)
 
