@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from page import keep
 
 from holdfast.server.cli import main as cli
 from holdfast.server.commands import OptionType, default_text
 from holdfast.server.config.kinds import Choice
 
-PAGE = Path(__file__).parent.parent / "docs" / "reference" / "cli.md"
 HEAD = """\
 # Command line
 
@@ -36,13 +36,7 @@ Logs and the banner go to stderr; stdout has only what was asked for.
 
 
 def main() -> int:
-    text = "\n".join(page())
-    if "--check" not in sys.argv:
-        PAGE.write_text(text)
-    elif PAGE.read_text() != text:
-        print(f"{PAGE.name} is out of date: run `make format`")
-        return 1
-    return 0
+    return keep("cli.md", "\n".join(page()))
 
 
 def page() -> Iterator[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from itertools import groupby
-from pathlib import Path
+
+from page import keep
 
 from holdfast.server.commands import default_text
 from holdfast.server.config.kinds import Choice, Duration, Integer, Size, Switch
 from holdfast.server.config.options import BOTH, FOREIGN, OPTIONS, Option
 
-PAGE = Path(__file__).parent.parent / "docs" / "reference" / "configuration.md"
 HEAD = """\
 # Configuration
 
@@ -71,13 +71,7 @@ VALUES = {
 
 
 def main() -> int:
-    text = "\n".join(page())
-    if "--check" not in sys.argv:
-        PAGE.write_text(text)
-    elif PAGE.read_text() != text:
-        print(f"{PAGE.name} is out of date: run `make format`")
-        return 1
-    return 0
+    return keep("configuration.md", "\n".join(page()))
 
 
 def page() -> Iterator[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -60,6 +61,17 @@ def book_of(number: int, second: int, status: RunStatus, *, first: bool) -> Book
     return book
 
 
+def add_event(api: Api, number: int, second: int) -> str:
+    id = ulid(START + second * 1_000, number)
+    api.library.event(id, "rec/event", START + second * 1_000, {"n": number})
+    return id
+
+
+def writes_of(api: Api, seconds: list[int]) -> list[Callable[[], object]]:
+    """Events that come between pages."""
+    return [partial(add_event, api, 1_000 + number, second) for number, second in enumerate(seconds)]
+
+
 def add(api: Api, book: Book) -> str:
     api.library.event(book.event_ids[0], "rec/event", book.start, {"n": book.number})
     return api.library.run(book)
@@ -71,7 +83,7 @@ def clear(api: Api) -> None:
 
 
 def walk(
-    api: Api, read: Callable[[str | None], tuple[list[str], str | None]], between: list[Callable[[], None]]
+    api: Api, read: Callable[[str | None], tuple[list[str], str | None]], between: list[Callable[[], object]]
 ) -> list[str]:
     """All pages, with a write after each."""
     found: list[str] = []
@@ -138,12 +150,7 @@ def test_runs(
 def test_events(api: Api, seconds: list[int], size: int, later: list[int], search: str | None) -> None:
     clear(api)
 
-    def event(number: int, second: int) -> str:
-        id = ulid(START + second * 1_000, number)
-        api.library.event(id, "rec/event", START + second * 1_000, {"n": number})
-        return id
-
-    known = [event(number, second) for number, second in enumerate(seconds)]
+    known = [add_event(api, number, second) for number, second in enumerate(seconds)]
 
     def read(after: str | None) -> tuple[list[str], str | None]:
         found = api.data(QUERIES["eventsV2"], first=size, after=after, filter=EVER | {"query": search})["eventsV2"]
@@ -151,8 +158,7 @@ def test_events(api: Api, seconds: list[int], size: int, later: list[int], searc
         assert found["totalCount"] >= len(known)
         return page, found["pageInfo"]["endCursor"] if len(page) == size else None
 
-    between = [lambda n=n, second=second: event(1_000 + n, second) and None for n, second in enumerate(later)]
-    found = walk(api, read, between)
+    found = walk(api, read, writes_of(api, later))
     assert [id for id in found if id in known] == sorted(known, reverse=True)
     assert len(found) == len(set(found))
 
@@ -163,12 +169,7 @@ def test_events(api: Api, seconds: list[int], size: int, later: list[int], searc
 def test_events_of_rest(api: Api, seconds: list[int], size: int, later: list[int]) -> None:
     clear(api)
 
-    def event(number: int, second: int) -> str:
-        id = ulid(START + second * 1_000, number)
-        api.library.event(id, "rec/event", START + second * 1_000, {"n": number})
-        return id
-
-    known = [event(number, second) for number, second in enumerate(seconds)]
+    known = [add_event(api, number, second) for number, second in enumerate(seconds)]
 
     def read(after: str | None) -> tuple[list[str], str | None]:
         path = f"/v1/events?limit={size}&received_after=2020-01-01T00:00:00Z" + (f"&cursor={after}" if after else "")
@@ -177,7 +178,7 @@ def test_events_of_rest(api: Api, seconds: list[int], size: int, later: list[int
         page = [row["internal_id"] for row in answer.json()["data"]]
         return page, page[-1] if len(page) == size else None
 
-    found = walk(api, read, [lambda n=n, s=second: event(1_000 + n, s) and None for n, second in enumerate(later)])
+    found = walk(api, read, writes_of(api, later))
     assert [id for id in found if id in known] == sorted(known, reverse=True)
     assert len(found) == len(set(found))
 
@@ -189,19 +190,14 @@ def test_the_stream(api: Api, seconds: list[int], size: int, later: list[int]) -
     """Its pages are bounds on the id, which the client takes from what it saw."""
     clear(api)
 
-    def event(number: int, second: int) -> str:
-        id = ulid(START + second * 1_000, number)
-        api.library.event(id, "rec/event", START + second * 1_000, {"n": number})
-        return id
-
-    known = [event(number, second) for number, second in enumerate(seconds)]
+    known = [add_event(api, number, second) for number, second in enumerate(seconds)]
     query = "query($q: StreamQuery!) { stream(query: $q) { id } }"
 
     def read(after: str | None) -> tuple[list[str], str | None]:
         page = [row["id"] for row in api.data(query, q={"limit": size, "before": after})["stream"]]
         return page, min(page) if len(page) == size else None
 
-    found = walk(api, read, [lambda n=n, s=second: event(1_000 + n, s) and None for n, second in enumerate(later)])
+    found = walk(api, read, writes_of(api, later))
     assert sorted(id for id in found if id in known) == sorted(known)
     assert len(found) == len(set(found))
 

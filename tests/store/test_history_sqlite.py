@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -12,24 +12,6 @@ from api.book import START, Book, Library
 from holdfast.protocol.ids import ulid
 from holdfast.server.model.status import RunStatus
 from holdfast.server.store.sqlite.history import SqliteHistory
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    library = Library(tmp_path / "a file.db")
-    yield library
-    library.close()
-
-
-@pytest.fixture
-def history(library: Library) -> Iterator[SqliteHistory]:
-    history = SqliteHistory(library.path)
-    yield history
-    history.close()
 
 
 def test_a_trace_holds_everything_by_seq(library: Library, history: SqliteHistory) -> None:

@@ -34,27 +34,11 @@ from holdfast.server.store.sqlite.readers import Readers
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterator
-    from pathlib import Path
 
 SPREAD = 3 * 2**25  # ms: a few buckets of totals
 FUNCTIONS = [f"f{number}" for number in range(4)]
 APPS = {"f0": "a0", "f1": "a0", "f2": "a1", "f3": "a1"}
 PAGES = [1, 7, 40]
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    library = Library(tmp_path / "main.db")
-    yield library
-    library.close()
-
-
-@pytest.fixture
-def history(library: Library) -> Iterator[SqliteHistory]:
-    history = SqliteHistory(library.path)
-    yield history
-    history.close()
 
 
 def stock(library: Library, rnd: random.Random, runs: int = 160) -> list[StoredRun]:

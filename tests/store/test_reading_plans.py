@@ -19,8 +19,7 @@ from holdfast.server.store.sqlite.history import SqliteHistory
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from holdfast.server.store.sqlite.readers import Readers
 
@@ -28,21 +27,11 @@ LARGE = {"runs", "r", "events", "e", "event_runs", "er", "steps", "spans"}
 """Tables that grow with what is done, and what queries call them."""
 
 
-@pytest.fixture
-def library(tmp_path: Path) -> Iterator[Library]:
-    library = Library(tmp_path / "main.db")
+@pytest.fixture(autouse=True)
+def _rows(library: Library) -> None:
     library.db.execute("INSERT INTO functions VALUES ('f', 'a', 'f', 'f', 1, '{}', 0, NULL)")
     event = (ulid(START, 1), 1, "shop/paid", "e", START, START, "{}", 0)
     library.db.execute("INSERT INTO events VALUES (?,?,?,?,?,?,?,?)", event)
-    yield library
-    library.close()
-
-
-@pytest.fixture
-def history(library: Library) -> Iterator[SqliteHistory]:
-    history = SqliteHistory(library.path)
-    yield history
-    history.close()
 
 
 def plans(history: SqliteHistory, monkeypatch: pytest.MonkeyPatch, ask: Callable[[], Any]) -> list[str]:
