@@ -1,10 +1,11 @@
-"""How many runs a filter lets through: ended ones by the totals that triggers keep, the ends of the window by an index.
+"""How many runs a filter lets through: ended ones by the totals that commits keep, the ends of the window by an index.
 
 Runs that have not ended are counted one by one, in an index.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from holdfast.server.store.history import RunTime
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _QUERIES: Final = load_queries("history")
 _LAST: Final = "Z" * 26
+_NEVER: Final = 2**62
 
 
 def count_runs(connection: sqlite3.Connection, where: RunFilter, facets: Facets) -> int:
@@ -52,16 +54,14 @@ def _live(connection: sqlite3.Connection, where: RunFilter, facets: Facets) -> i
 
 def _ended(connection: sqlite3.Connection, where: RunFilter, facets: Facets) -> int:
     if where.time is not RunTime.QUEUED:
-        found = _ended_runs(facets)
-        return _count(connection, f"runs_by_{where.time}", where, found)
+        return _ended_by_time(connection, where, facets)
     low = first_id(where.since)
     high = last_id(where.until) if where.until is not None else _LAST
     if high < low:
         return 0
     found = Conditions()
     found.add("t.bucket > ? AND t.bucket < ?", low[:BUCKET] if where.since > 0 else "", high[:BUCKET])
-    found.add_choice("t.status", map(int, facets.ended))
-    _add_functions(found, facets, "t")
+    _add_facets(found, facets)
     query = _QUERIES["run_total"].replace("{condition}", found.text)
     total = int(connection.execute(query, found.parameters).fetchone()[0])
     ends = {low[:BUCKET]} if where.since > 0 else set[str]()
@@ -72,6 +72,51 @@ def _ended(connection: sqlite3.Connection, where: RunFilter, facets: Facets) -> 
         edge.add("r.id BETWEEN ? AND ?", max(low, bucket), min(high, bucket + _LAST))
         total += _count(connection, _index(facets), where, edge, windowed=True)
     return total
+
+
+def _ended_by_time(connection: sqlite3.Connection, where: RunFilter, facets: Facets) -> int:
+    """By another time than that in ids: buckets that lie within the window are summed, the others' runs looked at.
+
+    What a bucket holds of the time may be less than what its totals say, so that more is looked at than need be.
+    """
+    since, until = max(where.since, 1), where.until if where.until is not None else _NEVER
+    found = Conditions()
+    _add_facets(found, facets)
+    query = _QUERIES["run_buckets"].replace("{time}", where.time).replace("{condition}", found.text)
+    total = 0
+    whole: list[str] = []
+    early, late = _Edge(), _Edge()
+    for bucket, n, first, last in connection.execute(query, (*found.parameters, since, until)):
+        if first >= since and last <= until:
+            whole.append(bucket)
+            total += n
+        else:
+            (early if first < since else late).add(bucket, max(first, since), min(last, until))
+    # What has no such time is part of a bucket, but in no window.
+    total -= _within(connection, where, facets, _Edge(whole, 0, 0))
+    return total + sum(_within(connection, where, facets, edge) for edge in (early, late))
+
+
+@dataclass
+class _Edge:
+    """Buckets that a window cuts through, and between which times (ms) their runs have to be counted."""
+
+    buckets: list[str] = field(default_factory=list[str])
+    first: int = _NEVER
+    last: int = 0
+
+    def add(self, bucket: str, first: int, last: int) -> None:
+        self.buckets.append(bucket)
+        self.first, self.last = min(self.first, first), max(self.last, last)
+
+
+def _within(connection: sqlite3.Connection, where: RunFilter, facets: Facets, edge: _Edge) -> int:
+    if not edge.buckets:
+        return 0
+    found = _ended_runs(facets)
+    found.add(f"ifnull(r.{where.time}, 0) BETWEEN ? AND ?", edge.first, edge.last)
+    found.add_choice(f"substr(r.id, 1, {BUCKET})", edge.buckets)
+    return _count(connection, f"runs_by_{where.time}", where, found, windowed=True)
 
 
 def _deferred(connection: sqlite3.Connection, where: RunFilter, facets: Facets) -> int:
@@ -104,6 +149,11 @@ def _ended_runs(facets: Facets) -> Conditions:
     found.add(f"r.status IN ({', '.join(str(int(status)) for status in facets.ended)})")
     _add_functions(found, facets, "r")
     return found
+
+
+def _add_facets(found: Conditions, facets: Facets) -> None:
+    found.add_choice("t.status", map(int, facets.ended))
+    _add_functions(found, facets, "t")
 
 
 def _add_functions(found: Conditions, facets: Facets, table: str) -> None:

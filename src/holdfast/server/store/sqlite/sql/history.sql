@@ -18,6 +18,11 @@ SELECT r.id FROM runs r WHERE r.id IN (SELECT value FROM json_each(?)) AND {cond
 -- name: run_total
 SELECT ifnull(sum(t.n), 0) FROM run_totals t WHERE {condition}
 
+-- name: run_buckets
+-- Ended runs by the time in their ids, where another time of them can lie within a window; between which values that one is.
+SELECT t.bucket, sum(t.n), min(t.first_{time}), max(t.last_{time}) FROM run_totals t WHERE {condition}
+GROUP BY t.bucket HAVING max(t.last_{time}) >= ? AND min(t.first_{time}) <= ?
+
 -- name: run_count
 SELECT count(*) FROM runs r INDEXED BY {index} WHERE {condition}
 
