@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -16,6 +17,9 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+from holdfast.server.access.oidc import Oidc
+from holdfast.server.access.options import OidcOptions
 
 from .access_rig import KEY, Rig, bearer
 from .client import Response
@@ -271,5 +275,31 @@ def test_an_address_that_nobody_verified_names_nobody(tmp_path: Path, idp: Provi
     try:
         idp.claims |= {"email": "boss@example.com", "email_verified": False, "preferred_username": "mallory"}
         assert me(rig, log_in(rig, idp))["name"] == "mallory"
+    finally:
+        rig.close()
+
+
+def test_a_provider_that_is_away_is_asked_once_however_many_wait(tmp_path: Path) -> None:
+    """Each stranger's request made one of the server's own, which hung for ten seconds."""
+    asked: list[str] = []
+    options = OidcOptions(issuer="http://idp.test", client_id=CLIENT)
+    rig = Rig(tmp_path)
+    oidc = Oidc(rig.access, options)
+
+    async def fetch(url: str, _bearer: str = "") -> bytes:
+        asked.append(url)
+        await asyncio.sleep(0)
+        raise OSError("away")
+
+    oidc._fetch = fetch  # type: ignore[method-assign]
+
+    async def many() -> list[Any]:
+        return await asyncio.gather(*(oidc.begin("http://h/cb", "/") for _ in range(50)), return_exceptions=True)
+
+    try:
+        assert {str(one) for one in rig.run(many())} == {"The identity provider does not answer. Try again later."}
+        assert len(asked) == 1
+        rig.run(many())  # it is asked again, later
+        assert len(asked) == 2
     finally:
         rig.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Mapping
 from typing import Any, Protocol, Self, cast
@@ -68,6 +69,7 @@ class Oidc:
         self._access = access
         self._options = options
         self._provider: Provider | None = None
+        self._asking: asyncio.Future[Provider | OidcError] | None = None
         self._pending: dict[str, _Pending] = {}
 
     async def begin(self, callback: str, next: str) -> tuple[str, str]:
@@ -116,18 +118,28 @@ class Oidc:
         return cast("_Client", client)
 
     async def _discover(self) -> Provider:
-        if self._provider is None:
-            url = self._options.issuer.rstrip("/") + _DISCOVERY
-            try:
-                provider = msgspec.json.decode(await self._fetch(url), type=Provider)
-            except (msgspec.DecodeError, OSError) as error:
-                log.error("the identity provider can't be asked", url=url, error=str(error))
-                raise OidcError("The identity provider does not answer. Try again later.") from error
-            if provider.issuer.rstrip("/") != self._options.issuer.rstrip("/"):
-                log.error("the identity provider is another one", configured=self._options.issuer, is_=provider.issuer)
-                raise OidcError("The identity provider is not the one that is configured.")
-            self._provider = provider
-        return self._provider
+        """What the provider says of itself; however many strangers want to log in, it is asked once at a time."""
+        if self._provider is not None:
+            return self._provider
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(self._ask())
+        provider = await asyncio.shield(self._asking)
+        if isinstance(provider, OidcError):
+            raise OidcError(str(provider))
+        self._provider = provider
+        return provider
+
+    async def _ask(self) -> Provider | OidcError:
+        url = self._options.issuer.rstrip("/") + _DISCOVERY
+        try:
+            provider = msgspec.json.decode(await self._fetch(url), type=Provider)
+        except (msgspec.DecodeError, OSError) as error:
+            log.error("the identity provider can't be asked", url=url, error=str(error))
+            return OidcError("The identity provider does not answer. Try again later.")
+        if provider.issuer.rstrip("/") != self._options.issuer.rstrip("/"):
+            log.error("the identity provider is another one", configured=self._options.issuer, is_=provider.issuer)
+            return OidcError("The identity provider is not the one that is configured.")
+        return provider
 
     async def _fetch(self, url: str, bearer: str = "") -> bytes:
         """The body of a 200. Raises OSError."""
