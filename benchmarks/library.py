@@ -19,11 +19,14 @@ from pathlib import Path
 
 import msgspec
 
+from holdfast.protocol.events import Event
 from holdfast.protocol.function_config import FunctionConfig, Step, Trigger
 from holdfast.protocol.function_store import stored_config
 from holdfast.protocol.ids import step_hash, ulid
+from holdfast.server.engine.run import Run
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind, encode_row
 from holdfast.server.model.status import RunStatus
+from holdfast.server.store.sqlite.counting import count_events, count_runs
 from holdfast.server.store.sqlite.migrate import migrate
 
 APPS = ("billing", "crm", "fulfilment", "identity", "mail", "media", "reports", "search")
@@ -103,6 +106,8 @@ class _Writer:
         self.text = "".join(self.random.choices("abcdefghijklmnopqrstuvwxyz     ", k=200_000))
         self.events: list[tuple[object, ...]] = []
         self.run_rows: list[tuple[object, ...]] = []
+        self.counted_events: list[Event] = []
+        self.ended: list[Run] = []
         self.links: list[tuple[str, str]] = []
         self.steps: list[tuple[object, ...]] = []
         self.spans: list[tuple[object, ...]] = []
@@ -200,6 +205,10 @@ class _Writer:
     ) -> None:  # fmt: skip
         detail = f'{{"function_version":1,"error":"{error}"}}' if error else '{"function_version":1}'
         self.links.append((event_id, run_id))
+        if ended is not None:
+            run = Run(run_id, function.id, function.app_id, at)
+            run.status, run.started_at, run.ended_at = status, started, ended
+            self.ended.append(run)
         self.run_rows.append((
             run_id, function.id, function.app_id, int(status), at, started, ended, f'["{event_id}"]', function.event,
             output, detail, '{"request_version":2}' if started else "{}",
@@ -251,6 +260,7 @@ class _Writer:
         self.event_count += 1
         text = f'{{"name":"{name}","data":{data},"id":"{id}","ts":{at}}}'
         self.events.append((id, self.event_count, name, id, at, at, text))
+        self.counted_events.append(Event(id, name, id, at, at, b""))
         return id
 
     def _id(self, at: int) -> str:
@@ -270,6 +280,10 @@ class _Writer:
 
     def _flush(self) -> None:
         self.rows += len(self.steps) + len(self.spans)
+        count_events(self.db, self.counted_events)
+        count_runs(self.db, self.ended)
+        self.counted_events.clear()
+        self.ended.clear()
         for sql, rows in self._pending():
             self.db.executemany(sql, rows)
             rows.clear()

@@ -42,12 +42,7 @@ class Work(msgspec.Struct):
     """Written rows, by `INSERT steps` and so on."""
     reads: list[str] = msgspec.field(default_factory=list[str])
 
-    last: str = ""
-
     def trace(self, sql: str) -> None:
-        if sql == self.last:  # a trigger is traced as the statement that it belongs to
-            return
-        self.last = sql
         self.statements += 1
         found = _TABLE.match(sql)
         if found:
@@ -131,7 +126,7 @@ def counted(folder: Path, name: str, count: int, size: int) -> tuple[Work, int]:
     return asyncio.run(main())
 
 
-def test_a_step_writes_two_rows_and_a_run_nine_more(tmp_path: Path) -> None:
+def test_a_step_writes_two_rows_and_a_run_twelve_more(tmp_path: Path) -> None:
     runs = 5
     work, _ = counted(tmp_path, "steps", runs, 1)
     assert work.rows["INSERT steps"] == STEPS * runs
@@ -142,7 +137,9 @@ def test_a_step_writes_two_rows_and_a_run_nine_more(tmp_path: Path) -> None:
     assert work.rows["UPDATE runs"] <= 3 * runs
     assert work.rows["INSERT events"] == 2 * runs, "the event, and the one that tells of the run's end"
     assert work.rows["INSERT event_runs"] == runs
-    assert sum(work.rows.values()) <= (2 * STEPS + 11) * runs, work.rows
+    assert work.rows["INSERT event_totals"] <= 2 * runs, "one per turn and name"
+    assert work.rows["INSERT run_totals"] <= runs, "one per turn and function"
+    assert sum(work.rows.values()) <= (2 * STEPS + 14) * runs, work.rows
     assert work.reads == [], "a live run is in memory"
 
 
@@ -158,13 +155,19 @@ def test_under_load_many_steps_share_a_commit(tmp_path: Path) -> None:
     assert work.commits <= CALLS_PER_RUN * 100 / 4, f"{CALLS_PER_RUN * 100 / work.commits:.1f} calls per commit"
 
 
+def test_a_commit_writes_one_total_for_each_name_and_function(tmp_path: Path) -> None:
+    work, _ = counted(tmp_path, "steps", 100, 100)
+    assert 0 < work.rows["INSERT event_totals"] <= 2 * work.commits
+    assert 0 < work.rows["INSERT run_totals"] <= work.commits
+
+
 def test_an_event_that_nobody_listens_to_is_one_row(tmp_path: Path) -> None:
     async def main() -> None:
         scene = Counted(tmp_path)
         await scene.start()
         with scene.counting() as work:
             await scene.send([load.event("bench/nobody", "none", i) for i in range(100)])
-        assert work.rows == {"INSERT events": 100}
+        assert work.rows == {"INSERT events": 100, "INSERT event_totals": 1}
         assert work.commits == 1
         await scene.close()
 

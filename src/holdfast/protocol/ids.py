@@ -70,24 +70,36 @@ class UlidSource:
     `random_bits` answers that many random bits, e.g. `random.getrandbits`.
     """
 
-    __slots__ = ("_entropy", "_last_ms", "_random_bits")
+    __slots__ = ("_entropy", "_head", "_last_ms", "_random_bits", "_until")
 
     def __init__(self, random_bits: Callable[[int], int]) -> None:
         self._random_bits = random_bits
         self._last_ms = -1
         self._entropy = 0
+        self._head = ""  # all but the last four digits of the newest one
+        self._until = 0  # the entropy from which on they are others
 
     def next(self, ms: int) -> str:
         """Answer the next ULID at a time in milliseconds."""
         if ms > self._last_ms:
-            self._last_ms = ms
-            self._entropy = self._random_bits(ENTROPY_BITS)
-        elif self._entropy < _MAX_ENTROPY:
-            self._entropy += 1
-        else:
-            self._last_ms += 1
-            self._entropy = self._random_bits(ENTROPY_BITS)
-        return ulid(self._last_ms, self._entropy)
+            return self._first(ms)
+        if self._entropy == _MAX_ENTROPY:
+            return self._first(self._last_ms + 1)
+        self._entropy = entropy = self._entropy + 1
+        if entropy == self._until:
+            return self._begin(ulid(self._last_ms, entropy))
+        return f"{self._head}{_PAIRS[entropy >> 10 & 1023]}{_PAIRS[entropy & 1023]}"
+
+    def _first(self, ms: int) -> str:
+        self._last_ms = ms
+        self._entropy = self._random_bits(ENTROPY_BITS)
+        return self._begin(ulid(ms, self._entropy))
+
+    def _begin(self, id: str) -> str:
+        """Keeps what the next ids share with this one: a burst of events takes many of a millisecond."""
+        self._head = id[:-4]
+        self._until = (self._entropy >> 20) + 1 << 20
+        return id
 
 
 def seeded_ulids(seed_header: str) -> Callable[[int], str] | None:

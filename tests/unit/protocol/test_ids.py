@@ -56,6 +56,12 @@ def test_a_source_goes_on_when_a_millisecond_is_full() -> None:
     assert [ids.ulid_time(source.next(7)) for _ in range(3)] == [7, 8, 9]
 
 
+@pytest.mark.parametrize("first", [0, 2**20 - 2, 2**60 - 2, 2**80 - 2**20 - 1])
+def test_a_source_counts_across_digits(first: int) -> None:
+    source = ids.UlidSource(lambda _bits: first)
+    assert [source.next(7) for _ in range(5)] == [ids.ulid(7, first + n) for n in range(5)]
+
+
 def test_a_source_draws_new_bits_each_millisecond() -> None:
     source = ids.UlidSource(random.Random(1).getrandbits)
     first, second, later = source.next(7), source.next(7), source.next(8)

@@ -22,7 +22,6 @@ from holdfast.server.engine.changes import Changes, Effect
 from holdfast.server.engine.engine import DefectError, Engine
 from holdfast.server.engine.flow import restore
 from holdfast.server.engine.run import Run
-from holdfast.server.model.status import RunStatus
 from holdfast.server.runtime.strikes import Strikes
 from holdfast.server.runtime.syncing import Durable
 from holdfast.server.runtime.tally import Tally
@@ -175,8 +174,8 @@ class Partition:
             for run_id in [id for id in changes.runs if id in self._ends and id not in self.engine.core.runs]:
                 for future in self._ends.pop(run_id):
                     _settle(future, None)
-        if self.on_end is not None:
-            self.on_end(_ended(changes))
+        if changes.ended and self.on_end is not None:
+            self.on_end([run.id for run in changes.ended])
         if self.performer is not None:
             for effect in changes.effects:
                 self.performer.perform(effect)
@@ -335,11 +334,6 @@ class Partition:
             await self.committed()
         self._closed = True
         self.durable.close()
-
-
-def _ended(changes: Changes) -> list[str]:
-    runs = changes.runs | changes.new_runs
-    return [run.id for run in runs.values() if run.status.ended and run.status is not RunStatus.SKIPPED]
 
 
 def _settle(future: asyncio.Future[None], error: StoreError | None) -> None:
