@@ -43,7 +43,7 @@ def test_the_first_user(served: Served, tmp_path: Path) -> None:
     add = ("users", "add", "anna", "--role", "admin", "--password-stdin", "--port", str(served.port))
     code, _, error = run(tmp_path, *add, stdin=PASSWORD)
     assert code == 1
-    assert "Name an API token of an admin" in error
+    assert "give an admin's API token" in error
     code, out, error = run(tmp_path, *add, stdin=PASSWORD, env={"INNGEST_SIGNING_KEY": KEY})
     assert (code, out) == (0, "anna can log in now, as admin.\n"), error
     form = f"name=anna&password={PASSWORD}".encode()

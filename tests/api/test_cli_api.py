@@ -93,6 +93,17 @@ def test_what_goes_wrong(server: Served) -> None:
     assert "No such command" in refused(server, "fly", code=2)
     assert "404: " in refused(server, "create-score", NOBODY, "--body", '[{"name": "a", "value": 1}]')
     assert "does not answer" in run("--api-port", "1", "health").stderr
+    assert refused(server, "send-event") == "Error: 400: Event name is required\n"
+    assert '"errors"' in refused(server, "--raw", "send-event")
+
+
+def test_the_key_can_come_from_the_file_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = tmp_path / "key"
+    monkeypatch.setenv("HOLDFAST_SIGNING_KEY_FILE", str(key))
+    assert "can't read" in run("--api-port", "1", "health").stderr
+    key.write_text("abcd\n")
+    told = run("--api-host", "http://example.com", "health").stderr
+    assert "keys are not sent" in told
 
 
 def test_keys_stay_at_home() -> None:

@@ -29,6 +29,9 @@ COMMANDS: Final = {
 }
 
 
+_MAKE_KEY: Final = "; make one with `openssl rand -hex 32`, and set it with --{0}, a variable or a file"
+
+
 class _Group(click.Group):
     """Imports a subcommand when it is asked for: `dev` and `start` don't wait for the others."""
 
@@ -52,23 +55,29 @@ def main() -> None:
 @main.command()
 @options_of(DEV)
 def dev(settings: Settings) -> None:
-    """Run the dev server: no keys, apps are found by themselves, state is gone at the end unless --persist."""
+    """Run the dev server: no keys, finds apps by itself.
+
+    Its state is gone at the end unless --persist.
+    """
     _serve(settings)
 
 
 @main.command()
 @options_of(START)
 def start(settings: Settings) -> None:
-    """Run the self-hosted server: keys required, everything durable in a SQLite file."""
+    """Run the self-hosted server: keys required, all durable.
+
+    Everything is in one SQLite file, in --sqlite-dir.
+    """
     from holdfast.protocol.signing import check_signing_key  # noqa: PLC0415 - `dev` starts without it
 
     config = settings.config()
     try:
         check_signing_key(config.signing_key)
     except ValueError as error:
-        die(str(error))
+        die(f"{error}{'' if config.signing_key else _MAKE_KEY.format('signing-key')}")
     if not config.event_keys:
-        die("at least one event-key is required")
+        die(f"at least one event-key is required{_MAKE_KEY.format('event-key')}")
     if config.oidc_issuer and not config.oidc_client_id:
         die("oidc-client-id is required with oidc-issuer")
     if config.oidc_issuer and not (config.oidc_roles or config.oidc_default_role):

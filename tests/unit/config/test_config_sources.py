@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.server.config import Config, options, sources
-from holdfast.server.config.file import ConfigError, find, read
+from holdfast.server.config.file import ConfigError, find, parse_many, read
 from holdfast.server.config.options import BOTH, OPTIONS
 
 
@@ -221,3 +221,22 @@ def test_every_option_has_a_field_of_its_own() -> None:
 def test_defaults_read_back(option) -> None:
     if not option.many and option.default != "":
         assert option.kind.parse(option.kind.show(option.default)) == option.default
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        (
+            "sdk-url",
+            ["localhost:3000/api/inngest", "https://shop.example.com"],
+            ["not a url", "ftp://x", "http://", "x:y"],
+        ),
+        ("trusted-proxies", ["10.0.0.5", "10.0.0.0/8", "::1", "*"], ["caddy", "10.0.0.5/8"]),
+    ],
+)
+def test_addresses_that_can_never_work_are_refused(name: str, good: list[str], bad: list[str]) -> None:
+    option = options.BY_NAME[name]
+    assert parse_many(option, good) == tuple(good)
+    for text in bad:
+        with pytest.raises(ValueError, match=r"an HTTP URL|an address"):
+            parse_many(option, [text])

@@ -24,7 +24,10 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group()
 def users() -> None:
-    """People who log in: viewers read, operators also run and cancel, admins also manage apps, users, keys, tokens."""
+    """People who log in.
+
+    Viewers read, operators also run and cancel, admins also manage apps, users, keys, tokens.
+    """
 
 
 @users.command("add")

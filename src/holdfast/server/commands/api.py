@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -13,9 +14,12 @@ import msgspec
 
 from holdfast.server.api.schemas import Schema, input_schema
 from holdfast.server.commands import die
+from holdfast.server.config.options import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import httpx
 
     from holdfast.server.api.rest_v2.operation import Operation
 
@@ -25,6 +29,14 @@ _HELP: Final = {"help_option_names": ["-h", "--help"]}
 
 
 Query = list[tuple[str, str | int | float | bool | None]]
+
+
+class _Problem(msgspec.Struct):
+    message: str
+
+
+class _Refusal(msgspec.Struct):
+    errors: list[_Problem]
 
 
 class _Target(msgspec.Struct, frozen=True):
@@ -49,11 +61,12 @@ class _Endpoints(click.Group):
 
 
 @click.group(cls=_Endpoints, context_settings=_HELP)
-@click.option("--api-host", default="localhost", envvar=["HOLDFAST_API_HOST", "INNGEST_API_HOST"],
+@click.option("--api-host", default="localhost", envvar=["HOLDFAST_API_HOST", "INNGEST_API_HOST", "HOLDFAST_URL"],
               help="Host of the server, or its URL. [default: localhost]")  # fmt: skip
 @click.option("--api-port", type=click.IntRange(1, 65535), envvar=["HOLDFAST_API_PORT", "INNGEST_API_PORT"],
               help="Port of the server. [default: 8288, or the URL's]")  # fmt: skip
-@click.option("--api-key", default="", envvar=["HOLDFAST_API_KEY", "INNGEST_API_KEY"], help="API token to send.")
+@click.option("--api-key", default="", envvar=["HOLDFAST_API_KEY", "INNGEST_API_KEY", "HOLDFAST_API_TOKEN"],
+              help="API token to send.")  # fmt: skip
 @click.option("--signing-key", default="", envvar=["HOLDFAST_SIGNING_KEY", "INNGEST_SIGNING_KEY"],
               help="Signing key to send, if there is no API token.")  # fmt: skip
 @click.option("--env", "environment", default="dev", envvar=["HOLDFAST_ENV", "INNGEST_ENV"],
@@ -64,10 +77,20 @@ class _Endpoints(click.Group):
 def api(ctx: click.Context, /, api_host: str, api_port: int | None, **given: Any) -> None:
     """Ask a running server: REST v2 on the command line."""
     url = _url(api_host, api_port)
-    token = str(given["api_key"] or given["signing_key"])
+    token = str(given["api_key"] or given["signing_key"]) or _key_of_file()
     if token and url.startswith("http://") and urlsplit(url).hostname not in _LOCAL:
         die(f"keys are not sent over plain HTTP to another host ({url}): use https://")
     ctx.obj = _Target(url, token, given["environment"], given["timeout"], given["raw"])
+
+
+def _key_of_file() -> str:
+    """The signing key of the file that a server on this machine is told of; empty if there is none."""
+    variable = BY_NAME["signing-key"].file_variable
+    path = os.environ.get(variable, "")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip() if path else ""
+    except (OSError, UnicodeDecodeError) as error:
+        die(f"can't read {path}, which {variable} names: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}")
 
 
 def _url(host: str, port: int | None) -> str:
@@ -193,8 +216,19 @@ def _print(target: _Target, method: str, url: str, query: Query, body: bytes | N
     except httpx.HTTPError as error:
         die(f"{target.url} does not answer: {error}")
     if not answer.is_success:
-        die(f"{answer.status_code}: {answer.text.strip()}")
+        text = answer.text.strip() if target.raw else _told(answer)
+        hint = "; name an API token with --api-key, or the signing key" if answer.status_code == 401 else ""
+        die(f"{answer.status_code}: {text}{hint}")
     click.echo(answer.content if target.raw else _pretty(answer.content))
+
+
+def _told(answer: httpx.Response) -> str:
+    """What an answer says is wrong; as it came, if that can't be told."""
+    try:
+        errors = msgspec.json.decode(answer.content, type=_Refusal).errors
+    except msgspec.DecodeError:
+        errors = []
+    return "; ".join(error.message for error in errors) or answer.text.strip() or answer.reason_phrase
 
 
 def _pretty(content: bytes) -> bytes:

@@ -33,8 +33,9 @@ def db() -> None:
 @click.argument("file", type=_FILE)
 @with_options("sqlite-dir")
 def backup(settings: Settings, file: Path) -> None:
-    """Write a copy of all that is committed to FILE, while the server goes on.
+    """Write a copy of the database to FILE.
 
+    It has all that is committed; a server that runs goes on meanwhile.
     FILE must not exist. It is complete when it appears.
     """
     from holdfast.server.store.sqlite import backup as copies  # noqa: PLC0415 - `--help` is quick without it
@@ -57,6 +58,7 @@ def restore(settings: Settings, file: Path) -> None:
     from holdfast.server.store.sqlite import backup as copies  # noqa: PLC0415 - `--help` is quick without it
 
     path = database(settings)
+    _given(file)
     with _telling(), _locked(path), _progress("Restoring") as progress:
         aside = copies.restore(file, path, progress)
     click.echo(f"{path}: restored from {file}")
@@ -69,14 +71,14 @@ def restore(settings: Settings, file: Path) -> None:
 @click.option("--full", is_flag=True, help="Compare indexes with their tables too; takes longer.")
 @with_options("sqlite-dir")
 def check(settings: Settings, file: Path | None, full: bool) -> None:
-    """Look whether the database, or the backup FILE, is whole: its pages, and how its rows fit together.
+    """Look whether the database, or the backup FILE, is whole.
 
-    Ends with code 1 if something is wrong.
+    Looks at its pages, and at how its rows fit together. Ends with code 1 if something is wrong.
     """
     from holdfast.server.store.sqlite import backup as copies  # noqa: PLC0415 - `--help` is quick without it
     from holdfast.server.store.sqlite import check as checks  # noqa: PLC0415 - as above
 
-    path, wrong = file or database(settings), 0
+    path, wrong = _given(file) if file else database(settings), 0
     with _telling(), contextlib.closing(copies.open_read_only(path)) as connection:
         for finding in checks.check(connection, path, full=full):
             wrong += finding.count > 0
@@ -138,6 +140,12 @@ def migrate(settings: Settings) -> None:
 def database(settings: Settings) -> Path:
     """The database file that the options name."""
     return settings.config().directory / "main.db"
+
+
+def _given(file: Path) -> Path:
+    if not file.exists():
+        die(f"there is no file {file}")
+    return file
 
 
 def _existing(settings: Settings) -> Path:

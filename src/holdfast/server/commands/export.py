@@ -38,7 +38,7 @@ def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group()
 def export() -> None:
-    """Write runs or events as JSON lines, one each, the oldest first."""
+    """Write runs or events as JSON lines, the oldest first."""
 
 
 @export.command()

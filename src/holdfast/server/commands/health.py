@@ -19,9 +19,9 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S1
 @click.option("--live", is_flag=True, help="Only ask whether it lives, not whether it takes work.")
 @with_options("host", "port", "verbose")
 def healthcheck(settings: Settings, timeout: float, live: bool) -> None:
-    """Probe /health and /ready of a server on this machine; ends with code 1 if one of them fails.
+    """Probe /health and /ready of a server on this machine.
 
-    Host and port are those of the server's own configuration.
+    Ends with code 1 if one of them fails. Host and port are those of the server's own configuration.
     """
     config = settings.config()
     host = _EVERYWHERE.get(config.host, config.host)

@@ -66,13 +66,11 @@ class Reach:
             try:
                 answer = await client.request(method, path, content=content)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
-                die(
-                    f"no server answers at {client.base_url} ({error or type(error).__name__}): say where it is with --url"
-                )
+                why = error or type(error).__name__
+                die(f"no server answers at {client.base_url} ({why}): say where it is with --url")
         if answer.status_code in {401, 403}:
-            die(
-                f"{_told(answer)}. Name an API token of an admin with --token or HOLDFAST_API_TOKEN, or the signing key"
-            )
+            why = "the server asks who you are" if answer.status_code == 401 else _told(answer).rstrip(".")
+            die(f"{why}; give an admin's API token (--token, HOLDFAST_API_TOKEN) or the signing key (--signing-key)")
         if answer.status_code >= 400:
             die(_told(answer))
         return msgspec.json.decode(answer.content) if answer.content else None

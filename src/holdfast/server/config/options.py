@@ -86,6 +86,31 @@ def _age(value: Value) -> Value:
     return value
 
 
+def _app_url(value: Value) -> Value:
+    from urllib.parse import urlsplit  # noqa: PLC0415 - as above
+
+    text = str(value)
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or any(letter <= " " for letter in text):
+        raise ValueError("an HTTP URL, such as http://localhost:8000/api/inngest")
+    return value
+
+
+def _network(value: Value) -> Value:
+    from ipaddress import ip_network  # noqa: PLC0415 - as above
+
+    try:
+        if value != "*":
+            ip_network(str(value))
+    except ValueError:
+        raise ValueError("an address, a network such as 10.0.0.0/8, or *; names are not looked up") from None
+    return value
+
+
 def _never_zero(value: Value) -> Value:
     return value or _DEFAULTS.poll_interval
 
@@ -133,7 +158,7 @@ OPTIONS: Final = (
            group="Logins"),
     Option("session-lifetime", "How long a login lasts at most.", Duration(), commands=(START,), group="Logins"),
     Option("trusted-proxies", "Addresses of proxies whose X-Forwarded-For and -Proto count (repeatable).", many=True,
-           group="Logins"),
+           check=_network, group="Logins"),
     Option("allowed-host", "Name by which browsers may reach the dev server, beside this machine's; *: any "
            "(repeatable).", field="allowed_hosts", many=True, commands=(DEV,), group="Logins"),
     Option("oidc-issuer", "URL of an identity provider (OpenID Connect) that people log in with.", commands=(START,),
@@ -149,7 +174,8 @@ OPTIONS: Final = (
            Choice("viewer", "operator", "admin"), commands=(START,), group="Logins"),
     Option("oidc-domain", "Domain of e-mail addresses that are let in (repeatable; default: any).",
            field="oidc_domains", many=True, commands=(START,), group="Logins"),
-    Option("sdk-url", "URL of an app to sync (repeatable).", field="sdk_urls", many=True, short="u", group="Apps"),
+    Option("sdk-url", "URL of an app to sync (repeatable).", field="sdk_urls", many=True, short="u", check=_app_url,
+           group="Apps"),
     Option("no-discovery", "Don't look for apps on this machine.", Switch(), field="discovery", inverted=True,
            commands=(DEV,), group="Apps"),
     Option("no-poll", "Don't ping healthy apps again.", Switch(), field="poll", inverted=True, commands=(DEV,),

@@ -67,7 +67,7 @@ def _state(config: Config, server: Server) -> str:
     if config.database is None:
         return "ephemeral: gone when this process ends (keep it with --persist)"
     live = len(server.partition.engine.core.runs)
-    return f"{config.database}" + (f", {live} runs go on" if live else "")
+    return f"{config.database}" + (f", {live:,} run{' goes' if live == 1 else 's go'} on" if live else "")
 
 
 def _apps(config: Config, server: Server) -> str:

@@ -89,10 +89,10 @@ def verify(backup: Path) -> int:
 
 def compact(database: Path) -> tuple[int, int]:
     """Rewrites a database, which must be locked, without free pages; its bytes before and after. Raises StoreError."""
-    before = database.stat().st_size
     try:
         with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as db:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            before = database.stat().st_size  # with what was in the log only
             db.execute("PRAGMA auto_vacuum=INCREMENTAL")
             db.execute("VACUUM")
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

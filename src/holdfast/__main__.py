@@ -1,0 +1,20 @@
+"""The command `holdfast`, also as `python -m holdfast`; says what to install where the server is not."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Runs the command line."""
+    try:
+        from holdfast.server.cli import main as command_line  # noqa: PLC0415 - its absence is to be told
+    except ModuleNotFoundError as error:
+        if (error.name or "holdfast").partition(".")[0] == "holdfast":
+            raise
+        sys.exit(f"Error: {error.name} is not installed; the server needs: pip install 'holdfast[server]'")
+    command_line(prog_name="holdfast")
+
+
+if __name__ == "__main__":
+    main()
