@@ -69,6 +69,12 @@ def test_stripe(rig: Rig) -> None:
     assert (found["name"], found["ts"], found["data"]) == ("stripe/charge.paid", 1795238181000, {"amount": 5})
 
 
+def test_json_that_is_called_a_form_is_json(rig: Rig) -> None:
+    hook = create(rig, '{"name": "curl", "data": body}')
+    answer = post(rig, hook, b'{"ref": "x"}', content_type="application/x-www-form-urlencoded")
+    assert event(rig, answer.json()["ids"][0])["data"] == {"ref": "x"}
+
+
 def test_forms_query_and_raw(rig: Rig) -> None:
     hook = create(rig, '{"name": "form", "data": {"from": body.From, "via": query.via, "size": size(raw)}}')
     answer = post(rig, hook, b"From=%2B1234&Body=hi", "?via=sms", content_type="application/x-www-form-urlencoded")
