@@ -52,3 +52,9 @@ def test_apps_are_listed_and_nothing_of_theirs_is_markup() -> None:
 @pytest.mark.parametrize("apps", [[], [AppRecord("a", "secret-shop", "http://x")]])
 def test_a_self_hosted_server_tells_strangers_nothing(apps: list[AppRecord]) -> None:
     assert "secret-shop" not in page("cloud", apps)
+
+
+def test_one_function_is_no_plural_and_commands_have_what_the_server_asks_for() -> None:
+    assert home._count(1) == "1 function"
+    assert "Authorization: Bearer" in page("cloud", [])
+    assert "Authorization" not in page("dev", [])
