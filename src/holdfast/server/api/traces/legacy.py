@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from holdfast.server.api.traces.node import (
+from holdfast.server.api.statuses import RUN_STATUSES
+from holdfast.server.api.traces.node import NodeFactory, group_id, span_status
+from holdfast.server.api.traces.output import OutputRef, is_value
+from holdfast.server.api.traces.stepinfo import PAUSE_OPS, finished_step_info, pause_info, sleep_info
+from holdfast.server.api.traces.vocabulary import (
     COMPLETED,
     ENDED,
     FAILED,
     QUEUED,
     RUN_COMPLETE,
-    RUN_STATUSES,
     RUNNING,
     STEP_OPS,
     WAITING,
-    NodeFactory,
-    group_id,
-    span_status,
 )
-from holdfast.server.api.traces.output import OutputRef, is_value
-from holdfast.server.api.traces.stepinfo import PAUSE_OPS, finished_step_info, pause_info, sleep_info
 from holdfast.server.model.job import JobKind, PauseKind
 from holdfast.server.model.status import SpanStatus
 

@@ -1,16 +1,17 @@
-"""A node of a trace tree, with the vocabulary that both trees share (`protocol/graphql.md` §12.1)."""
+"""A node of a trace tree, and how both trees make one (`protocol/graphql.md` §12.1)."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from holdfast.protocol.ids import oid_uuid
 from holdfast.protocol.tracing import trace_id
 from holdfast.server.api.traces.metadata import call_metadata
-from holdfast.server.model.status import RunStatus, SpanStatus
+from holdfast.server.api.traces.vocabulary import ENDED, FAILED, SPAN_STATUSES
+from holdfast.server.model.status import SpanStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,52 +19,8 @@ if TYPE_CHECKING:
     from holdfast.server.api.traces.metadata import Metadata
     from holdfast.server.api.traces.output import OutputRef
     from holdfast.server.api.traces.stepinfo import StepInfo
-    from holdfast.server.api.traces.userland import UserlandSpan
     from holdfast.server.model.span import Call, Span
     from holdfast.server.store.history import StoredRun
-
-COMPLETED: Final = "COMPLETED"
-FAILED: Final = "FAILED"
-QUEUED: Final = "QUEUED"
-RUNNING: Final = "RUNNING"
-WAITING: Final = "WAITING"
-ENDED: Final = frozenset({COMPLETED, FAILED, "CANCELLED", "SKIPPED"})
-
-SPAN_STATUSES: Final = {
-    SpanStatus.RUNNING: RUNNING,
-    SpanStatus.INVOKING: RUNNING,
-    SpanStatus.WAITING: WAITING,
-    SpanStatus.SLEEPING: WAITING,
-    SpanStatus.COMPLETED: COMPLETED,
-    SpanStatus.TIMED_OUT: COMPLETED,
-    SpanStatus.FAILED: FAILED,
-    SpanStatus.ERRORED: FAILED,
-    SpanStatus.CANCELLED: "CANCELLED",
-}
-RUN_STATUSES: Final = {
-    RunStatus.SCHEDULED: QUEUED,
-    RunStatus.RUNNING: RUNNING,
-    RunStatus.COMPLETED: COMPLETED,
-    RunStatus.FAILED: FAILED,
-    RunStatus.CANCELLED: "CANCELLED",
-    RunStatus.SKIPPED: "SKIPPED",
-}
-STEP_OPS: Final = {
-    "Step": "RUN",
-    "StepRun": "RUN",
-    "StepError": "RUN",
-    "StepFailed": "RUN",
-    "StepPlanned": "RUN",
-    "AIGateway": "AI_GATEWAY",
-    "Gateway": "AI_GATEWAY",
-    "InvokeFunction": "INVOKE",
-    "Sleep": "SLEEP",
-    "WaitForEvent": "WAIT_FOR_EVENT",
-    "WaitForSignal": "WAIT_FOR_SIGNAL",
-}
-GATEWAYS: Final = frozenset({"AIGateway", "Gateway"})
-RUN_COMPLETE: Final = "RunComplete"
-NO_PARENT: Final = "0" * 16
 
 
 class ResponseInfo(msgspec.Struct, frozen=True, gc=False):
@@ -71,6 +28,18 @@ class ResponseInfo(msgspec.Struct, frozen=True, gc=False):
 
     status_code: int
     headers: dict[str, str]
+
+
+class UserlandSpan(msgspec.Struct, frozen=True):
+    """What a span of user code says of itself; attributes are texts of JSON objects."""
+
+    span_name: str
+    span_kind: str
+    service_name: str | None
+    scope_name: str | None
+    scope_version: str | None
+    span_attrs: str
+    resource_attrs: str | None
 
 
 class TraceNode(msgspec.Struct, gc=False):  # no node leads back to its parent

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from holdfast.protocol.go_json import GoJsonError, first_value
-from holdfast.server.api.traces.node import GATEWAYS
+from holdfast.server.api.traces.vocabulary import GATEWAYS
 from holdfast.server.model.status import RunStatus, SpanStatus
 
 if TYPE_CHECKING:

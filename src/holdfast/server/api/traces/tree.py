@@ -10,22 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from holdfast.protocol.tracing import call_span_id
+from holdfast.server.api.statuses import RUN_STATUSES
 from holdfast.server.api.traces import metadata
-from holdfast.server.api.traces.node import (
-    COMPLETED,
-    ENDED,
-    GATEWAYS,
-    NO_PARENT,
-    QUEUED,
-    RUN_COMPLETE,
-    RUN_STATUSES,
-    RUNNING,
-    STEP_OPS,
-    WAITING,
-    NodeFactory,
-    ResponseInfo,
-    span_status,
-)
+from holdfast.server.api.traces.node import NodeFactory, ResponseInfo, span_status
 from holdfast.server.api.traces.output import ROOT, OutputRef, is_value
 from holdfast.server.api.traces.stepinfo import (
     PAUSE_OPS,
@@ -35,6 +22,17 @@ from holdfast.server.api.traces.stepinfo import (
     sleep_info,
 )
 from holdfast.server.api.traces.userland import Places, graft
+from holdfast.server.api.traces.vocabulary import (
+    COMPLETED,
+    ENDED,
+    GATEWAYS,
+    NO_PARENT,
+    QUEUED,
+    RUN_COMPLETE,
+    RUNNING,
+    STEP_OPS,
+    WAITING,
+)
 from holdfast.server.model.job import JobKind, PauseKind
 from holdfast.server.model.status import RunStatus
 

@@ -9,7 +9,8 @@ import msgspec
 from holdfast.server.api.traces import metadata
 from holdfast.server.api.traces.extraction import extract, together
 from holdfast.server.api.traces.metadata import Metadata
-from holdfast.server.api.traces.node import COMPLETED, FAILED, TraceNode
+from holdfast.server.api.traces.node import TraceNode, UserlandSpan
+from holdfast.server.api.traces.vocabulary import COMPLETED, FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,18 +26,6 @@ _ERROR: Final = 2
 _DEEPEST: Final = 40  # spans below this are shown at their step
 _NS_PER_MS: Final = 1_000_000
 _SCOPE: Final = "extended_trace"
-
-
-class UserlandSpan(msgspec.Struct, frozen=True):
-    """What a span of user code says of itself; attributes are texts of JSON objects."""
-
-    span_name: str
-    span_kind: str
-    service_name: str | None
-    scope_name: str | None
-    scope_version: str | None
-    span_attrs: str
-    resource_attrs: str | None
 
 
 class Places:
