@@ -5,10 +5,13 @@ Without a signing key (`dev`) everybody may do everything, except for pages of o
 
 from __future__ import annotations
 
+import time
 from http.cookies import CookieError, SimpleCookie
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
+import structlog
 
 from holdfast.server.access.access import COOKIE, Access
 from holdfast.server.access.origins import from_elsewhere, local, of_local_page
@@ -16,6 +19,10 @@ from holdfast.server.access.policy import Rule, Who, rule_of
 from holdfast.server.access.principals import ANYONE, UNKNOWN, Principal, Role, current
 from holdfast.server.api.asgi import JSON, App, Message, Receive, Scope, Send, answer, header
 
+log = structlog.get_logger(__name__)
+
+#: Seconds between two lines about apps that are refused.
+_QUIET_S: Final = 60.0
 _TEXT = [(b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff")]
 _SAFE = frozenset({"GET", "HEAD"})
 _WHO_ARE_YOU = "Log in, or send an API token or the signing key: Authorization: Bearer <token>"
@@ -33,6 +40,7 @@ class Guard:
         self._app = app
         self._access = access
         self._login = login  # whether there is a page to log in at
+        self._told_at = float("-inf")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
@@ -94,6 +102,8 @@ class Guard:
 
     def _nobody(self, scope: Scope, rule: Rule) -> _Refusal:
         if rule.who is not Who.CONSOLE:
+            if scope["path"] == "/fn/register":
+                self._tell_of_app(scope)
             return _Refusal(401, b"Authentication failed\n", _TEXT)
         reads_a_page = scope.get("method") in _SAFE and "text/html" in header(scope, b"accept")
         if self._login and reads_a_page and not header(scope, b"authorization"):
@@ -102,6 +112,17 @@ class Guard:
             where = "/login" if wanted == "%2F" else f"/login?next={wanted}"
             return _Refusal(303, b"", [(b"location", where.encode()), (b"cache-control", b"no-store")])
         return _public(401, _WHO_ARE_YOU, (b"www-authenticate", b'Bearer realm="holdfast"'))
+
+    def _tell_of_app(self, scope: Scope) -> None:
+        """An app with another key fails far from here, with an error that doesn't say why: the log does, now and then."""
+        now = time.monotonic()
+        if now - self._told_at < _QUIET_S:
+            return
+        self._told_at = now
+        log.warning(
+            "an app that wants to register is refused: it has another signing key than this server, or none",
+            address=(scope.get("client") or ("",))[0], sdk=header(scope, b"x-inngest-sdk")[:100],
+        )  # fmt: skip
 
     def _audited(self, scope: Scope, send: Send, rule: Rule) -> Send:
         async def sending(message: Message) -> None:
