@@ -1,7 +1,7 @@
 """What a sweep of retention costs those who wait: `python -m benchmarks.retention [--runs N]`.
 
 A library of old runs is deleted while ten-step runs go through the same server, one by one, then in a burst. Prints the
-time from step to step with and without the sweep, its slices, and what the disk got back.
+time from step to step before, during and after the sweep, its slices, and what the disk got back.
 """
 
 from __future__ import annotations
@@ -51,6 +51,13 @@ async def burst(port: int, app: App, until: Callable[[], bool]) -> list[float]:
     return found
 
 
+async def idle(_port: int, _app: App, until: Callable[[], bool]) -> list[float]:
+    """Nothing at all."""
+    while not until():  # noqa: ASYNC110 - a log tells nobody
+        await asyncio.sleep(0.05)
+    return []
+
+
 async def measure(runs: int, kind: Callable[[int, App, Callable[[], bool]], asyncio.Future[list[float]]]) -> None:
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as name:
         folder = Path(name)
@@ -70,10 +77,14 @@ async def measure(runs: int, kind: Callable[[int, App, Callable[[], bool]], asyn
         without = await kind(server.port, app, lambda: now() - began > BEFORE_S)
         await asyncio.sleep(max(0.0, 10.0 - (now() - began)))
         during = await kind(server.port, app, lambda: swept(folder) is not None)
+        began = now()
+        after = await kind(server.port, app, lambda: now() - began > BEFORE_S)
         did = swept(folder)
         server.stop()
-        print(f"{kind.__name__}: without {told(without)}, during {told(during)}")
-        print(f"  {did}")
+        print(f"{kind.__name__}: before {told(without)}")
+        print(f"  during {told(during)}")
+        print(f"  after {told(after)}")
+        print(f"  {did}, load average {os.getloadavg()[0]:.1f}")
         print(f"  file {before / 2**20:.0f} MiB → {size(folder) / 2**20:.0f} MiB")
 
 
@@ -92,6 +103,8 @@ def size(folder: Path) -> int:
 
 
 def told(values: list[float]) -> str:
+    if not values:
+        return "-"
     p50, p99, most = (percentile(values, p) * 1e3 for p in (50, 99, 100))
     return f"p50 {p50:.2f} p99 {p99:.2f} max {most:.1f} ms ({len(values):,} hops)"
 
@@ -99,9 +112,11 @@ def told(values: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.retention", description=__doc__)
     parser.add_argument("--runs", type=int, default=100_000)
+    parser.add_argument("--kinds", default="idle,hops,burst", help="of load, with commas between them")
     options = parser.parse_args()
     os.environ["HOLDFAST_RETENTION"] = "1d"
-    for kind in (hops, burst):
+    for name in options.kinds.split(","):
+        kind = {"idle": idle, "hops": hops, "burst": burst}[name]
         asyncio.run(measure(options.runs, kind))  # type: ignore[arg-type]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,16 @@ from holdfast.server.engine.run import Run
 from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.model.status import RunStatus
 from holdfast.server.runtime.partition import Partition
-from holdfast.server.runtime.retention import Figures, Policy, Retention
+from holdfast.server.runtime.retention import (
+    LONG_S,
+    QUIET_S,
+    REST_BEHIND,
+    REST_BUSY,
+    REST_IDLE,
+    Figures,
+    Policy,
+    Retention,
+)  # fmt: skip
 from holdfast.server.store.sqlite.check import check
 from holdfast.server.store.sqlite.readers import Readers
 from holdfast.server.store.sqlite.store import SqliteStore
@@ -280,6 +290,66 @@ def test_leftovers_of_functions_go_when_no_run_is_left(tmp_path: Path) -> None:
         assert shop.query("SELECT * FROM crons") == []
 
     scenario(tmp_path, Policy(age=7 * DAY), play)
+
+
+def test_an_archived_app_goes_after_its_last_function(tmp_path: Path) -> None:
+    async def play(shop: Shop) -> None:
+        for id, archived_at in (("left", NOW - 9 * DAY), ("new", NOW - HOUR), ("used", NOW - 9 * DAY), ("alive", None)):
+            app = AppRecord(id, id, f"http://{id}", "serve", "py", "1", "", "", "", "", NOW, archived_at, False)
+            own = FunctionRecord(f"of-{id}", id, f"of-{id}", "f", 1, b"{}", NOW, archived_at)
+            shop.store.save_apps([app], [] if id == "alive" else [own])
+        shop.run(8 * DAY, "of-left")
+        kept = shop.run(HOUR, "of-used", lasted=8 * DAY)
+        await shop.retention.sweep()
+        assert shop.query("SELECT id FROM apps ORDER BY id") == [("alive",), ("app",), ("new",), ("used",)]
+        shop.query("UPDATE runs SET ended_at = 1 WHERE id = ?", kept.id)
+        await shop.retention.sweep()
+        assert shop.query("SELECT id FROM apps ORDER BY id") == [("alive",), ("app",), ("new",)]
+
+    scenario(tmp_path, Policy(age=7 * DAY), play)
+
+
+def test_the_trace_of_an_event_goes_with_it(tmp_path: Path) -> None:
+    async def play(shop: Shop) -> None:
+        gone, started = shop.event(9 * DAY), shop.event(9 * DAY)
+        shop.run(8 * DAY, events=(started,))
+        kept = shop.event(HOUR)
+        shop.query("INSERT INTO event_traces VALUES (?,'{}'), (?,'{}'), (?,'{}')", gone, kept, started)
+        await shop.retention.sweep()
+        assert shop.query("SELECT event_id FROM event_traces") == [(kept,)]
+
+    scenario(tmp_path, Policy(age=7 * DAY), play)
+
+
+def test_pauses_are_long_on_a_busy_server_and_shorter_when_it_falls_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def play(shop: Shop) -> None:
+        slept = list[float]()
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+
+        monkeypatch.setattr("holdfast.server.runtime.retention.asyncio.sleep", sleep)
+        retention = shop.retention
+        retention._began = time.perf_counter()
+        retention._committed = -QUIET_S
+
+        async def rest(took_s: float = 0.002) -> float:
+            slept.clear()
+            await retention._rest(took_s)
+            return sum(slept) / 0.002
+
+        assert await rest() == pytest.approx(REST_IDLE)
+        shop.partition.durable.commits += 1
+        assert await rest() == pytest.approx(REST_BUSY, rel=0.1)
+        assert await rest(1.0) == pytest.approx(REST_BUSY, rel=0.1)  # the machine was busy, not the slice long
+        retention._began -= LONG_S
+        assert await rest() == pytest.approx(REST_BUSY / 2, rel=0.1)
+        retention._began -= 90 * LONG_S
+        assert await rest() == pytest.approx(REST_BEHIND, rel=0.1)
+
+    scenario(tmp_path, Policy(age=DAY), play)
 
 
 def test_keys_and_the_audit_log_go_by_their_own_time(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """Retention: runs that ended long ago, and what belongs to nothing else, are deleted while the server runs.
 
 Readers look for what is to go (`store.sqlite.expired`); the loop deletes it in slices of about two milliseconds with
-pauses in between, so that no step waits for it. A slice is one transaction: a kill at any point leaves whole runs, and
-the next sweep goes on. Nothing that is alive is touched: a run without an end is no victim, and neither is an event
-that a kept run was started by, or that a debounce or a batch holds back.
+pauses in between: short ones while nothing else happens, long ones on a busy server, so that hardly a step waits. A
+slice is one transaction: a kill at any point leaves whole runs, and the next sweep goes on. Nothing that is alive is
+touched: a run without an end is no victim, and neither is an event that a kept run was started by, or that a debounce
+or a batch holds back.
 """
 
 from __future__ import annotations
@@ -38,9 +39,15 @@ INTERVAL_S = 60.0
 FIRST_S = 10.0
 #: Events that were passed over once are looked at again after this time (ms).
 RESCAN_MS = 24 * 3_600_000
-#: How long a slice may hold the loop (seconds), and how many times longer the pause after it is.
+#: How long a slice may hold the loop (seconds), and how many times longer the pause after it is. A server is busy that
+#: committed something within the last `QUIET_S`.
 SLICE_S = 0.002
-REST_IDLE, REST_BUSY = 4, 10
+REST_IDLE, REST_BUSY = 1, 20
+QUIET_S = 0.25
+#: A sweep that lasts longer than this (seconds) might fall behind: the longer it lasts, the shorter its pauses, down to
+#: `REST_BEHIND`.
+LONG_S = 60.0
+REST_BEHIND = 4
 #: How much is looked for at once, and how many runs or events are deleted between two looks at the clock.
 FOUND, TOGETHER = 400, 4
 #: How many events are looked at, at once, for those that started nothing.
@@ -105,6 +112,8 @@ class Retention:
         self.policy = policy
         self.figures = Figures()
         self._budget = SLICE_S / 2
+        self._commits, self._committed = 0, 0.0  # as last seen: how many, and when (seconds, monotonic) they changed
+        self._began = 0.0  # when the sweep did (seconds, perf_counter)
         self._passed: Arrival = ("", 0)  # events up to here were looked at
         self._rescanned = clock()
         self._task: asyncio.Task[None] | None = None
@@ -134,15 +143,17 @@ class Retention:
 
     async def sweep(self) -> Figures:
         """Deletes all that the policy does not keep; tells what that was. Raises StoreError."""
-        began, before = time.perf_counter(), msgspec.structs.replace(self.figures)
+        self._began, before = time.perf_counter(), msgspec.structs.replace(self.figures)
         await self._sweep_runs()
+        await self._shrink()  # before more becomes free: the longer the list of free pages, the longer it takes
         await self._sweep_events()
         await self._sweep_rest()
+        await self._shrink()
         figures = self.figures
-        figures.sweeps, figures.last_at, figures.last_s = before.sweeps + 1, self._now(), time.perf_counter() - began
+        figures.sweeps, figures.last_at = before.sweeps + 1, self._now()
+        figures.last_s = time.perf_counter() - self._began
         did = Figures(1, 0, figures.runs - before.runs, figures.events - before.events, figures.bytes - before.bytes)
         if did.runs or did.events:
-            await self._shrink()
             log.info(
                 "retention sweep", runs=did.runs, events=did.events, bytes=did.bytes,
                 took_s=round(figures.last_s, 2), longest_slice_ms=round(figures.longest_slice_s * 1e3, 1),
@@ -210,6 +221,7 @@ class Retention:
             idle = await self._select("idle_functions", before=now - self.policy.age)
             await self._erase_all("drop_function", idle)
             await self._erase_all("drop_crons", idle)
+            await self._erase_all("drop_app", await self._select("idle_apps", before=now - self.policy.age))
         if self.policy.audit is not None:
             await self._erase_all(
                 "drop_audit", await self._select("old_audit", before=now - self.policy.audit, most=most)
@@ -220,10 +232,14 @@ class Retention:
 
     async def _shrink(self) -> None:
         """Gives free pages back, then has the log cut the file."""
-        while self._partition.trouble is None and self._partition.store.shrink(self._budget):
-            self._partition.durable.tidy()
-            await self._rest(self._budget)
-        self._partition.durable.tidy()
+        partition = self._partition
+        while partition.trouble is None:
+            if await self._checkpointed():
+                began = time.perf_counter()
+                if not partition.store.shrink(self._budget):
+                    break
+                await self._sliced(time.perf_counter() - began)
+        partition.durable.tidy()
 
     # --- slices -----------------------------------------------------------------------------------------------------
 
@@ -236,9 +252,7 @@ class Retention:
             if not events.isdisjoint(id for id, _ in partition.engine.core.changes.event_runs):
                 await asyncio.sleep(SLICE_S)  # a rerun is about to be stored: it keeps its events
                 continue
-            if partition.durable.checkpointing:  # the loop has to finish it: the less is written meanwhile, the better
-                await asyncio.sleep(5 * SLICE_S)
-                partition.durable.tidy()
+            if not await self._checkpointed():
                 continue
             erased = partition.store.erase(groups, self._budget)
             del groups[: erased.groups]
@@ -246,21 +260,37 @@ class Retention:
             self.figures.events += erased.rows.get("retention.drop_event", 0) + erased.rows.get(
                 "retention.drop_copy", 0
             )
-            self.figures.longest_slice_s = max(self.figures.longest_slice_s, erased.took_s)
-            self._adapt(erased.took_s)
-            partition.durable.tidy()
-            await self._rest(erased.took_s)
+            await self._sliced(erased.took_s)
 
-    def _adapt(self, took_s: float) -> None:
-        """The commit takes as long as what was changed: the budget is what leads to slices of the right length."""
+    async def _checkpointed(self) -> bool:
+        """Whether no checkpoint is under way. The loop has to finish one: the less is written meanwhile, the better."""
+        durable = self._partition.durable
+        if durable.checkpointing:
+            await asyncio.sleep(SLICE_S)
+            durable.tidy()
+        return not durable.checkpointing
+
+    async def _sliced(self, took_s: float) -> None:
+        """After a slice. Its commit takes as long as what was changed: the budget is what leads to the right length."""
+        self.figures.longest_slice_s = max(self.figures.longest_slice_s, took_s)
         factor = 0.8 if took_s > SLICE_S else 1.1
         self._budget = min(SLICE_S, max(SLICE_S / 10, self._budget * factor))
+        self._partition.durable.tidy()
+        await self._rest(took_s)
 
     async def _rest(self, took_s: float) -> None:
-        commits = self._partition.durable.commits
+        """Leaves the loop to others for a while. A slice that others on this machine held up counts as a full one."""
+        took_s = min(took_s, SLICE_S)
         await asyncio.sleep(took_s * REST_IDLE)
-        if self._partition.durable.commits > commits + 1:
-            await asyncio.sleep(took_s * (REST_BUSY - REST_IDLE))
+        if self._busy():
+            rest = max(REST_BEHIND, REST_BUSY / (1 + (time.perf_counter() - self._began) / LONG_S))
+            await asyncio.sleep(took_s * (rest - REST_IDLE))
+
+    def _busy(self) -> bool:
+        commits, now = self._partition.durable.commits, time.monotonic()
+        if commits != self._commits:
+            self._commits, self._committed = commits, now
+        return now - self._committed < QUIET_S
 
     async def _select(self, query: str, **parameters: Value) -> list[Row]:
         sql = named(f"retention.{query}")

@@ -44,11 +44,20 @@ SELECT value FROM json_each(:events)
 WHERE value IN (SELECT event_id FROM batch_events UNION ALL SELECT json_extract(record, '$[1]') FROM flow WHERE kind = 'debounce')
 
 -- name: weights
--- Reads what is to be deleted, so that the loop finds it in the system's cache; tells the bytes of each run.
+-- Reads what is to be deleted, overflow pages too (the casts do), so that the loop finds it in the system's cache; tells the
+-- bytes of each run.
 SELECT run_id, sum(size) FROM (
-    SELECT run_id, length(output) + length(span) AS size FROM steps WHERE run_id IN (SELECT value FROM json_each(:runs))
+    SELECT id AS run_id, ifnull(length(CAST(output AS BLOB)), 0) AS size FROM runs WHERE id IN (SELECT value FROM json_each(:runs))
     UNION ALL
-    SELECT run_id, ifnull(length(output), 0) + length(span) FROM spans WHERE run_id IN (SELECT value FROM json_each(:runs))
+    SELECT run_id, length(CAST(output AS BLOB)) + length(CAST(span AS BLOB)) FROM steps
+    WHERE run_id IN (SELECT value FROM json_each(:runs))
+    UNION ALL
+    SELECT run_id, ifnull(length(CAST(output AS BLOB)), 0) + length(CAST(span AS BLOB)) FROM spans
+    WHERE run_id IN (SELECT value FROM json_each(:runs))
+    UNION ALL
+    SELECT run_id, length(CAST(span AS BLOB)) FROM user_spans WHERE run_id IN (SELECT value FROM json_each(:runs))
+    UNION ALL
+    SELECT run_id, length(CAST("values" AS BLOB)) FROM metadata WHERE run_id IN (SELECT value FROM json_each(:runs))
 ) GROUP BY run_id
 
 -- name: rows_of
@@ -57,7 +66,7 @@ UNION ALL
 SELECT 'retention.drop_span', seq, ifnull(length(output), 0) FROM spans WHERE run_id = :run
 
 -- name: event_weight
-SELECT total(length(json)) FROM events WHERE id IN (SELECT value FROM json_each(:events))
+SELECT total(length(CAST(json AS BLOB))) FROM events WHERE id IN (SELECT value FROM json_each(:events))
 
 -- name: arrivals
 -- Events in the order of their ids, and whether they started a run.
@@ -77,6 +86,11 @@ SELECT key FROM idempotency WHERE expires < :now LIMIT :most
 -- Functions that are archived and of which no run is left.
 SELECT f.id FROM functions f
 WHERE f.archived_at < :before AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.function_id = f.id)
+
+-- name: idle_apps
+-- Apps that are archived and of which no function is left.
+SELECT a.id, :before FROM apps a
+WHERE a.archived_at < :before AND NOT EXISTS (SELECT 1 FROM functions f WHERE f.app_id = a.id)
 
 -- name: old_audit
 SELECT id FROM audit WHERE at < :before ORDER BY id LIMIT :most
@@ -118,6 +132,11 @@ DELETE FROM idempotency WHERE key = ? AND expires < ?
 -- name: drop_function
 DELETE FROM functions
 WHERE id = ?1 AND archived_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM runs WHERE function_id = ?1)
+
+-- name: drop_app
+-- Unless it came back meanwhile.
+DELETE FROM apps
+WHERE id = ?1 AND archived_at < ?2 AND NOT EXISTS (SELECT 1 FROM functions WHERE app_id = ?1)
 
 -- name: drop_crons
 DELETE FROM crons WHERE function_id = ?1 AND NOT EXISTS (SELECT 1 FROM functions WHERE id = ?1)
