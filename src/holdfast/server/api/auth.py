@@ -114,7 +114,7 @@ class Guard:
         return _public(401, _WHO_ARE_YOU, (b"www-authenticate", b'Bearer realm="holdfast"'))
 
     def _tell_of_app(self, scope: Scope) -> None:
-        """An app with another key fails far from here, with an error that doesn't say why: the log does, now and then."""
+        """An app with another key fails far from here, with an error that says little: the log tells why."""
         now = time.monotonic()
         if now - self._told_at < _QUIET_S:
             return

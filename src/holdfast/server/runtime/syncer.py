@@ -24,6 +24,9 @@ log = structlog.get_logger(__name__)
 PORTS = (80, 443, *range(3000, 3011), 4321, 5000, 5173, 8000, 8080, 8081, 8888, *range(8910, 8916), 8787)
 PATHS = ("/api/inngest", "/x/inngest", "/.netlify/functions/inngest", "/.redwood/functions/inngest")
 SCAN_TIMEOUT_S = 2.0
+#: How many scans come first at a shorter interval, and that interval in seconds.
+EAGER_SCANS = 15
+EAGER_S = 1.0
 
 _BY_STATUS = {401: "unauthorized", 403: "forbidden", 404: "url_not_found", 500: "internal_server_error"}
 _BY_MESSAGE = (
@@ -124,6 +127,7 @@ class Syncer:
 
     async def _discover(self) -> None:
         """Looks for apps on this machine until there is one."""
+        scans = 0
         while not self._apps.active():
             urls = await self.scan()
             for url in urls:
@@ -132,7 +136,8 @@ class Syncer:
                 error, from_sdk = await self._ping(url)
                 if error and from_sdk:
                     self._apps.set_error(self._apps.expect(url, discovered=True), error)
-            await asyncio.sleep(self._interval)
+            scans += 1  # whoever starts a server is about to start an app
+            await asyncio.sleep(min(self._interval, EAGER_S) if scans <= EAGER_SCANS else self._interval)
         log.info("autodiscovery is off: there is an app (switch it off with --no-discovery)")
 
     async def scan(self) -> list[str]:
