@@ -9,7 +9,7 @@ from itertools import groupby
 from page import keep
 
 from holdfast.server.commands import default_text
-from holdfast.server.config.kinds import Choice, Duration, Integer, Size, Switch
+from holdfast.server.config.kinds import Choice, Duration, Integer, Switch
 from holdfast.server.config.options import BOTH, FOREIGN, OPTIONS, Option
 
 HEAD = """\
@@ -65,7 +65,6 @@ at the working directory.
 """
 VALUES = {
     Duration: "time span: `500ms`, `10s`, `5m`, `12h`, `30d`, or seconds",
-    Size: "size: `64KB`, `512MB`, `10GB`, or bytes",
     Switch: "`true` or `false`",
 }
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.server.config.kinds import Choice, Duration, Folder, Integer, Size, Switch
+from holdfast.server.config.kinds import Choice, Duration, Folder, Integer, Switch
 
 
 @pytest.mark.parametrize(
@@ -16,10 +16,6 @@ from holdfast.server.config.kinds import Choice, Duration, Folder, Integer, Size
         (Duration(), "500ms", 0.5),
         (Duration(), "1.5h", 5_400.0),
         (Duration(), "2w", 1_209_600.0),
-        (Size(), "100", 100),
-        (Size(), "64KB", 65_536),
-        (Size(), "1.5GiB", 1_610_612_736),
-        (Size(), "2m", 2_097_152),
         (Switch(), "On", True),
         (Switch(), "0", False),
         (Choice("a", "b", also={"z": "b"}), "Z", "b"),
@@ -33,7 +29,7 @@ def test_texts(kind, text, value) -> None:
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
-        (Duration(), "-1"), (Duration(), "1y"), (Duration(), ""), (Size(), "-5"), (Size(), "5 apples"),
+        (Duration(), "-1"), (Duration(), "1y"), (Duration(), ""),
         (Switch(), "maybe"), (Choice("a"), "b"), (Integer(1), "0"), (Integer(0, 9), "10"), (Integer(), "1.5"),
         (Folder(), ""),
     ],
@@ -45,7 +41,7 @@ def test_texts_that_are_none(kind, text) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "raw"),
-    [(Duration(), True), (Size(), 1.5), (Size(), [1]), (Switch(), "true"), (Switch(), 1), (Choice("a"), 1),
+    [(Duration(), True), (Switch(), "true"), (Switch(), 1), (Choice("a"), 1),
      (Integer(), True), (Integer(), "1"), (Integer(), 1.0), (Folder(), 3), (Duration(), -1)],
 )  # fmt: skip
 def test_values_of_files_have_types(kind, raw) -> None:
@@ -55,7 +51,6 @@ def test_values_of_files_have_types(kind, raw) -> None:
 
 @given(st.integers(0, 10**9))
 def test_shown_values_read_back(number: int) -> None:
-    assert Size().parse(Size().show(number)) == number
     assert Integer().parse(Integer().show(number)) == number
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 
 from holdfast.server.commands import die
-from holdfast.server.commands.server_access import Reach, reaching
+from holdfast.server.commands.reach import Reach, reaching
 from holdfast.server.terminal import plain
 
 _ROLE: Final = click.Choice(["viewer", "operator", "admin"])

@@ -12,10 +12,7 @@ _TRUE: Final = {"1", "t", "true", "y", "yes", "on"}
 _FALSE: Final = {"0", "f", "false", "n", "no", "off"}
 _DURATION_UNITS: Final = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w|)")
-_SIZE_UNITS: Final = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 _DURATION_SHOWN: Final = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_SIZE_SHOWN: Final = {"TB": 2.0**40, "GB": 2.0**30, "MB": 2.0**20, "KB": 2.0**10}
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(b|[kmgt]?)(?:i?b)?", re.IGNORECASE)
 
 
 class Kind:
@@ -128,28 +125,6 @@ class Duration(Kind):
     def show(self, value: Value) -> str:
         """Writes the largest unit that leaves a whole number."""
         return _with_unit(float(value), _DURATION_SHOWN) if isinstance(value, (int, float)) else str(value)
-
-
-class Size(Kind):
-    """An amount of memory or disk: bytes, or a number with a unit (powers of 1024). The value is in bytes."""
-
-    metavar = "SIZE"
-    what = "a number of bytes, or a size such as 64KB, 512MB or 10GB"
-
-    def parse(self, text: str) -> int:
-        """Reads `1048576`, `512MB`, `1.5GiB`."""
-        match = _SIZE.fullmatch(text.strip())
-        if match is None:
-            raise ValueError(self.what)
-        return int(float(match[1]) * _SIZE_UNITS[match[2].lower()])
-
-    def accept(self, raw: object) -> int:
-        """Takes bytes as a number, or a text."""
-        return self.parse(str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else _text(raw))
-
-    def show(self, value: Value) -> str:
-        """Writes the largest unit that leaves a whole number."""
-        return _with_unit(float(value), _SIZE_SHOWN) if isinstance(value, (int, float)) else str(value)
 
 
 class Folder(Kind):

@@ -22,8 +22,8 @@ from holdfast.server.engine.changes import Changes, Effect
 from holdfast.server.engine.engine import DefectError, Engine
 from holdfast.server.engine.flow import restore
 from holdfast.server.engine.run import Run
+from holdfast.server.runtime.durable import Durable
 from holdfast.server.runtime.strikes import Strikes
-from holdfast.server.runtime.syncing import Durable
 from holdfast.server.runtime.tally import Tally
 from holdfast.server.store.store import DiskFullError, Store, StoreError, Value, Write
 
