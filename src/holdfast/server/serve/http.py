@@ -27,6 +27,7 @@ from holdfast.protocol.limits import (
     MAX_URL,
     WRITE_IDLE_S,
 )
+from holdfast.server.serve.joined import Joined
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -145,7 +146,10 @@ class GuardedHttp(HttpToolsProtocol):
         if (self._received or self._chunk > MAX_HEAD) and _size(self.headers) > MAX_HEAD:
             self._stop(431, f"The head of the request is over the max size: Max {MAX_HEAD} bytes")
         self._in_head = False
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:  # no upgrade
+            self.cycle.transport = Joined(self.transport, self.loop)
         self._asked = True
 
     def on_message_complete(self) -> None:

@@ -1,0 +1,58 @@
+"""An answer leaves in one piece if it is small: a write to a socket is the dearest part of it.
+
+ASGI sends a head when there is body; uvicorn writes it on its own, so that each answer is two writes and two packets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+#: Larger pieces aren't copied behind the head.
+_JOIN_BELOW: Final = 65_536
+_CONTINUE: Final = b"HTTP/1.1 100"
+
+
+class Joined(asyncio.Transport):
+    """A connection as one answer sees it: its head waits for what is written next, within the same turn of the loop."""
+
+    __slots__ = ("_head", "_loop", "_started", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._head = b""
+        self._started = False
+
+    def write(self, data: bytes) -> None:  # type: ignore[override] - all that uvicorn writes
+        """Keeps the head; writes whatever follows, behind it."""
+        if self._started:
+            if self._head:
+                head, self._head = self._head, b""
+                if len(data) < _JOIN_BELOW:
+                    data = head + data
+                else:
+                    self._transport.write(head)
+            self._transport.write(data)
+        elif data.startswith(_CONTINUE):
+            self._transport.write(data)
+        else:
+            self._started = True
+            self._head = data
+            self._loop.call_soon(self._flush)
+
+    def close(self) -> None:
+        """Closes the connection, once all is written."""
+        self._flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Whether the connection is closing, or closed."""
+        return self._transport.is_closing()
+
+    def _flush(self) -> None:
+        """Writes a head that no body followed: an event stream that has nothing to say yet, or the answer to HEAD."""
+        if self._head:
+            head, self._head = self._head, b""
+            if not self._transport.is_closing():
+                self._transport.write(head)
