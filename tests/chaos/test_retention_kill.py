@@ -50,6 +50,7 @@ def fill(path: Path, chance: random.Random) -> None:
             begin(changes, made, Job(id, 1, JobKind.SLEEP, "j", now + 900 * DAY, now, 5, step="s"))
         else:
             changes.new_runs[id] = made
+            changes.ended.append(made)
             changes.event_runs += [(one, id) for one in made.body.event_ids]  # type: ignore[union-attr]
         changes.steps += [(id, seq, f"s{seq}", b'"done"', span()) for seq in (1, 2)]
         last = own
