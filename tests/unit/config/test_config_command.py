@@ -79,3 +79,11 @@ def test_help_needs_no_server(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_keys_that_start_does_not_do_without_are_named(run) -> None:
+    result = run("config", "show")
+    assert result.exit_code == 0  # a service manager may have them
+    assert result.stdout.count("missing, but required") == 2
+    assert run("config", "show", "--signing-key", "abcd").stdout.count("missing, but required") == 1
+    assert "missing" not in run("config", "show", "dev").stdout

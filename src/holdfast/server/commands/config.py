@@ -18,6 +18,9 @@ from holdfast.server.config.sources import Setting, Settings
 
 _FLAGS = [option for option in OPTIONS if option.flag and option.name != "json"]  # --json is this command's own
 
+#: What `start` does not do without; it may come from a variable that only the server gets, so this is no error.
+_REQUIRED = {"signing-key", "event-key"}
+
 
 @click.group()
 def config() -> None:
@@ -88,4 +91,5 @@ def _as_table(settings: Settings) -> str:
 
 def _text(setting: Setting) -> str:
     shown = setting.shown
-    return (", ".join(shown) if isinstance(shown, list) else shown) or "-"
+    nothing = "missing, but required" if setting.option.name in _REQUIRED else "-"
+    return (", ".join(shown) if isinstance(shown, list) else shown) or nothing
