@@ -10,6 +10,8 @@ from holdfast.server.store.sqlite.queries import load_queries
 from .book import START, Book
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import pytest
 
     from .conftest import Api
@@ -35,6 +37,25 @@ def test_a_search_goes_on_behind_its_cursor(api: Api, monkeypatch: pytest.Monkey
         pages += 1
     assert found == [books[1].id, books[0].id]
     assert pages == 4
+
+
+def test_outputs_are_read_when_asked_for_and_together(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    books = [Book(number, start=START + number).returns("x" * 1_000) for number in range(3)]
+    for book in books:
+        api.library.run(book)
+    asked: list[list[str]] = []
+    read = api.backend.history.outputs
+
+    async def noted(run_ids: Collection[str]) -> dict[str, bytes]:
+        asked.append(sorted(run_ids))
+        return await read(run_ids)
+
+    monkeypatch.setattr(api.backend.history, "outputs", noted)
+    api.data(RUNS)
+    assert asked == []
+    edges = api.data(RUNS.replace("node { id }", "node { id output }"))["runs"]["edges"]
+    assert [edge["node"]["output"] for edge in edges] == ['"' + "x" * 1_000 + '"'] * 3
+    assert asked == [sorted(book.id for book in books)]
 
 
 def test_a_query_that_takes_too_long_says_so(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,11 +44,11 @@ def test_a_writer_under_way_is_neither_seen_nor_waited_for(library: Library, his
     library.db.execute("UPDATE runs SET status = ?, output = '1'", (int(RunStatus.COMPLETED),))
     run = asyncio.run(history.run(book.id))
     assert run is not None
-    assert (run.status, run.output) == (RunStatus.RUNNING, None)
+    assert (run.status, asyncio.run(history.outputs([book.id]))) == (RunStatus.RUNNING, {})
     library.db.execute("COMMIT")
     run = asyncio.run(history.run(book.id))
     assert run is not None
-    assert (run.status, run.output) == (RunStatus.COMPLETED, b"1")
+    assert (run.status, asyncio.run(history.outputs([book.id]))) == (RunStatus.COMPLETED, {book.id: b"1"})
 
 
 def test_values_bound_as_bytes_are_read_too(library: Library, history: SqliteHistory) -> None:
@@ -57,10 +57,11 @@ def test_values_bound_as_bytes_are_read_too(library: Library, history: SqliteHis
     library.db.execute("UPDATE runs SET output = CAST(output AS BLOB), detail = CAST(detail AS BLOB)")
     run = asyncio.run(history.run(book.id))
     assert run is not None
-    assert run.output == b'{"a":1}'
+    assert asyncio.run(history.outputs([book.id])) == {book.id: b'{"a":1}'}
 
 
 def test_empty_lists_of_ids_ask_nothing(history: SqliteHistory) -> None:
     assert asyncio.run(history.traces([])) == {}
     assert asyncio.run(history.deferred_runs([])) == {}
     assert asyncio.run(history.runs_by_id([])) == {}
+    assert asyncio.run(history.outputs([])) == {}

@@ -157,7 +157,9 @@ class Endpoints:
         except TimeoutError:
             return Response(b'{"status":"running","message":"run did not end within 5 minutes"}', media_type=_JSON)
         run = await self._history.run(run_id)
-        return _replay(run.output or b"null") if run is not None else public_error(404, "Run not found")
+        if run is None:
+            return public_error(404, "Run not found")
+        return _replay((await self._history.outputs([run_id])).get(run_id) or b"null")
 
     def _open(self, given: _Begin, sdk: str) -> tuple[str, str] | None:
         data = given.event.data

@@ -153,11 +153,15 @@ class _Reads:
         if event_id is None:
             return public_error(400, f"Invalid event ID: {given}")
         found = (await self._history.runs_of_events([event_id])).get(event_id, [])
-        return self._answer([_run(run, _ZERO_UUID) for run in found], _EVENT_RUNS_S)
+        outputs = await self._history.outputs([run.id for run in found])
+        return self._answer([_run(run, outputs.get(run.id), _ZERO_UUID) for run in found], _EVENT_RUNS_S)
 
     async def run(self, request: Request) -> Response:
         run = await self._run(request)
-        return self._answer(_run(run, _ENVIRONMENT), _RUN_S) if not isinstance(run, str) else _run_error(run)
+        if isinstance(run, str):
+            return _run_error(run)
+        output = (await self._history.outputs([run.id])).get(run.id)
+        return self._answer(_run(run, output, _ENVIRONMENT), _RUN_S)
 
     async def jobs(self, request: Request) -> Response:
         run = await self._run(request)
@@ -227,7 +231,7 @@ def _event(event: StoredEvent) -> EventV1:
     return found
 
 
-def _run(run: StoredRun, environment: str) -> RunV1:
+def _run(run: StoredRun, output: bytes | None, environment: str) -> RunV1:
     found = RunV1(
         run.id,
         _time(run.scheduled_at),
@@ -240,8 +244,8 @@ def _run(run: StoredRun, environment: str) -> RunV1:
     for name in ("batch_id", "original_run_id", "cron"):
         if value := getattr(run, name):
             setattr(found, name, value)
-    if run.output is not None:
-        found.output = json_or_text(run.output)
+    if output is not None:
+        found.output = json_or_text(output)
     return found
 
 

@@ -44,7 +44,10 @@ class Page(list[T]):
 
 
 class StoredRun(msgspec.Struct, frozen=True, gc=False):
-    """A run's row. Times are ms since the epoch; the id is a ULID whose time is the moment of scheduling."""
+    """A run's row, but for its output, which may be large (`History.outputs`).
+
+    Times are ms since the epoch; the id is a ULID whose time is the moment of scheduling.
+    """
 
     id: str
     function_id: str
@@ -58,7 +61,6 @@ class StoredRun(msgspec.Struct, frozen=True, gc=False):
     cron: str
     batch_id: str
     original_run_id: str
-    output: bytes | None  # the bare return value, or the error body
     detail: RunDetail
     defers: dict[str, Defer]  # by hashed id
 
@@ -179,6 +181,10 @@ class History(Protocol):
 
     async def run_of_key(self, key: str) -> str | None:
         """The id of the run that an idempotency key started, as long as that is remembered."""
+        ...
+
+    async def outputs(self, run_ids: Collection[str]) -> dict[str, bytes]:
+        """What many runs came to: the bare return value, or the error body. Runs that have none are left out."""
         ...
 
     async def runs_of_events(self, event_ids: Collection[str]) -> dict[str, list[StoredRun]]:

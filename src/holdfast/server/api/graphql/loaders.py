@@ -76,6 +76,7 @@ class Context:
         self.history = history
         self.now = backend.now_ms()
         self.runs = Loader(history.runs_by_id)
+        self.outputs = Loader(history.outputs)
         self.traces = Loader(history.traces)
         self.reasons = Loader(self._why)
         self.runs_of_event = Loader(history.runs_of_events)

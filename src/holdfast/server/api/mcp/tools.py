@@ -198,14 +198,16 @@ async def _statuses(backend: Backend, ids: Sequence[str], *, with_steps: bool) -
     if missing := [id for id in ids if id not in traces]:
         raise ToolError(f"Run not found: {', '.join(missing)}")
     functions = await backend.history.functions_by_id({trace.run.function_id for trace in traces.values()})
+    outputs = await backend.history.outputs(ids)
     found: list[dict[str, object]] = []
     for id in ids:
         function = functions.get(traces[id].run.function_id)
-        found.append(_document(traces[id], function.name if function is not None else "", with_steps))
+        name = function.name if function is not None else ""
+        found.append(_document(traces[id], outputs.get(id), name, with_steps))
     return found
 
 
-def _document(trace: RunTrace, name: str, with_steps: bool) -> dict[str, object]:
+def _document(trace: RunTrace, output: bytes | None, name: str, with_steps: bool) -> dict[str, object]:
     run = trace.run
     document: dict[str, object] = {
         "runId": run.id, "functionName": name, "status": RUN_STATUSES[run.status],
@@ -216,7 +218,7 @@ def _document(trace: RunTrace, name: str, with_steps: bool) -> dict[str, object]
         document["endedAt"] = _time(run.ended_at)
     if with_steps:
         document["steps"] = [_step(row) for row in trace.rows if row.span.kind in {"step", "attempt"}]
-    document.update(_result(run))
+    document.update(_result(run, output))
     return document
 
 
@@ -235,10 +237,10 @@ def _text(error: StepError) -> str:
     return f"{error.name}: {error.message}" if error.name else error.message or error.stack or ""
 
 
-def _result(run: StoredRun) -> dict[str, object]:
-    if run.output is None:
+def _result(run: StoredRun, output: bytes | None) -> dict[str, object]:
+    if output is None:
         return {}
-    return {"error" if run.status is RunStatus.FAILED else "output": json_or_text(run.output)}
+    return {"error" if run.status is RunStatus.FAILED else "output": json_or_text(output)}
 
 
 def _run_id(given: str) -> str:

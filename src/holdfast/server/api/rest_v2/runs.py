@@ -181,7 +181,8 @@ async def show_runs(backend: Backend, runs: Sequence[StoredRun], *, with_output:
     """Runs as they are shown: with their functions and apps, in two statements."""
     functions = await backend.history.functions_by_id({run.function_id for run in runs})
     apps = await backend.history.apps_by_id({run.app_id for run in runs})
-    return [_document(run, functions.get(run.function_id), apps.get(run.app_id), with_output) for run in runs]
+    outputs = await backend.history.outputs([run.id for run in runs]) if with_output else {}
+    return [_document(run, functions.get(run.function_id), apps.get(run.app_id), outputs.get(run.id)) for run in runs]
 
 
 async def _list(backend: Backend, given: ListRuns) -> Answer:
@@ -295,7 +296,7 @@ async def _step(backend: Backend, run: StoredRun, name: str) -> str:
     return found.pop()
 
 
-def _document(run: StoredRun, function: FunctionRecord | None, app: AppRecord | None, with_output: bool) -> Run:
+def _document(run: StoredRun, function: FunctionRecord | None, app: AppRecord | None, output: bytes | None) -> Run:
     ended = run.ended_at if run.status.ended else None
     trigger = RunTrigger(event_ids=run.event_ids, batch_id=run.batch_id, is_batch=bool(run.batch_id))
     if run.cron:
@@ -306,7 +307,7 @@ def _document(run: StoredRun, function: FunctionRecord | None, app: AppRecord | 
         app=AppRef(id=app.name if app is not None else ""), status=_status(run),
         queued_at=show_time(run.scheduled_at), started_at=show_moment(run.started_at), ended_at=show_moment(ended),
         duration_ms=show_duration(run.started_at, ended), trigger=trigger,
-        output=as_object(run.output) if with_output and run.output is not None else None,
+        output=as_object(output) if output is not None else None,
     )  # fmt: skip
 
 

@@ -76,17 +76,18 @@ async def _trace(backend: Backend, given: GetTrace) -> Answer:
     read: Callable[[str], SpanOutput] | None = None
     if given.include_output:
         events = await backend.history.events_by_id(stored.run.event_ids)
-        read = _reader(stored, [events[id] for id in stored.run.event_ids if id in events])
+        output = (await backend.history.outputs([run_id])).get(run_id)
+        read = _reader(stored, output, [events[id] for id in stored.run.event_ids if id in events])
     return Answer(Trace(run_id=run_id, root_span=_span(build_trace(stored, backend.now_ms()), read)))
 
 
-def _reader(stored: RunTrace, events: Sequence[StoredEvent]) -> Callable[[str], SpanOutput]:
+def _reader(stored: RunTrace, output: bytes | None, events: Sequence[StoredEvent]) -> Callable[[str], SpanOutput]:
     rows = {row.seq: row for row in stored.rows}
 
     def read(output_id: str) -> SpanOutput:
         seq = OutputRef.decode(output_id).seq
         if seq == ROOT:
-            return read_result(stored.run, events)
+            return read_result(stored.run, output, events)
         return read_output(rows[seq], wrapped=False) if seq in rows else SpanOutput()
 
     return read

@@ -102,14 +102,14 @@ def read_output(row: TraceRow, wrapped: bool) -> SpanOutput:
     return SpanOutput(given, _text(stored))
 
 
-def read_result(run: StoredRun, events: Sequence[StoredEvent]) -> SpanOutput:
+def read_result(run: StoredRun, output: bytes | None, events: Sequence[StoredEvent]) -> SpanOutput:
     """A run as a whole: its events, and its value or its error once it has ended."""
     given = f"[{','.join(_text(event.json) for event in events)}]"
-    if run.output is None:
+    if output is None:
         return SpanOutput(given)
     if run.status is RunStatus.FAILED:
-        return SpanOutput(given, error=_error(run.output, _members(run.output)))
-    return SpanOutput(given, _text(run.output))
+        return SpanOutput(given, error=_error(output, _members(output)))
+    return SpanOutput(given, _text(output))
 
 
 def step_error(raw: bytes) -> StepError:

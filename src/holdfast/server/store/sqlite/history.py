@@ -76,6 +76,10 @@ class SqliteHistory:
         found = await self._by_ids("runs_by_id", run_ids, rows.read_run)
         return {run.id: run for run in found}
 
+    async def outputs(self, run_ids: Collection[str]) -> dict[str, bytes]:
+        """What many runs came to."""
+        return dict(await self._by_ids("outputs", run_ids, rows.read_output))
+
     async def run_of_key(self, key: str) -> str | None:
         """The id of the run that an idempotency key started, as long as that is remembered."""
         found = await self.readers.select("idempotency.run", (key,))

@@ -32,7 +32,7 @@ _decode_values = msgspec.json.Decoder(dict[str, object]).decode
 
 def read_run(row: Row) -> StoredRun:
     """A row of `run_columns`."""
-    state = decode_state(row[14])
+    state = decode_state(row[13])
     return StoredRun(
         id=row[0],
         function_id=row[1],
@@ -46,10 +46,14 @@ def read_run(row: Row) -> StoredRun:
         cron=row[9],
         batch_id=row[10],
         original_run_id=row[11],
-        output=_bytes(row[12]),
-        detail=decode_detail(row[13]),
+        detail=decode_detail(row[12]),
         defers=state.defers or {},
     )
+
+
+def read_output(row: Row) -> tuple[str, bytes]:
+    """A row of `outputs`, with its run's id."""
+    return row[0], _bytes(row[1]) or b""
 
 
 def read_trace_row(row: Row) -> tuple[str, TraceRow]:

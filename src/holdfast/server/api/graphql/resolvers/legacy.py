@@ -94,8 +94,11 @@ def _cron(run: StoredRun, _context: Context) -> str | None:
 
 
 @resolver("FunctionRun.output")
-def _output(run: StoredRun, _context: Context) -> str | None:
-    return run.output.decode("utf-8", "replace") if run.output is not None else None
+@resolver("FunctionRunV2.output")
+async def _output(run: StoredRun, context: Context) -> str | None:
+    output = await context.outputs.load(run.id)
+    context.budget.weigh(output)
+    return output.decode("utf-8", "replace") if output is not None else None
 
 
 @resolver("FunctionRun.pendingSteps")

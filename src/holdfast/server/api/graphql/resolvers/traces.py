@@ -52,7 +52,7 @@ async def _output(_source: None, context: Context, output_id: str) -> SpanOutput
         fail(str(error))
     if ref.seq == ROOT:
         run = await context.runs.load(ref.run_id) or fail(_NO_OUTPUT)
-        return read_result(run, await _events_of(run, context))
+        return read_result(run, await context.outputs.load(run.id), await _events_of(run, context))
     row = await context.history.trace_row(ref.run_id, ref.seq) if ref.seq is not None else None
     if row is None:
         fail(_NO_OUTPUT)

@@ -3,10 +3,13 @@
 
 -- name: run_columns
 r.id, r.function_id, r.app_id, r.status, r.scheduled_at, r.started_at, r.ended_at, r.event_ids, r.event_name, r.cron, r.batch_id,
-r.original_run_id, r.output, r.detail, r.state
+r.original_run_id, r.detail, r.state
 
 -- name: runs_by_id
 SELECT {run_columns} FROM runs r WHERE r.id IN (SELECT value FROM json_each(?))
+
+-- name: outputs
+SELECT r.id, r.output FROM runs r WHERE r.id IN (SELECT value FROM json_each(?)) AND r.output IS NOT NULL
 
 -- name: functions_in_apps
 SELECT f.id FROM functions f WHERE f.app_id IN (SELECT value FROM json_each(?)) ORDER BY f.id
