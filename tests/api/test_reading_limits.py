@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import itertools
+import threading
+from typing import TYPE_CHECKING, Any
 
+from starlette.applications import Starlette
+
+from holdfast.server.api import rest_v1
+from holdfast.server.api.errors import HANDLERS
+from holdfast.server.api.rest_v2 import http as rest_v2
 from holdfast.server.store.sqlite import history as history_module
 from holdfast.server.store.sqlite.queries import load_queries
 
 from .book import START, Book
+from .client import Client, dumps
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -58,16 +67,75 @@ def test_outputs_are_read_when_asked_for_and_together(api: Api, monkeypatch: pyt
     assert asked == [sorted(book.id for book in books)]
 
 
+ENDLESS = (
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+    "SELECT count(*) FROM n WHERE EXISTS (SELECT 1 FROM runs r WHERE 1 OR {condition}) OR 1"
+)
+TOTAL = 'query { runs(first: 1, orderBy: [], filter: {from: "2020-01-01T00:00:00Z"}) { totalCount } }'
+TOO_SLOW = "the query took too long: narrow its time range, or its filter"
+
+
 def test_a_query_that_takes_too_long_says_so(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(
-        load_queries("history"), "run_count", "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
-        "SELECT count(*) FROM n WHERE EXISTS (SELECT 1 FROM runs r WHERE 1 OR {condition}) OR 1"
-    )  # fmt: skip
+    monkeypatch.setitem(load_queries("history"), "run_count", ENDLESS)
     api.library.run(Book(1, start=START))
     monkeypatch.setattr(api.backend.history.readers, "_deadline_s", 0.05)
-    query = 'query { runs(first: 1, orderBy: [], filter: {from: "2020-01-01T00:00:00Z"}) { totalCount } }'
-    body = api.gql(query)
-    assert [error["message"] for error in body["errors"]] == [
-        "the query took too long: narrow its time range, or its filter"
-    ]
+    body = api.gql(TOTAL)
+    assert [error["message"] for error in body["errors"]] == [TOO_SLOW]
     assert body["errors"][0]["extensions"] == {"code": "TOO_SLOW"}
+
+
+def test_rest_says_so_too(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.library.run(book := Book(1, start=START))
+    monkeypatch.setattr(api.backend.history.readers, "_deadline_s", -1.0)
+    client = Client(Starlette(routes=rest_v2.routes(api.backend), exception_handlers=HANDLERS))  # type: ignore[arg-type]
+    found = client.get(f"/v2/runs/{book.id}")
+    client.close()
+    assert found.status_code == 503
+    assert found.json() == {"errors": [{"code": "internal_error", "message": TOO_SLOW}]}
+    client = Client(Starlette(routes=rest_v1.routes(api.backend), exception_handlers=HANDLERS))  # type: ignore[arg-type]
+    found = client.get(f"/v1/runs/{book.id}")
+    client.close()
+    assert found.status_code == 503
+    assert found.json() == {"error": TOO_SLOW, "data": None, "status": 503}
+
+
+def test_a_query_ends_when_its_client_goes(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that would never end, of a client that hangs up while it runs: its thread is free for others at once."""
+    monkeypatch.setitem(load_queries("history"), "run_count", ENDLESS)
+    api.library.run(Book(1, start=START))
+    readers = api.backend.history.readers
+    monkeypatch.setattr(readers, "_deadline_s", 100.0)
+    running, ended = threading.Event(), threading.Event()
+    work = readers._work
+
+    calls = itertools.count()
+
+    def noted(given: Any, task: Any) -> Any:
+        endless = next(calls) == 1  # the page comes first
+        if endless:
+            running.set()
+        try:
+            return work(given, task)
+        finally:
+            if endless:
+                ended.set()
+
+    monkeypatch.setattr(readers, "_work", noted)
+    messages = [{"type": "http.request", "body": dumps({"query": TOTAL}), "more_body": False}]
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        assert await asyncio.to_thread(running.wait, 20)
+        return {"type": "http.disconnect"}
+
+    async def send(_message: Any) -> None:
+        pass
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/v0/gql", "query_string": b"", "root_path": "",
+        "headers": [(b"content-type", b"application/json")],
+    }  # fmt: skip
+    api.client.loop.run(api.client._app(scope, receive, send))  # type: ignore[arg-type]
+    assert running.is_set()
+    assert ended.wait(20)

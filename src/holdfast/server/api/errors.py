@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from holdfast.server.access.commands import ForbiddenError
 from holdfast.server.engine.engine import DefectError
+from holdfast.server.store.history import TooSlowError
 from holdfast.server.store.store import DiskFullError, StoreError
 
 log = structlog.get_logger(__name__)
@@ -37,6 +38,8 @@ async def unexpected(request: Request, error: Exception) -> Response:
         return public_error(503, "The server's disk is full; nothing was done. Try again when there is room")
     if isinstance(error, StoreError):
         return public_error(503, "The request could not be stored; nothing of it was done. Try again")
+    if isinstance(error, TooSlowError):
+        return public_error(503, str(error))
     if isinstance(error, ForbiddenError):
         return public_error(403, str(error))
     if isinstance(error, ClientDisconnect):
@@ -56,6 +59,7 @@ HANDLERS = {
     StoreError: unexpected,
     DiskFullError: unexpected,
     ClientDisconnect: unexpected,
+    TooSlowError: unexpected,
     ForbiddenError: unexpected,
     DefectError: unexpected,
     Exception: unexpected,

@@ -15,7 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from holdfast.protocol.go_json import GoJsonError, first_value, go_kind
 from holdfast.protocol.limits import GQL_BODY, GQL_WAITING
-from holdfast.server.api.asgi import DisconnectedError, TooLargeError, read_body
+from holdfast.server.api.asgi import DisconnectedError, TooLargeError, read_body, while_connected
 from holdfast.server.api.graphql import playground
 from holdfast.server.api.graphql.worker import Worker
 
@@ -113,7 +113,10 @@ class GraphQLApi:
         with self._place() as free:
             if not free:
                 return _refused(503, BUSY, {"retry-after": "1"})
-            status, answer = await self._worker.run(self._process(given, home))
+            try:
+                status, answer = await while_connected(request.receive, self._worker.run(self._process(given, home)))
+            except DisconnectedError:
+                return Response(status_code=400)  # nobody reads it
         return Response(answer, status, media_type="application/json")
 
     async def converse(self, socket: WebSocket) -> None:

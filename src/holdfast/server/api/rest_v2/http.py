@@ -11,11 +11,13 @@ from starlette.routing import Route
 
 from holdfast.protocol.go_json import GoJsonError, first_value
 from holdfast.server.access.commands import ForbiddenError
+from holdfast.server.api.asgi import DisconnectedError, while_connected
 from holdfast.server.api.rest_v2.catalogue import OPERATIONS
 from holdfast.server.api.rest_v2.operation import Fields, Operation, camel, renamed, renamed_within, struct_of
 from holdfast.server.api.rest_v2.query import read_query
 from holdfast.server.api.rest_v2.wire import RefusalError
 from holdfast.server.engine.engine import DefectError
+from holdfast.server.store.history import TooSlowError
 from holdfast.server.store.store import StoreError
 
 if TYPE_CHECKING:
@@ -64,11 +66,16 @@ class NoRoute(Route):
 def _endpoint(backend: Backend, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
-            found = await operation.run(backend, await read_fields(operation, request))
+            work = operation.run(backend, await read_fields(operation, request))
+            found = await (while_connected(request.receive, work) if operation.reads else work)
+        except DisconnectedError:
+            return Response(status_code=400)  # nobody reads it
         except RefusalError as refusal:
             return _refusal(refusal)
         except ForbiddenError as error:
             return _refusal(RefusalError(403, "access_denied", str(error)))
+        except TooSlowError as error:
+            return _refusal(RefusalError(503, "internal_error", str(error)))
         except StoreError:
             return _refusal(RefusalError(503, "internal_error", "The request could not be stored; try again"))
         except Exception as error:  # told in the envelope, as every other error here

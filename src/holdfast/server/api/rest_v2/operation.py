@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import msgspec
 
 from holdfast.server.api.rest_v2.wire import Answer, RefusalError, Sent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from holdfast.server.api.backend import Backend
 
@@ -39,7 +39,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     description: str
     request: type[Sent]
-    run: Callable[[Backend, Fields], Awaitable[Answer]]
+    run: Callable[[Backend, Fields], Coroutine[Any, Any, Answer]]
     answer: object  # a type: of `data`
     paged: bool = False
     required: tuple[str, ...] = ()  # of the body or query, in snake case
@@ -65,7 +65,9 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return _PARAMETER.sub(r"{\1}", self.path)
 
 
-def runner(request: type[R], handler: Callable[[Backend, R], Awaitable[Answer]]) -> Callable[..., Awaitable[Answer]]:
+def runner(
+    request: type[R], handler: Callable[[Backend, R], Awaitable[Answer]]
+) -> Callable[[Backend, Fields], Coroutine[Any, Any, Answer]]:
     """Makes a handler of a typed request one of fields. Raises RefusalError for fields that can't be read."""
 
     @cache
