@@ -24,7 +24,7 @@ class Joined(asyncio.Transport):
         self._head = b""
         self._started = False
 
-    def write(self, data: bytes) -> None:  # type: ignore[override] - all that uvicorn writes
+    def write(self, data: bytes) -> None:  # type: ignore[override]  # uvicorn writes nothing else
         """Keeps the head; writes whatever follows, behind it."""
         if self._started:
             if self._head:
