@@ -70,8 +70,13 @@ class Client:
             "root_path": "",
         }
         sent: list[MutableMapping[str, Any]] = []
+        whole = False
 
         async def receive() -> MutableMapping[str, Any]:
+            nonlocal whole
+            if whole:
+                await asyncio.Event().wait()  # this client stays
+            whole = True
             return {"type": "http.request", "body": content, "more_body": False}
 
         async def send(message: MutableMapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.applications import Starlette
 
 from holdfast.server.api import rest_v1
-from holdfast.server.api.errors import HANDLERS
+from holdfast.server.api.errors import add_handlers
 from holdfast.server.api.rest_v2 import http as rest_v2
 from holdfast.server.store.sqlite import history as history_module
 from holdfast.server.store.sqlite.queries import load_queries
@@ -19,15 +19,22 @@ from .book import START, Book
 from .client import Client, dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     import pytest
+    from starlette.routing import BaseRoute
 
     from .conftest import Api
 
 RUNS = """query($after: String, $query: String) { runs(first: 5, after: $after,
   orderBy: [{field: QUEUED_AT, direction: DESC}], filter: {from: "2020-01-01T00:00:00Z", query: $query}) {
   edges { node { id } } pageInfo { hasNextPage endCursor } } }"""
+
+
+def with_errors(routes: Sequence[BaseRoute]) -> Starlette:
+    app = Starlette(routes=routes)
+    add_handlers(app)
+    return app
 
 
 def test_a_search_goes_on_behind_its_cursor(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,12 +94,12 @@ def test_a_query_that_takes_too_long_says_so(api: Api, monkeypatch: pytest.Monke
 def test_rest_says_so_too(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     api.library.run(book := Book(1, start=START))
     monkeypatch.setattr(api.backend.history.readers, "_deadline_s", -1.0)
-    client = Client(Starlette(routes=rest_v2.routes(api.backend), exception_handlers=HANDLERS))  # type: ignore[arg-type]
+    client = Client(with_errors(rest_v2.routes(api.backend)))
     found = client.get(f"/v2/runs/{book.id}")
     client.close()
     assert found.status_code == 503
     assert found.json() == {"errors": [{"code": "internal_error", "message": TOO_SLOW}]}
-    client = Client(Starlette(routes=rest_v1.routes(api.backend), exception_handlers=HANDLERS))  # type: ignore[arg-type]
+    client = Client(with_errors(rest_v1.routes(api.backend)))
     found = client.get(f"/v1/runs/{book.id}")
     client.close()
     assert found.status_code == 503

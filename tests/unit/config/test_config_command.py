@@ -58,6 +58,8 @@ def test_what_is_wrong_is_told_on_stderr_with_code_2(run) -> None:
     assert "Error: `holdfast dev` has no flag --no-ui" in run("config", "show", "dev", "--no-ui").stderr
     secret = run("config", "show", "--signing-key", "\0")
     assert "\0" not in secret.output
+    short = run("config", "show", HOLDFAST_ADMIN_PASSWORD="tooshort")
+    assert short.stderr == "Error: HOLDFAST_ADMIN_PASSWORD must be a password of 10 to 1,024 characters\n"
 
 
 def test_the_example_says_what_is_the_default(run, tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 import structlog
+from starlette.applications import Starlette
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
@@ -33,7 +35,9 @@ def page_not_found() -> Response:
 
 
 async def unexpected(request: Request, error: Exception) -> Response:
-    """Answers what a route did not foresee: as JSON with a text, like every other error."""
+    """Answers what a route did not foresee: as JSON with a text, like every other error. For HTTP only."""
+    if request.scope["type"] != "http":
+        raise error
     if isinstance(error, DiskFullError):
         return public_error(503, "The server's disk is full; nothing was done. Try again when there is room")
     if isinstance(error, StoreError):
@@ -54,14 +58,7 @@ async def no_route(_request: Request, _error: Exception) -> Response:
     return page_not_found()
 
 
-#: For Starlette: each class apart, so that the middleware which raises the error again never sees them.
-HANDLERS = {
-    StoreError: unexpected,
-    DiskFullError: unexpected,
-    ClientDisconnect: unexpected,
-    TooSlowError: unexpected,
-    ForbiddenError: unexpected,
-    DefectError: unexpected,
-    Exception: unexpected,
-    404: no_route,
-}
+def add_handlers(app: Starlette) -> None:
+    """Has an application answer errors. Starlette would raise again what its own handlers take, for the log."""
+    app.add_middleware(ExceptionMiddleware, handlers={Exception: unexpected})
+    app.add_exception_handler(404, no_route)

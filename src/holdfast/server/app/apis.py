@@ -19,6 +19,7 @@ from holdfast.server.api import (
     connect,
     devtools,
     errors,
+    export,
     functions,
     home,
     invoke,
@@ -67,6 +68,7 @@ class Apis:
         self._access = access
         self._service = service
         self._spans = spans
+        self._readers = storage.history.readers
         self._tokens = Tokens(execution.keys.token_secret)
         self._endpoints = Endpoints(execution.partition, execution.apps, storage.history, self._tokens, service.new_id)
         self._graphql = GraphQLApi(service)
@@ -94,7 +96,8 @@ class Apis:
         self._graphql.close()
 
     def _starlette(self) -> Starlette:
-        app = Starlette(routes=list(self._routes()), exception_handlers=errors.HANDLERS)
+        app = Starlette(routes=list(self._routes()))
+        errors.add_handlers(app)
         app.add_middleware(
             CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
             allow_headers=["*"], expose_headers=["Link", "Mcp-Session-Id"], max_age=3600,
@@ -131,6 +134,7 @@ class Apis:
         """What scripts and assistants call."""
         for module in (rest_v0, rest_v1, cancellations, functions, why):
             yield from module.routes(self._service)
+        yield from export.routes(self._readers)
         yield from self._mcp.routes()
         yield from operations.routes()
         yield from openapi.routes(self._config.version)

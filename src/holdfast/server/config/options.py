@@ -126,6 +126,14 @@ def _signing_key(value: Value) -> Value:
     return value
 
 
+def _password(value: Value) -> Value:
+    from holdfast.server.access.passwords import LONGEST, SHORTEST  # noqa: PLC0415 - as above
+
+    if value and not SHORTEST <= len(str(value)) <= LONGEST:
+        raise ValueError(f"a password of {SHORTEST} to {LONGEST:,} characters")
+    return value
+
+
 def _oidc_role(value: Value) -> Value:
     if str(value).partition("=")[0] not in {"viewer", "operator", "admin"} or not str(value).partition("=")[2]:
         raise ValueError("viewer=…, operator=… or admin=…")
@@ -153,7 +161,8 @@ OPTIONS: Final = (
            secret=True, commands=(START,), check=_signing_key, group="Keys"),
     Option("admin-user", "Name of the first admin, who is added at a start when there are no users.",
            commands=(START,), group="Logins"),
-    Option("admin-password", "The first admin's password.", secret=True, commands=(START,), group="Logins"),
+    Option("admin-password", "The first admin's password.", secret=True, commands=(START,), check=_password,
+           group="Logins"),
     Option("session-idle", "How long a login lasts without being used.", Duration(), commands=(START,),
            group="Logins"),
     Option("session-lifetime", "How long a login lasts at most.", Duration(), commands=(START,), group="Logins"),

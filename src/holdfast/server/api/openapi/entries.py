@@ -15,6 +15,11 @@ from holdfast.server.model.reason import Reason
 from holdfast.server.telemetry.metadata import Target, Update
 
 _Json = dict[str, Any]  # any object, as it comes
+_EXPORTED: Final = (
+    Parameter("since", "Only what is not older: a time (2026-01-31T12:00:00Z) or an age (7d)."),
+    Parameter("until", "Only what is older than that."),
+    Parameter("function", "Only of functions with one of these slugs; of events, those that started a run.", list[str]),
+)
 
 
 class FetchedV1(msgspec.Struct, omit_defaults=True):
@@ -156,6 +161,24 @@ _EVENT = (
 )  # fmt: skip
 
 _V1 = (
+    Entry(
+        method="GET", path="/v1/export/runs", tag="REST v1", summary="Export runs as JSON lines, oldest first",
+        query=(
+            *_EXPORTED,
+            Parameter("status", "Only in one of these statuses: running, completed, failed …", list[str]),
+            Parameter("with_steps", "`true`: with the memoised steps of each run."),
+        ),
+        replies=(Reply(200, "A run a line.", content="application/x-ndjson"), *failures(400, 503)),
+    ),
+    Entry(
+        method="GET", path="/v1/export/events", tag="REST v1", summary="Export events as JSON lines, oldest first",
+        query=(
+            *_EXPORTED,
+            Parameter("name", "Only events of one of these names.", list[str]),
+            Parameter("internal", "`true`: the server's own events (inngest/…) too."),
+        ),
+        replies=(Reply(200, "An event a line.", content="application/x-ndjson"), *failures(400, 503)),
+    ),
     Entry(
         method="GET", path="/v1/events", tag="REST v1", summary="List events, newest first",
         query=(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -19,6 +19,10 @@ PAGE = 200
 #: Later than any time (ms).
 FOREVER = 2**62
 
+Place = tuple[str, int]
+"""Where a page ended: the id of its last row, and of events the number of the copy."""
+START: Place = ("", -1)
+
 _encode = msgspec.json.encode
 _NULL = Raw(b"null")
 
@@ -33,6 +37,9 @@ class Wanted(msgspec.Struct, frozen=True):
     names: tuple[str, ...] = ()  # of events
     internal: bool = False  # whether the server's own events are exported too
     with_steps: bool = False
+
+
+ReadPage = Callable[[sqlite3.Connection, Wanted, Place], tuple[bytes, Place | None]]
 
 
 class _Step(msgspec.Struct):
@@ -70,31 +77,42 @@ class _Event(msgspec.Struct):
 
 def runs(db: sqlite3.Connection, wanted: Wanted) -> Iterator[bytes]:
     """Lines of runs, oldest first, with their newlines; each element is a page of them."""
-    given: dict[str, Any] = {
-        "since": wanted.since, "until": wanted.until, "functions": _json(wanted.functions),
-        "statuses": _json([int(status) for status in wanted.statuses]), "most": PAGE, "after": "",
-    }  # fmt: skip
-    while True:
-        rows = db.execute(named("export.runs"), given).fetchall()
-        if not rows:
-            return
-        steps = _steps(db, [row[0] for row in rows]) if wanted.with_steps else None
-        yield b"".join(_line(_run(row, steps)) for row in rows)
-        given["after"] = rows[-1][0]
+    return _pages(run_page, db, wanted)
 
 
 def events(db: sqlite3.Connection, wanted: Wanted) -> Iterator[bytes]:
     """Lines of events, oldest first, as `runs`."""
+    return _pages(event_page, db, wanted)
+
+
+def _pages(page: ReadPage, db: sqlite3.Connection, wanted: Wanted) -> Iterator[bytes]:
+    place: Place | None = START
+    while place is not None:
+        lines, place = page(db, wanted, place)
+        yield lines
+
+
+def run_page(db: sqlite3.Connection, wanted: Wanted, after: Place) -> tuple[bytes, Place | None]:
+    """The next lines of runs, and the place of the last of them; None if that was all."""
     given: dict[str, Any] = {
         "since": wanted.since, "until": wanted.until, "functions": _json(wanted.functions),
-        "names": _json(wanted.names), "internal": wanted.internal, "most": PAGE, "after": "", "n": -1,
+        "statuses": _json([int(status) for status in wanted.statuses]), "most": PAGE, "after": after[0],
     }  # fmt: skip
-    while True:
-        rows = db.execute(named("export.events"), given).fetchall()
-        if not rows:
-            return
-        yield b"".join(_line(_Event(id, _time(received_at), _raw(json))) for id, _, _, received_at, json in rows)
-        given["after"], given["n"] = rows[-1][:2]
+    rows = db.execute(named("export.runs"), given).fetchall()
+    steps = _steps(db, [row[0] for row in rows]) if wanted.with_steps else None
+    lines = b"".join(_line(_run(row, steps)) for row in rows)
+    return lines, (rows[-1][0], 0) if len(rows) == PAGE else None
+
+
+def event_page(db: sqlite3.Connection, wanted: Wanted, after: Place) -> tuple[bytes, Place | None]:
+    """The next lines of events, as `run_page`."""
+    given: dict[str, Any] = {
+        "since": wanted.since, "until": wanted.until, "functions": _json(wanted.functions),
+        "names": _json(wanted.names), "internal": wanted.internal, "most": PAGE, "after": after[0], "n": after[1],
+    }  # fmt: skip
+    rows = db.execute(named("export.events"), given).fetchall()
+    lines = b"".join(_line(_Event(id, _time(received_at), _raw(json))) for id, _, _, received_at, json in rows)
+    return lines, rows[-1][:2] if len(rows) == PAGE else None
 
 
 def _run(row: tuple[Any, ...], steps: dict[str, list[_Step]] | None) -> _Run:

@@ -19,6 +19,7 @@ from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.model.job import Job, Pause, decode_job, decode_pause, encode_row
 from holdfast.server.model.run import decode_detail, decode_state
 from holdfast.server.model.status import RunStatus
+from holdfast.server.store.sqlite import upkeep
 from holdfast.server.store.sqlite import writes as columns
 from holdfast.server.store.sqlite.counting import count_events, count_runs, link_runs
 from holdfast.server.store.sqlite.faults import fault
@@ -32,8 +33,6 @@ _encode = msgspec.json.encode
 Durability = Literal["full", "deferred", "none"]
 """When a commit is durable. `full`: when it returns; `deferred`: after the next `sync`; `none`: never (ephemeral)."""
 
-_INCREMENTAL = 2  # SQLite's number of that mode of auto_vacuum
-_KEPT_PAGES = 1_000  # free pages that the file keeps: new rows take them
 _HEADROOM = 2 * 1024 * 1024  # bytes that must be free for a server to go on after the disk was full
 
 _SYNCHRONOUS = {"full": "FULL", "deferred": "NORMAL", "none": "OFF"}
@@ -181,36 +180,15 @@ class SqliteStore:
 
     def erase(self, groups: Sequence[Sequence[Write]], budget_s: float) -> Erased:
         """Executes groups of deletions until `budget_s` is over. Not synced: the next commit does that."""
-        began, done, rows = time.perf_counter(), 0, dict[str, int]()
+        began = time.perf_counter()
         with self._unsynced() as db:
-            for group in groups:
-                for write in group:
-                    gone = db.executemany(named(write.statement), write.rows).rowcount
-                    rows[write.statement] = rows.get(write.statement, 0) + gone
-                done += 1
-                if time.perf_counter() - began > budget_s:
-                    break
+            done, rows = upkeep.erase(db, groups, began + budget_s)
         return Erased(done, rows, time.perf_counter() - began)
 
     def shrink(self, budget_s: float) -> bool:
         """Moves pages from the end of the file into free ones, which a checkpoint then cuts off."""
-        ends = time.perf_counter() + budget_s
         with self._unsynced() as db:
-            left = self._spare_pages()
-            if left > 0:
-                # A row per page. How long one takes depends on how many are free: SQLite looks through their list.
-                with contextlib.closing(db.execute(f"PRAGMA incremental_vacuum({left})")) as moved:
-                    for _ in moved:
-                        if time.perf_counter() > ends:
-                            break
-        return left > 0
-
-    def _spare_pages(self) -> int:
-        """How many free pages are more than the file should keep for what comes next."""
-        (free,), (pages,) = (self._db.execute(f"PRAGMA {name}").fetchone() for name in ("freelist_count", "page_count"))
-        (mode,) = self._db.execute("PRAGMA auto_vacuum").fetchone()
-        spare: int = free - max(_KEPT_PAGES, pages // 10)
-        return spare if mode == _INCREMENTAL else 0
+            return upkeep.shrink(db, time.perf_counter() + budget_s)
 
     @contextlib.contextmanager
     def _unsynced(self) -> Generator[sqlite3.Connection]:
