@@ -70,3 +70,5 @@ ACCOUNT_ID: Final = "00000000-0000-4000-a000-000000000000"
 ENV_ID: Final = "00000000-0000-4000-b000-000000000000"
 #: Elements that a macro of an expression (`all`, `exists`, `map` …) looks at, those of macros within it included.
 EXPRESSION_TURNS: Final = 200_000
+MIN_PASSWORD: Final = 10  # characters
+MAX_PASSWORD: Final = 1_024

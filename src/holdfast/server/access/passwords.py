@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from holdfast.protocol.limits import MAX_PASSWORD, MIN_PASSWORD
+
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 T = TypeVar("T")
 
-SHORTEST, LONGEST = 10, 1_024  # characters
 #: How many may wait for the thread; about 30 ms each.
 _MOST_WAITING = 20
 
@@ -28,9 +29,9 @@ class WeakPasswordError(ValueError):
 
 def check_password(text: str, name: str) -> None:
     """Raises WeakPasswordError unless a password is long enough, and more than the user's name."""
-    if not SHORTEST <= len(text) <= LONGEST:
-        raise WeakPasswordError(f"a password has {SHORTEST} to {LONGEST:,} characters")
-    if name.casefold() in text.casefold() and len(text) < len(name) + SHORTEST:
+    if not MIN_PASSWORD <= len(text) <= MAX_PASSWORD:
+        raise WeakPasswordError(f"a password has {MIN_PASSWORD} to {MAX_PASSWORD:,} characters")
+    if name.casefold() in text.casefold() and len(text) < len(name) + MIN_PASSWORD:
         raise WeakPasswordError("a password is more than the user's name")
 
 

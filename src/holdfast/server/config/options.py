@@ -127,10 +127,10 @@ def _signing_key(value: Value) -> Value:
 
 
 def _password(value: Value) -> Value:
-    from holdfast.server.access.passwords import LONGEST, SHORTEST  # noqa: PLC0415 - as above
+    from holdfast.protocol.limits import MAX_PASSWORD, MIN_PASSWORD  # noqa: PLC0415 - as above
 
-    if value and not SHORTEST <= len(str(value)) <= LONGEST:
-        raise ValueError(f"a password of {SHORTEST} to {LONGEST:,} characters")
+    if value and not MIN_PASSWORD <= len(str(value)) <= MAX_PASSWORD:
+        raise ValueError(f"a password of {MIN_PASSWORD} to {MAX_PASSWORD:,} characters")
     return value
 
 
