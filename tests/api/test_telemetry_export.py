@@ -109,6 +109,10 @@ def test_a_run_is_sent_with_the_ids_that_its_app_was_told(
         run = rig.run()
         spans = sent(rig, collector, 4)
         told = [call["traceparent"].split("-") for call in rig.app.calls]
+        figures = ""
+        while "holdfast_traces_exported_total 1.0" not in figures:  # it counts what the collector took
+            figures = rig.client.get("/metrics").text
+    assert "holdfast_traces_dropped_total 0.0" in figures
     assert {trace for _, trace, _, _ in told} == {trace_id(run)} == {span.trace_id.hex() for span in spans.values()}
     root, step = spans[span_id(run)], spans[step_span_id(run, STEP)]
     assert (root.name, root.parent_span_id, step.name, step.parent_span_id) == (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import sqlite3
 import threading
 import time
@@ -108,5 +109,8 @@ def test_a_kill_leaves_whole_runs_and_the_next_sweep_goes_on(tmp_path: Path) -> 
         while server.query("SELECT count(*) FROM events") != events:
             assert time.monotonic() < deadline, server.tail()
             time.sleep(0.1)
+        figures = server.request("GET", "/metrics")[1].decode()
+    assert re.search(r"holdfast_retention_events_total [1-9]", figures)
+    assert re.search(r"holdfast_retention_failures_total 0", figures)
     assert broken(server.database) == []
     assert server.errors() == []

@@ -15,11 +15,14 @@ from starlette.responses import Response
 from holdfast.server.api.routing import ApiRoute
 from holdfast.server.engine.census import Census
 from holdfast.server.model.status import ENDED
+from holdfast.server.realtime.broadcaster import Broadcaster
 from holdfast.server.runtime.apps import Apps
 from holdfast.server.runtime.disk import Disk
 from holdfast.server.runtime.dispatcher import Dispatcher
 from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.retention import Retention
 from holdfast.server.runtime.tally import BOUNDS, Times
+from holdfast.server.telemetry.exporter import TraceExporter
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -41,6 +44,9 @@ class Sources(msgspec.Struct, frozen=True):
     dispatcher: Dispatcher
     apps: Apps
     disk: Disk
+    retention: Retention
+    realtime: Broadcaster
+    traces_out: TraceExporter | None
     phase: Callable[[], str]
     version: str
     kind: str
@@ -89,6 +95,7 @@ class Metrics:
         yield from self._state()
         yield from self._totals()
         yield from self._store()
+        yield from self._parts()
         yield from self._functions()
 
     def _make(self) -> CollectorRegistry:
@@ -165,6 +172,21 @@ class Metrics:
         yield Gauge("holdfast_store_bytes", "Size of the database and its write-ahead log", sources.disk.size)
         yield Gauge("holdfast_wal_pages", "Size of the write-ahead log, in pages", sources.partition.durable.wal_pages)
         yield Gauge("holdfast_disk_free_bytes", "Room on the database's disk", sources.disk.free)
+
+    def _parts(self) -> Iterator[Metric]:
+        """What works beside the engine: realtime, retention, traces that are sent out."""
+        from prometheus_client.core import CounterMetricFamily as Counter  # noqa: PLC0415 - as above
+        from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415 - as above
+
+        did, traces = self._sources.retention.figures, self._sources.traces_out
+        subscribers = self._sources.realtime.subscribers
+        yield Gauge("holdfast_realtime_subscribers", "Subscriptions to realtime topics", subscribers)
+        yield Counter("holdfast_retention_runs", "Runs that retention deleted", did.runs)
+        yield Counter("holdfast_retention_events", "Events that retention deleted", did.events)
+        yield Counter("holdfast_retention_failures", "Sweeps that could not finish", did.failures)
+        yield Gauge("holdfast_retention_last_sweep_time_seconds", "End of the last sweep, Unix time", did.last_at / 1e3)
+        yield Counter("holdfast_traces_exported", "Runs whose trace was sent", traces.exported if traces else 0)
+        yield Counter("holdfast_traces_dropped", "Runs whose trace was given up", traces.dropped if traces else 0)
 
     def _functions(self) -> Iterator[Metric]:
         """The reference's counters by function, if they are switched on."""

@@ -47,11 +47,10 @@ from holdfast.server.api.openapi import http as openapi
 from holdfast.server.api.ready import Readiness
 from holdfast.server.api.rest_v2 import http as rest_v2
 from holdfast.server.api.tokens import Tokens
-from holdfast.server.app.parts import Execution, Storage
+from holdfast.server.app.parts import Execution, Storage, Telemetry
 from holdfast.server.config import Config
 from holdfast.server.config.sources import masked
 from holdfast.server.service import Service
-from holdfast.server.telemetry.spans import UserSpans
 
 _CORS_HEADERS = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", b"Link, Mcp-Session-Id")]
 
@@ -60,14 +59,14 @@ class Apis:
     """Everything that answers HTTP requests: `events` for `POST /e/{key}`, `cold` for what else there is."""
 
     def __init__(
-        self, config: Config, storage: Storage, execution: Execution, spans: UserSpans, access: Access,
+        self, config: Config, storage: Storage, execution: Execution, telemetry: Telemetry, access: Access,
         service: Service,
     ) -> None:  # fmt: skip
         self._config = config
         self._execution = execution
         self._access = access
         self._service = service
-        self._spans = spans
+        self._spans = telemetry.spans
         self._readers = storage.history.readers
         self._tokens = Tokens(execution.keys.token_secret)
         self._endpoints = Endpoints(execution.partition, execution.apps, storage.history, self._tokens, service.new_id)
@@ -78,8 +77,9 @@ class Apis:
         )
         self._metrics = Metrics(
             MetricSources(
-                execution.partition, execution.dispatcher, execution.apps, storage.disk, lambda: self.readiness.phase,
-                config.version, config.kind, config.workers,
+                execution.partition, execution.dispatcher, execution.apps, storage.disk, execution.retention,
+                execution.realtime, telemetry.traces_out, lambda: self.readiness.phase, config.version,
+                config.kind, config.workers,
             )
         )  # fmt: skip
         self._debug = Debug(execution.partition, self._metrics, masked(config))

@@ -44,7 +44,7 @@ class Server:
         if self.access.guarded:
             guard(self.service, SERVER, self.access.audit)
             guard(self.webhooks, WEBHOOKS, self.access.audit)
-        self.apis = Apis(config, storage, execution, telemetry.spans, self.access, self.service)
+        self.apis = Apis(config, storage, execution, telemetry, self.access, self.service)
         self.readiness = self.apis.readiness
 
     def start(self) -> None:
