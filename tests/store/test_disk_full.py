@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from api.test_server_defects import Shell, scenario
 from holdfast.server.api.errors import unexpected
@@ -117,7 +118,7 @@ async def post(shell: Shell, body: bytes) -> tuple[int, bytes]:
 
 
 def test_other_routes_tell_of_a_full_disk_too() -> None:
-    answer = asyncio.run(unexpected(None, DiskFullError("x")))  # type: ignore[arg-type]
+    answer = asyncio.run(unexpected(Request({"type": "http"}), DiskFullError("x")))
     assert answer.status_code == 503
     assert b"disk is full" in bytes(answer.body)
 
