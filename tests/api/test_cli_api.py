@@ -106,8 +106,9 @@ def test_the_key_can_come_from_the_file_of_the_server(tmp_path: Path, monkeypatc
     assert "keys are not sent" in told
 
 
-def test_keys_stay_at_home() -> None:
-    found = run("--api-host", "http://example.com", "--api-key", "secret", "health")
+@pytest.mark.parametrize(("host", "key"), [("--api-host", "--api-key"), ("--url", "--token")])
+def test_keys_stay_at_home(host: str, key: str) -> None:
+    found = run(host, "http://example.com", key, "secret", "health")
     assert found.exit_code == 1
     assert "not sent over plain HTTP" in found.stderr
     assert "secret" not in found.output

@@ -61,11 +61,13 @@ class _Endpoints(click.Group):
 
 
 @click.group(cls=_Endpoints, context_settings=_HELP)
-@click.option("--api-host", default="localhost", envvar=["HOLDFAST_API_HOST", "INNGEST_API_HOST", "HOLDFAST_URL"],
+@click.option("--api-host", "--url", "api_host", default="localhost",
+              envvar=["HOLDFAST_API_HOST", "INNGEST_API_HOST", "HOLDFAST_URL"],
               help="Host of the server, or its URL. [default: localhost]")  # fmt: skip
 @click.option("--api-port", type=click.IntRange(1, 65535), envvar=["HOLDFAST_API_PORT", "INNGEST_API_PORT"],
               help="Port of the server. [default: 8288, or the URL's]")  # fmt: skip
-@click.option("--api-key", default="", envvar=["HOLDFAST_API_KEY", "INNGEST_API_KEY", "HOLDFAST_API_TOKEN"],
+@click.option("--api-key", "--token", "api_key", default="",
+              envvar=["HOLDFAST_API_KEY", "INNGEST_API_KEY", "HOLDFAST_API_TOKEN"],
               help="API token to send.")  # fmt: skip
 @click.option("--signing-key", default="", envvar=["HOLDFAST_SIGNING_KEY", "INNGEST_SIGNING_KEY"],
               help="Signing key to send, if there is no API token.")  # fmt: skip
