@@ -52,6 +52,9 @@ def commands(path: str, group: click.Group) -> Iterator[str]:
         if command is None or command.hidden:
             continue
         if isinstance(command, click.Group):
+            if command.params:
+                yield f"## `{path} {name} … COMMAND`\n\n{inspect.cleandoc(command.help or '')} For all of its commands:\n"
+                yield from table([option for option in command.params if isinstance(option, click.Option)])
             yield from commands(f"{path} {name}", command)
             continue
         arguments = [a.make_metavar(context) for a in command.params if isinstance(a, click.Argument)]
@@ -59,10 +62,14 @@ def commands(path: str, group: click.Group) -> Iterator[str]:
         options = [option for option in command.params if isinstance(option, click.Option)]
         if name == "show":  # its flags are those of `dev` and `start`
             options = [option for option in options if not isinstance(option.type, OptionType)]
-        if options:
-            yield "| flag | environment | default | |\n|---|---|---|---|"
-            yield from map(row, options)
-            yield ""
+        yield from table(options)
+
+
+def table(options: list[click.Option]) -> Iterator[str]:
+    if options:
+        yield "| flag | environment | default | |\n|---|---|---|---|"
+        yield from map(row, options)
+        yield ""
 
 
 def row(option: click.Option) -> str:
