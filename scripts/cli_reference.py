@@ -53,7 +53,8 @@ def commands(path: str, group: click.Group) -> Iterator[str]:
             continue
         if isinstance(command, click.Group):
             if command.params:
-                yield f"## `{path} {name} … COMMAND`\n\n{inspect.cleandoc(command.help or '')} For all of its commands:\n"
+                about = inspect.cleandoc(command.help or "")
+                yield f"## `{path} {name} … COMMAND`\n\n{about} For all of its commands:\n"
                 yield from table([option for option in command.params if isinstance(option, click.Option)])
             yield from commands(f"{path} {name}", command)
             continue

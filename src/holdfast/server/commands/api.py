@@ -63,7 +63,7 @@ class _Endpoints(click.Group):
 @click.group(cls=_Endpoints, context_settings=_HELP)
 @click.option("--api-host", "--url", "api_host", default="localhost",
               envvar=["HOLDFAST_API_HOST", "INNGEST_API_HOST", "HOLDFAST_URL"],
-              help="Host of the server, or its URL. [default: localhost]")  # fmt: skip
+              help="Host of the server, or its URL.", show_default=True)  # fmt: skip
 @click.option("--api-port", type=click.IntRange(1, 65535), envvar=["HOLDFAST_API_PORT", "INNGEST_API_PORT"],
               help="Port of the server. [default: 8288, or the URL's]")  # fmt: skip
 @click.option("--api-key", "--token", "api_key", default="",
@@ -72,8 +72,8 @@ class _Endpoints(click.Group):
 @click.option("--signing-key", default="", envvar=["HOLDFAST_SIGNING_KEY", "INNGEST_SIGNING_KEY"],
               help="Signing key to send, if there is no API token.")  # fmt: skip
 @click.option("--env", "environment", default="dev", envvar=["HOLDFAST_ENV", "INNGEST_ENV"],
-              help="Environment to ask for. [default: dev]")  # fmt: skip
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=30.0, help="Seconds. [default: 30]")
+              help="Environment to ask for.", show_default=True)  # fmt: skip
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=30.0, help="Seconds.", show_default=True)
 @click.option("--raw", is_flag=True, help="Print the answer as it came, without line breaks.")
 @click.pass_context
 def api(ctx: click.Context, /, api_host: str, api_port: int | None, **given: Any) -> None:
