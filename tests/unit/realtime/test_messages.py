@@ -88,7 +88,8 @@ def test_a_publish_token_has_no_topics() -> None:
         (b"null", "Invalid request: must provide a list of topics"),
         (b"[1]", "must provide a list of topics: Expected `object`, got `int` - at `$[0]`"),
         (b'[{"channel":1}]', "Expected `str`, got `int` - at `$[0].channel`"),
-        (b'[{}, {"kind":"step"}]', 'topic 1 has kind "step", not "run" or "event"'),
+        (b'[{"channel":"c","topic":"t"}]', 'topic 0 has no "name"'),
+        (b'[{"name":"a"}, {"kind":"step"}]', 'topic 1 has kind "step", not "run" or "event"'),
     ],
 )
 def test_what_is_wrong_with_a_list_of_topics(body: bytes, text: str) -> None:

@@ -58,6 +58,8 @@ def parse_topics(body: bytes) -> list[Wanted]:
     for place, topic in enumerate(topics):
         if topic.kind not in {RUN, EVENT}:
             raise ValueError(f'{NOT_A_LIST}: topic {place} has kind "{topic.kind}", not "run" or "event"')
+        if not topic.name:  # the reference lets it pass, and nothing is ever heard
+            raise ValueError(f'{NOT_A_LIST}: topic {place} has no "name"')
     return topics
 
 
