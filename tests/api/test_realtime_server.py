@@ -215,6 +215,7 @@ def test_other_mistakes_are_told(server: Served) -> None:
     for answer, status, text in (
         (publish(server, "a", "b", "1", headers=bearer), 401, "Not authenticated for publishing"),
         (publish(server, "a", "b", "1", query={"metadata": "{"}), 400, "metadata must be JSON"),
+        (publish(server, "a", "", "1"), 400, "topic query parameter required"),
         (httpx.post(f"{server.url}/v1/realtime/publish/tee", content="x"), 400, "channel query parameter required"),
         (httpx.post(f"{server.url}/v1/realtime/token", json={}), 400, "must provide a list of topics"),
         (httpx.get(f"{server.url}/v1/realtime/connect", headers=bearer), 426, "This is a WebSocket"),

@@ -54,7 +54,9 @@ class Publishing:
         if refused is not None:
             return refused
         query = request.query_params
-        topics = [Topic(query.get("channel", ""), name) for name in dict.fromkeys(query.getlist("topic") or [""])]
+        topics = [Topic(query.get("channel", ""), name) for name in dict.fromkeys(query.getlist("topic")) if name]
+        if not topics:
+            return public_error(400, "Invalid request: topic query parameter required")
         run_id = query.get("run_id", "")
         run_id = run_id if is_ulid(run_id) else ""
         metadata = _metadata(query.get("metadata", ""))
