@@ -106,6 +106,23 @@ def test_in_and_out(rig: Rig) -> None:
     assert [entry[1] for entry in audit(rig)][:2] == ["logout", "login"]
 
 
+@pytest.mark.parametrize(
+    "others",
+    ['prefs={"theme": "dark", "wide": 1}', "seen=a b c", "name=\xe9", "path=x; expires=", "a[b]=1", ";=;x", "x=y=="],
+)
+def test_cookies_of_other_services_are_no_obstacle(rig: Rig, others: str) -> None:
+    own = rig.cookie(Role.VIEWER)["cookie"]
+    for cookie in (f"{others}; {own}", f"{own}; {others}"):
+        answer = rig.request("GET", "/v0/access/me", headers={"cookie": cookie})
+        assert answer.status_code == 200, cookie
+
+
+def test_an_origin_that_is_no_url_is_another_site(rig: Rig) -> None:
+    for path in ("/v0/gql", "/login", "/logout"):
+        answer = rig.request("POST", path, json={}, headers={"origin": "http://[x", **rig.cookie(Role.ADMIN)})
+        assert answer.status_code == 403, path
+
+
 def test_json_does_too(rig: Rig) -> None:
     rig.user(Role.VIEWER)
     good = rig.request("POST", "/login", json={"name": "viewer", "password": PASSWORD})

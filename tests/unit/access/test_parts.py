@@ -241,6 +241,7 @@ def test_a_throttle_is_bounded(clock: Clock) -> None:
         ("", "", False), ("http://h:1", "", False), ("https://h:1", "", False), ("http://h:2", "", True),
         ("http://evil", "", True), ("null", "", True), ("http://evil", "same-origin", False), ("", "none", False),
         ("http://h:1", "cross-site", True), ("", "same-site", True),
+        ("http://[x", "", True), ("http://[", "", True), ("h:1", "", True), ("://", "", True),
     ],
 )  # fmt: skip
 def test_a_browser_tells_where_a_request_is_from(origin: str, site: str, elsewhere: bool) -> None:

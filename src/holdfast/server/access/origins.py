@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import socket
 from functools import cache
-from urllib.parse import urlsplit
 
 #: Names that no stranger's DNS can point here.
 _LOCAL = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test")
@@ -15,7 +14,7 @@ def from_elsewhere(host: str, origin: str, fetch_site: str) -> bool:
     """Whether headers tell of another site: `Sec-Fetch-Site`, else `Origin` against `Host`; neither: no browser."""
     if fetch_site:
         return fetch_site not in {"same-origin", "none"}
-    return bool(origin) and (origin == "null" or urlsplit(origin).netloc.lower() != host.lower())
+    return bool(origin) and (origin == "null" or _host(origin).lower() != host.lower())
 
 
 def local(host: str, allowed: tuple[str, ...] = ()) -> bool:
@@ -28,7 +27,12 @@ def local(host: str, allowed: tuple[str, ...] = ()) -> bool:
 
 def of_local_page(origin: str, allowed: tuple[str, ...] = ()) -> bool:
     """Whether a page that was loaded from this machine, or an allowed host, makes a request."""
-    return origin != "null" and local(urlsplit(origin).netloc, allowed)
+    return origin != "null" and local(_host(origin), allowed)
+
+
+def _host(origin: str) -> str:
+    """Name and port of an origin, which has nothing after them; clients may write what no parser of URLs reads."""
+    return origin.partition("://")[2]
 
 
 def _name(host: str) -> str:

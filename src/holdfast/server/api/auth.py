@@ -6,12 +6,12 @@ Without a signing key (`dev`) everybody may do everything, except for pages of o
 from __future__ import annotations
 
 import time
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import quote
 
 import msgspec
 import structlog
+from starlette.requests import cookie_parser
 
 from holdfast.server.access.access import COOKIE, Access
 from holdfast.server.access.origins import from_elsewhere, local, of_local_page
@@ -155,14 +155,8 @@ class _Refusal(msgspec.Struct, frozen=True):
 
 
 def session_cookie(text: str) -> str:
-    """The session's secret in a `Cookie` header, or nothing."""
-    if COOKIE not in text:
-        return ""
-    try:
-        morsel = SimpleCookie(text).get(COOKIE)
-    except CookieError:
-        return ""
-    return morsel.value if morsel else ""
+    """The session's secret in a `Cookie` header, whatever other services of this host have put there; or nothing."""
+    return cookie_parser(text).get(COOKIE, "") if COOKIE in text else ""
 
 
 def other_site(scope: Scope) -> bool:
