@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
 from holdfast.server.access.commands import ForbiddenError
+from holdfast.server.api.routing import wrong_method
 from holdfast.server.engine.engine import DefectError
 from holdfast.server.store.history import TooSlowError
 from holdfast.server.store.store import DiskFullError, StoreError
@@ -58,7 +59,13 @@ async def no_route(_request: Request, _error: Exception) -> Response:
     return page_not_found()
 
 
+async def no_method(request: Request, _error: Exception) -> Response:
+    """Answers a method that a route doesn't take."""
+    return wrong_method(request.scope)
+
+
 def add_handlers(app: Starlette) -> None:
     """Has an application answer errors. Starlette would raise again what its own handlers take, for the log."""
     app.add_middleware(ExceptionMiddleware, handlers={Exception: unexpected})
     app.add_exception_handler(404, no_route)
+    app.add_exception_handler(405, no_method)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 SLICE: Final = 5_000
 #: Series per metric with a function's name; the rest is counted as one.
 MOST_FUNCTIONS: Final = 1_000
+#: The format whose names are plain, which every scraper reads; `generate_latest` writes it so.
+_TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _MOST_DEPTH: Final = 1_000_000_000
 _CALL_STATUSES: Final = ("success", "errored", "failed")
 
@@ -72,14 +74,14 @@ class Metrics:
 
     async def answer(self, _: Request) -> Response:
         """The text."""
-        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest  # noqa: PLC0415 - a start does without it
+        from prometheus_client import generate_latest  # noqa: PLC0415 - a start does without it
 
         async with self._lock:
             self._census = await self.census()
             if self._registry is None:
                 self._registry = self._make()
             body = generate_latest(self._registry)
-        return Response(body, headers={"content-type": CONTENT_TYPE_LATEST})
+        return Response(body, headers={"content-type": _TEXT})
 
     async def census(self) -> Census:
         """Counts all live runs, some at a time."""

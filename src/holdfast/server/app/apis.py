@@ -46,6 +46,7 @@ from holdfast.server.api.metrics import Sources as MetricSources
 from holdfast.server.api.openapi import http as openapi
 from holdfast.server.api.ready import Readiness
 from holdfast.server.api.rest_v2 import http as rest_v2
+from holdfast.server.api.routing import ApiRoute, EscapedPaths
 from holdfast.server.api.tokens import Tokens
 from holdfast.server.app.parts import Execution, Storage, Telemetry
 from holdfast.server.config import Config
@@ -85,7 +86,7 @@ class Apis:
         self._debug = Debug(execution.partition, self._metrics, masked(config))
         self.kind_header = (b"x-inngest-server-kind", config.kind.encode())
         self.events = EventApi(execution.partition, execution.keys, [self.kind_header, *_CORS_HEADERS])
-        self.cold = Guard(BodyLimit(self._starlette(), MAX_BODY), access, login=config.ui)
+        self.cold = EscapedPaths(Guard(BodyLimit(self._starlette(), MAX_BODY), access, login=config.ui))
 
     async def end_sessions(self) -> None:
         """Ends the sessions of MCP."""
@@ -120,7 +121,7 @@ class Apis:
     def _of_apps(self) -> Iterable[BaseRoute]:
         """What SDKs and senders call."""
         execution, new_id = self._execution, self._service.new_id
-        yield Route("/e/{key}", _only_post, methods=["GET", "PUT", "PATCH", "DELETE"])
+        yield ApiRoute("/e/{key}", self.events, methods=["POST"])  # for what is no POST: those never come here
         yield from register.routes(execution.apps, self._config.kind)
         yield from checkpoints.routes(execution.partition)
         yield from self._endpoints.routes()
@@ -152,10 +153,6 @@ class Apis:
 def _trouble(storage: Storage, execution: Execution) -> str:
     trouble = execution.partition.trouble
     return str(trouble) if trouble is not None else "the database file is gone" if storage.disk.gone else ""
-
-
-async def _only_post(_: Request) -> Response:
-    return Response(status_code=405)
 
 
 async def _health(_: Request) -> Response:

@@ -389,6 +389,5 @@ UNDOCUMENTED: Final = {
     "/debug": "for the developers of the server",
     "/login": "pages for people",
     "/logout": "pages for people",
-    "/e/{key}": "the route that refuses other methods than POST",
     "/ready": "for probes: a status, no document",
 }

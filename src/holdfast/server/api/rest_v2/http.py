@@ -16,6 +16,7 @@ from holdfast.server.api.rest_v2.catalogue import OPERATIONS
 from holdfast.server.api.rest_v2.operation import Fields, Operation, camel, renamed, renamed_within, struct_of
 from holdfast.server.api.rest_v2.query import read_query
 from holdfast.server.api.rest_v2.wire import RefusalError
+from holdfast.server.api.routing import ApiRoute
 from holdfast.server.engine.engine import DefectError
 from holdfast.server.store.history import TooSlowError
 from holdfast.server.store.store import StoreError
@@ -43,7 +44,7 @@ def routes(backend: Backend) -> list[Route]:
     return found
 
 
-class V2Route(Route):
+class V2Route(ApiRoute):
     """A route whose wrong method is told in the envelope, with 501."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
