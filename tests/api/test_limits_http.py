@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import re
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 import uvicorn
@@ -326,6 +328,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 JSON = {"content-type": "application/json"}
 DEEP = b"[" * 100_000
+NESTED = b'{"x": ' + b"[" * 7_000 + b"]" * 7_000 + b"}"  # valid, in a member that nobody knows
+
+
+def cursor(json: bytes) -> str:
+    return quote(base64.b64encode(json), safe="")
 
 
 @pytest.mark.parametrize(
@@ -349,6 +356,25 @@ DEEP = b"[" * 100_000
         ("GET", "/v1/events/%00%ff", None, None),
         ("GET", "/v1/events?" + "&".join(f"a{n}=b" for n in range(2_000)), None, None),
         ("GET", "/v1/events?limit=99999999999999999999999", None, None),
+        ("GET", "/v1/events?limit=--5", None, 200),
+        ("GET", "/v1/events?limit=" + "9" * 5_000, None, 200),
+        ("GET", "/v0/access/audit?limit=" + "9" * 5_000, None, 400),
+        ("POST", "/fn/step-limit?functionId=00000000-0000-4000-b000-000000000000&limit=" + "9" * 5_000, b"", 400),
+        ("POST", "/v2/events", b'{"name": "a", "data": {}, "ts": "' + b"9" * 5_000 + b'"}', 400),
+        (
+            "GET",
+            "/v2/runs?timeField=startedAt&cursor=" + cursor(b'{"id":"","c":{"started_at":{"f":"","v":%d}}}' % 2**63),
+            None,
+            400,
+        ),
+        ("GET", "/v2/runs?cursor=" + cursor(b'{"id":"x","y":' + b"[" * 2_000 + b"]" * 2_000 + b"}"), None, 400),
+        ("POST", "/v2/runs/01ARZ3NDEKTSV4RRFFQ69G5FAV/scores", b'[{"name": "a", "value": 1' + b"0" * 400 + b"}]", 400),
+        (
+            "POST",
+            "/v1/runs/01ARZ3NDEKTSV4RRFFQ69G5FAV/metadata",
+            b'{"metadata": [{"kind": "x", "op": "add", "values": {"a": 1' + b"0" * 400 + b"}}]}",
+            400,
+        ),
         ("GET", "/" + "%2e%2e%2f" * 100 + "etc/passwd", None, 404),
         ("GET", "/" + "x" * MAX_URL, None, 414),
         ("DELETE", "/v1/runs/%ed%a0%80", None, None),
@@ -360,4 +386,31 @@ def test_odd_requests_of_a_whole_server(
     found, answer = served.request(method, path, body, JSON)
     assert found == status or (status is None and found < 500), answer[:300]
     assert b"Traceback" not in answer
+    assert served.errors() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/login", 400),
+        ("/v0/access/users", 400),
+        ("/v1/signals", 400),
+        ("/v1/functions/x/pause", 400),
+        ("/v1/cancellations", 400),
+        ("/v2/events", 400),
+        ("/v2/env/webhooks", 400),
+        ("/v2/runs/x/rerun", 400),
+        ("/v2/runs/x/scores", 400),
+        ("/v1/realtime/token", 400),
+        ("/v1/checkpoint", 400),
+        ("/v1/checkpoint/x/async", 400),
+        ("/v1/traces/userland", 400),
+        ("/v0/gql", 400),
+        ("/invoke/x", 400),
+    ],
+)
+def test_bodies_that_nest_where_nobody_looks(served: Served, path: str, status: int) -> None:
+    for body in (NESTED, b"[" + NESTED + b"]"):
+        found, answer = served.request("POST", path, body, JSON)
+        assert found == status, answer[:300]
     assert served.errors() == []

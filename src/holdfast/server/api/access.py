@@ -12,6 +12,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from holdfast.protocol.rawjson import UNREADABLE
 from holdfast.server.access.access import Access, LoginRefused
 from holdfast.server.access.keys import EventKey, KeyRefused, SigningKey
 from holdfast.server.access.passwords import WeakPasswordError
@@ -20,6 +21,7 @@ from holdfast.server.access.records import now_ms
 from holdfast.server.access.tokens import ApiToken
 from holdfast.server.access.users import User, UserError
 from holdfast.server.api.errors import json_response, public_error
+from holdfast.server.api.parse import read_int
 from holdfast.server.api.routing import ApiRoute
 
 _DAY_MS = 86_400_000
@@ -205,13 +207,13 @@ def _keys(access: Access) -> list[ApiRoute]:
 def _audit(access: Access) -> Handler:
     async def show(request: Request) -> Response:
         given = request.query_params
-        limit = given.get("limit", "50")
-        if not limit.isdecimal() or not 1 <= int(limit) <= _MOST_ENTRIES:
+        limit = read_int(given.get("limit", "50"))
+        if limit is None or not 1 <= limit <= _MOST_ENTRIES:
             return public_error(400, f"limit is a number from 1 to {_MOST_ENTRIES}")
         found = await access.audit.page(
-            int(limit) + 1, given.get("cursor", ""), given.get("actor", ""), given.get("action", "")
+            limit + 1, given.get("cursor", ""), given.get("actor", ""), given.get("action", "")
         )
-        shown = found[: int(limit)]
+        shown = found[:limit]
         cursor = shown[-1].id if len(found) > len(shown) else None
         return json_response({"data": shown, "cursor": cursor})
 
@@ -266,7 +268,7 @@ def _told(handler: Handler) -> Handler:
     async def handle(request: Request) -> Response:
         try:
             return await handler(request)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             return public_error(400, f"the body is not as expected: {error}")
         except LoginRefused as refused:
             if refused.retry_after:

@@ -83,7 +83,7 @@ class _Cancellations:
         try:
             given = msgspec.json.decode(await request.body(), type=CancellationRequestV1)
             window = _Window(_ms(given.started_after), _ms(given.started_before))
-        except (ValueError, UnicodeDecodeError):
+        except (ValueError, RecursionError):
             return public_error(400, "Invalid request body")
         now = self._backend.now_ms()
         if problems := list(_problems(given, window, now)):

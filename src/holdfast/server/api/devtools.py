@@ -9,7 +9,7 @@ import msgspec
 from starlette.responses import PlainTextResponse, Response
 
 from holdfast.server.api.errors import json_response, page_not_found, public_error
-from holdfast.server.api.parse import read_ulid, read_uuid
+from holdfast.server.api.parse import read_int, read_ulid, read_uuid
 from holdfast.server.api.routing import ApiRoute
 
 if TYPE_CHECKING:
@@ -72,12 +72,12 @@ class _Limit:
     async def set(self, request: Request) -> Response:
         form = await _form(request)
         function_id = read_uuid(form.get("functionId", ""))
-        limit = form.get("limit", "")
+        limit = read_int(form.get("limit", ""))
         if function_id is None:
             return public_error(400, f"Invalid function ID: {form.get('functionId', '')}")
-        if not limit.removeprefix("-").isdecimal():
-            return public_error(400, f"Invalid limit: {limit}")
-        self._change(function_id, int(limit))
+        if limit is None:
+            return public_error(400, f"Invalid limit: {form.get('limit', '')}")
+        self._change(function_id, limit)
         return Response()
 
     async def lift(self, request: Request) -> Response:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Raw
 
+from holdfast.protocol.rawjson import UNREADABLE
 from holdfast.protocol.rfc3339 import format_rfc3339
 from holdfast.server.api.backend import PauseMode
 from holdfast.server.api.errors import json_response, public_error
@@ -64,7 +65,7 @@ class _Functions:
         body = await request.body()
         try:
             given = msgspec.json.decode(body, type=PauseRequest) if body.strip() else PauseRequest()
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             return public_error(400, 'Invalid pause: "mode" is "queue" or "skip"')
         function = await self._find(request)
         if function is None:

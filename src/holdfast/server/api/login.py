@@ -128,7 +128,7 @@ class Login:
             if len(body) > _MAX_FORM:
                 raise ValueError
             given = msgspec.json.decode(body, type=_Given) if as_json else _form(body)
-        except (ValueError, UnicodeDecodeError):
+        except (ValueError, RecursionError):
             return public_error(400, 'the body is not as expected: {"name": …, "password": …}, or a form of these')
         next = _path(given.next)
         try:

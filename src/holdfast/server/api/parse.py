@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from typing import Final
 
 from holdfast.protocol.dates import parse_date
 from holdfast.protocol.ids import is_ulid
+
+#: What a column of SQLite holds in any case.
+_NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
+
+
+def read_int(text: str) -> int | None:
+    """A whole number of at most 18 digits; None for a text that is none."""
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def read_ulid(text: str) -> str | None:

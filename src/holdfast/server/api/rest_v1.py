@@ -12,12 +12,12 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 from starlette.responses import Response
 
-from holdfast.protocol.rawjson import json_or_text
+from holdfast.protocol.rawjson import UNREADABLE, json_or_text
 from holdfast.protocol.rfc3339 import format_rfc3339
 from holdfast.server.api.backend import CancelOutcome
 from holdfast.server.api.errors import json_response, public_error
 from holdfast.server.api.eventdoc import event_document
-from holdfast.server.api.parse import read_time, read_ulid
+from holdfast.server.api.parse import read_int, read_time, read_ulid
 from holdfast.server.api.routing import ApiRoute
 from holdfast.server.store.history import EventFilter
 
@@ -211,7 +211,7 @@ class _Commands:
     async def signal(self, request: Request) -> Response:
         try:
             given = msgspec.json.decode(await request.body(), type=_Signal)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNREADABLE:
             return public_error(400, "Invalid signal data")
         if not given.signal:
             return public_error(500, "Failed to receive signal")
@@ -274,9 +274,8 @@ def _run_error(given: str) -> Response:
 
 
 def _limit(text: str) -> int:
-    if not text.lstrip("-").isdecimal():
-        return _EVENTS
-    return min(max(int(text), 1), _MOST_EVENTS)
+    number = read_int(text)
+    return min(max(number, 1), _MOST_EVENTS) if number is not None else _EVENTS
 
 
 def _time(ms: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.responses import Response
 
-from holdfast.protocol.rawjson import too_deep
+from holdfast.protocol.rawjson import UNREADABLE, too_deep
 from holdfast.server.api.errors import public_error
 from holdfast.server.api.parse import read_ulid
 from holdfast.server.api.routing import ApiRoute
@@ -52,7 +52,7 @@ class _Metadata:
             return public_error(400, "Invalid metadata: it is nested too deeply")
         try:
             body = msgspec.json.decode(sent, type=_Body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             return public_error(400, f"Invalid metadata: {error}")
         try:
             await self._backend.record_metadata(run_id, body.target, body.metadata)

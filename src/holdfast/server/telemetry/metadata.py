@@ -187,5 +187,13 @@ def score_name_problem(name: str) -> str:
     return ""
 
 
+def is_finite(value: object) -> bool:
+    """Whether a value is a number, or truth, that a double holds."""
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return not isinstance(value, bool) and is_finite(value)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import msgspec
 
@@ -23,7 +22,7 @@ _TIMES: Final = {name: time for time, name in _NAMES.items()}
 
 class _Level(msgspec.Struct):
     f: str
-    v: int
+    v: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # as SQLite has them
 
 
 class _RunCursor(msgspec.Struct):
@@ -72,5 +71,5 @@ def _encode(cursor: msgspec.Struct) -> str:
 def _decode(text: str | None, kind: type[S]) -> S | None:
     try:
         return msgspec.json.decode(base64.b64decode(text, validate=True), type=kind) if text else None
-    except (binascii.Error, ValueError):
+    except (ValueError, RecursionError):
         return None

@@ -15,6 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from holdfast.protocol.go_json import GoJsonError, first_value, go_kind
 from holdfast.protocol.limits import GQL_BODY, GQL_WAITING
+from holdfast.protocol.rawjson import UNREADABLE
 from holdfast.server.api.asgi import DisconnectedError, TooLargeError, read_body, while_connected
 from holdfast.server.api.graphql import playground
 from holdfast.server.api.graphql.worker import Worker
@@ -246,7 +247,7 @@ def _from_url(parameters: Mapping[str, str]) -> Query:
         if text := parameters.get(name):
             try:
                 setattr(query, name, msgspec.json.decode(text, type=kind))
-            except (msgspec.DecodeError, UnicodeError, RecursionError):
+            except UNREADABLE:
                 raise _RefusedError(400, f"{name} could not be decoded") from None
     return query
 
@@ -257,7 +258,7 @@ def _reason(body: bytes, error: Exception) -> str:
         kind = go_kind(msgspec.json.decode(first_value(body)))
     except GoJsonError as problem:
         return str(problem)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return str(error)
     return str(error) if kind == "object" else f"json: cannot unmarshal {kind} into Go value of type graphql.RawParams"
 

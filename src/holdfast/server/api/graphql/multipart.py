@@ -9,6 +9,7 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from holdfast.protocol.limits import GQL_BODY
+from holdfast.protocol.rawjson import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -52,5 +53,5 @@ async def read_form(content_type: str, body: bytes) -> tuple[bytes, dict[str, st
 def _places(text: str) -> dict[str, list[str]]:
     try:
         return msgspec.json.decode(text, type=dict[str, list[str]])
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except UNREADABLE:
         raise FormError("map is no object of lists of paths") from None

@@ -13,6 +13,7 @@ import structlog
 from starlette.websockets import WebSocketDisconnect
 
 from holdfast.protocol.limits import GQL_SOCKET_OPERATIONS
+from holdfast.protocol.rawjson import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -147,5 +148,5 @@ class Conversation:
 def _message(text: str) -> _Message:
     try:
         return msgspec.json.decode(text, type=_Message)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except UNREADABLE:
         raise _CloseError(_BAD_MESSAGE, "Invalid message received") from None

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from holdfast.protocol.events import read_events
-from holdfast.protocol.rawjson import json_or_text
+from holdfast.protocol.rawjson import UNREADABLE, json_or_text
 from holdfast.protocol.rfc3339 import format_rfc3339
 from holdfast.server.access.principals import Role
 from holdfast.server.api.parse import read_ulid
@@ -96,7 +96,7 @@ def _tool(request: type[R], handler: Callable[[Backend, R], Awaitable[object]]) 
     async def run(backend: Backend, arguments: bytes) -> object:
         try:
             given = decode(arguments)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise ToolError(f"The arguments can't be read: {error}") from None
         return await handler(backend, given)
 

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from holdfast.protocol.events import INTERNAL_PREFIX, read_events
 from holdfast.protocol.limits import MAX_EVENT
-from holdfast.server.api.parse import read_ulid
+from holdfast.server.api.parse import read_int, read_ulid
 from holdfast.server.api.rest_v2.fields import Cursor, EventId, IncludeOutput, Limit40, Object
 from holdfast.server.api.rest_v2.operation import Operation, runner
 from holdfast.server.api.rest_v2.runs import Run, show_runs
@@ -74,11 +74,9 @@ async def _send(backend: Backend, given: SendEvent) -> Answer:
 
 def _members(given: SendEvent) -> dict[str, object]:
     """The event as `/e` takes it; a 64-bit number may have come as text."""
-    ts = given.ts
-    if isinstance(ts, str):
-        if not ts.removeprefix("-").isdecimal():
-            raise invalid("Event ts must be a number of milliseconds")
-        ts = int(ts)
+    ts = read_int(given.ts) if isinstance(given.ts, str) else given.ts
+    if ts is None:
+        raise invalid("Event ts must be a number of milliseconds")
     members: dict[str, object] = {"name": given.name, "id": given.id or None, "ts": ts or None}
     members |= {name: raw for name, raw in (("data", given.data), ("user", given.user)) if raw is not UNSET}
     return {name: value for name, value in members.items() if value is not None}

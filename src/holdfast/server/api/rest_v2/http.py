@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from holdfast.protocol.go_json import GoJsonError, first_value
+from holdfast.protocol.rawjson import UNREADABLE
 from holdfast.server.access.commands import ForbiddenError
 from holdfast.server.api.asgi import DisconnectedError, while_connected
 from holdfast.server.api.rest_v2.catalogue import OPERATIONS
@@ -139,7 +140,7 @@ def _check_json(body: bytes) -> None:
         msgspec.json.decode(body)
     except GoJsonError as error:
         raise RefusalError(400, "api_error", str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise RefusalError(400, "api_error", str(error)) from None
     if rest:  # pragma: no cover - the decoder has refused it
         raise RefusalError(400, "api_error", "unexpected data after the request's value")

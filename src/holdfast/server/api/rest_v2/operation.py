@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import msgspec
 
+from holdfast.protocol.rawjson import UNREADABLE
 from holdfast.server.api.rest_v2.wire import Answer, RefusalError, Sent
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def runner(
     async def run(backend: Backend, fields: Fields) -> Answer:
         try:
             given = decoder().decode(msgspec.json.encode(fields))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise RefusalError(400, "invalid_field_format", str(error)) from None
         return await handler(backend, given)
 
@@ -111,7 +112,7 @@ def renamed_within(value: msgspec.Raw, kind: type[msgspec.Struct] | None) -> msg
             items = msgspec.json.decode(value, type=list[dict[str, msgspec.Raw]])
             return msgspec.Raw(msgspec.json.encode([renamed(item, kind) for item in items]))
         return msgspec.Raw(msgspec.json.encode(renamed(msgspec.json.decode(value, type=Fields), kind)))
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return value  # the decoder of the whole will say what is wrong
 
 

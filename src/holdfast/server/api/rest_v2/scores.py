@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, Final
 
 from msgspec import Meta
@@ -11,7 +10,7 @@ from holdfast.server.api.rest_v2.fields import RunId
 from holdfast.server.api.rest_v2.operation import Operation, runner
 from holdfast.server.api.rest_v2.runs import checked_run_id, find_run
 from holdfast.server.api.rest_v2.wire import Answer, RefusalError, Sent, Shown, invalid
-from holdfast.server.telemetry.metadata import SCORE, MetadataError, Target, Update, score_name_problem
+from holdfast.server.telemetry.metadata import SCORE, MetadataError, Target, Update, is_finite, score_name_problem
 
 if TYPE_CHECKING:
     from holdfast.server.api.backend import Backend
@@ -95,7 +94,7 @@ def _problem(score: Score) -> str:
     """What is wrong with a score; nothing if it is good."""
     if problem := score_name_problem(score.name):
         return problem
-    if score.value is None or not math.isfinite(score.value):
+    if not is_finite(score.value):
         return "value must be a finite number, true or false"
     if score.step_id is not None and not score.step_id.strip():
         return "stepId must not be blank"

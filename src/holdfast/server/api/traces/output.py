@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from holdfast.protocol.go_json import GoJsonError, first_value
+from holdfast.protocol.rawjson import UNREADABLE
 from holdfast.server.api.traces.vocabulary import GATEWAYS
 from holdfast.server.model.status import RunStatus, SpanStatus
 
@@ -55,7 +56,7 @@ class OutputRef(msgspec.Struct, rename={"run_id": "rid", "span_id": "sid"}, froz
         except GoJsonError as error:
             text = "unexpected end of JSON input" if "EOF" in str(error) else str(error)
             raise OutputError(problem + _HIGH.sub(r"\\u00\1", text)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise OutputError(f"{problem}{error}") from None
 
 
@@ -116,7 +117,7 @@ def step_error(raw: bytes) -> StepError:
     """Read an error object; a text without one becomes the stack (§14)."""
     try:
         body = msgspec.json.decode(raw, type=_ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return StepError(stack=_plain(raw))
     message, name, stack = (_string(value) for value in (body.message, body.name, body.stack))
     if message is None and name is None and stack is None:
@@ -144,14 +145,14 @@ def _error(stored: bytes, members: dict[str, msgspec.Raw]) -> StepError:
 def _members(raw: bytes) -> dict[str, msgspec.Raw]:
     try:
         return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return {}
 
 
 def _plain(raw: bytes) -> str:
     try:
         return msgspec.json.decode(raw, type=str)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return _text(raw)
 
 

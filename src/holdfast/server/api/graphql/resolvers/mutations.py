@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from holdfast.protocol.rawjson import UNREADABLE
 from holdfast.protocol.urls import normalize_url, with_scheme
 from holdfast.server.api.backend import CancelOutcome
 from holdfast.server.api.graphql.errors import NO_ROWS, fail
@@ -137,6 +138,6 @@ def _json(value: object) -> bytes | None:
 def _is_array(text: str) -> bool:
     try:
         msgspec.json.decode(text, type=list[msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeError):
+    except UNREADABLE:
         return False
     return True
