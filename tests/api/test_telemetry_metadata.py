@@ -43,6 +43,13 @@ def test_updates_of_a_run_are_folded_in_order(rig: Rig) -> None:
     assert values(rig.trace(run), "userland.cost", "run") == [{"b": 1}]
 
 
+def test_a_sum_that_no_number_holds(rig: Rig) -> None:
+    run = rig.run()
+    assert post(rig, run, {}, entry("userland.n", {"a": 10**400, "b": 1e308}, "set")) == (200, "")
+    assert post(rig, run, {}, entry("userland.n", {"a": 0.5, "b": 1e308}, "add")) == (200, "")
+    assert values(rig.trace(run), "userland.n", "run") == [{"a": 0.5, "b": 1e308}]
+
+
 def test_a_steps_metadata_joins_what_the_sdk_reported(rig: Rig) -> None:
     run = rig.run()
     assert post(rig, run, {"step_id": "charge"}, entry("userland.x", {"n": 2})) == (200, "")

@@ -314,3 +314,26 @@ def test_dev_traces_takes_runs_spans_and_passes_over_others(rig: Rig) -> None:
         assert answer.json()["error"] == f"unable to handle unknown content type for traces: {kind}"
     answer = rig.client.post("/dev/traces", content=b"{", headers={"content-type": "application/json"})
     assert answer.status_code == 400
+
+
+def test_a_span_of_a_month(rig: Rig) -> None:
+    ran, month = Ran(rig), 30 * 86_400_000
+    post(rig, ran.span(1, "long", took=month))
+    (span,) = [child for child in ran.shown()["childrenSpans"] if child["name"] == "long"]
+    assert span["duration"] == month
+
+
+def test_attributes_that_are_not_what_they_should_be(rig: Rig) -> None:
+    ran = Ran(rig)
+    post(rig, ran.span(1, "truth", attributes={"inngest.step.attempt": True}, step=None))
+    post(rig, ran.span(2, "large", attributes={"inngest.step.attempt": 2**40}))
+    nested = quote('{"x": ' + "[" * 2_000 + "]" * 2_000 + "}")
+    assert (
+        "traceref" in post(rig, ran.span(3, attributes={"inngest.traceref": nested}))["partialSuccess"]["errorMessage"]
+    )
+    tokens = request(ran.span(4, attributes={"gen_ai.usage.input_tokens": 10**400}))
+    answer = rig.client.post("/v1/traces/userland", json=tokens)
+    assert (answer.status_code, "64 bits" in answer.text) == (400, True)
+    names = json.dumps(rig.trace(ran.id))
+    assert '"truth"' in names
+    assert '"large"' in names

@@ -259,7 +259,7 @@ def _from_json(body: bytes) -> Iterator[OtlpSpan]:
             for scoped in group.scope_spans:
                 for span in scoped.spans:
                     yield _span(span, resource, scoped.scope)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise OtlpError(str(error)) from None
 
 
@@ -277,11 +277,17 @@ def _read(pairs: Iterable[_Pair], depth: int = 0) -> dict[str, object]:
     return {pair.key: _read_any(pair.value, depth) for pair in pairs}
 
 
+def _int64(number: int) -> int:
+    if not -(2**63) <= number < 2**63:
+        raise ValueError("an intValue has more than 64 bits")
+    return number
+
+
 def _read_any(value: _AnyJson, depth: int) -> object:
     if depth > _MOST_NESTED:
         return None
     if value.int_value is not None:
-        return int(value.int_value)
+        return _int64(int(value.int_value))
     if value.double_value is not None:
         return float(value.double_value)
     if value.array_value is not None:

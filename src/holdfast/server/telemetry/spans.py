@@ -12,6 +12,7 @@ import msgspec
 
 from holdfast.protocol.ids import is_ulid
 from holdfast.protocol.limits import KIB, MIB
+from holdfast.protocol.rawjson import UNREADABLE
 from holdfast.server.model.telemetry import SpanEvent, UserSpan
 from holdfast.server.telemetry import otlp
 
@@ -181,7 +182,7 @@ def _request(attributes: dict[str, object]) -> str:
     given = attributes.get(_REFERENCE)
     try:
         parent = msgspec.json.decode(unquote(given), type=_Reference).tp if isinstance(given, str) else ""
-    except (msgspec.DecodeError, UnicodeError):
+    except UNREADABLE:
         return ""
     parts = parent.split("-")
     return parts[2] if len(parts) > 2 else ""
@@ -194,7 +195,7 @@ def _user_span(sent: OtlpSpan) -> UserSpan:
         sent.trace_id, sent.span_id, sent.start, sent.end, parent if isinstance(parent, str) else sent.parent_id,
         sent.name, sent.kind, sent.status, sent.message, str(sent.resource.get("service.name") or ""), sent.scope_name,
         sent.scope_version, _request(attributes), step if isinstance(step, str) else "",
-        attempt if isinstance(attempt, int) else 0,
+        attempt if type(attempt) is int else 0,  # a truth is an int too, and can't be read again
         {key: value for key, value in attributes.items() if key not in _CONSUMED and not key.startswith(_INTERNAL)},
         sent.resource, [SpanEvent(one.time, one.name, one.attributes) for one in sent.events],
     )  # fmt: skip

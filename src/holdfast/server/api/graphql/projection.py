@@ -25,6 +25,7 @@ from graphql import (
 )
 
 from holdfast.protocol.rfc3339 import format_rfc3339
+from holdfast.server.api.graphql.scalars import INTS
 from holdfast.server.api.graphql.schema import attribute_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     Collect = Callable[[GraphQLObjectType, Any], Mapping[str, Sequence[Any]]]
 
 _TYPE_NAME: Final = "__typename"
-_INT: Final = range(-(2**31), 2**31)
 _SHORT: Final = 256
 
 
@@ -158,7 +158,7 @@ def _leaf(kind: GraphQLScalarType | GraphQLEnumType, budget: Budget, *, required
     if kind is GraphQLBoolean:
         return lambda value: value if value is True or value is False else other(value)
     if kind is GraphQLInt:
-        return lambda value: value if type(value) is int and value in _INT else other(value)
+        return lambda value: value if type(value) is int and value in INTS else other(value)
     if kind.name == "Time":
         return lambda value: format_rfc3339(value, fraction=True) if type(value) is int else other(value)
     return other

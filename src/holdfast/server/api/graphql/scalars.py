@@ -11,7 +11,7 @@ import uuid
 from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
-from graphql import GraphQLError, GraphQLScalarType, value_from_ast_untyped
+from graphql import GraphQLError, GraphQLInt, GraphQLScalarType, value_from_ast_untyped
 
 from holdfast.protocol.ids import ULID_LENGTH, is_ulid
 from holdfast.protocol.rfc3339 import format_rfc3339, parse_rfc3339
@@ -37,6 +37,10 @@ _TIME_PARTS: Final = (
     ("Z07:00", r"Z|[+-][0-9]{2}:[0-9]{2}"),
 )
 _UUID_LENGTHS: Final = (32, 36, 38, 45)
+
+#: What an `Int` of an answer may be, as JavaScript reads it: 32 bits of milliseconds are 25 days, and runs last longer.
+INTS: Final = range(-(2**53) + 1, 2**53)
+_write_small: Final = GraphQLInt.serialize
 
 
 class BadValue:
@@ -113,6 +117,10 @@ def _same(value: object) -> object:
     return value
 
 
+def _write_int(value: object) -> object:
+    return value if type(value) is int and value in INTS else _write_small(value)
+
+
 def _write_time(value: object) -> str | None:
     if isinstance(value, int):
         return format_rfc3339(value, fraction=True)
@@ -160,6 +168,8 @@ def install_scalars(schema: GraphQLSchema) -> None:
         for names, function in zip(_FUNCTIONS, (write, parse, _literal(parse)), strict=True):
             for attribute in names:
                 setattr(scalar, attribute, function)
+    for attribute in _FUNCTIONS[0]:  # the library has one Int for all schemas
+        setattr(GraphQLInt, attribute, _write_int)
 
 
 def _literal(parse: Callable[[object], object]) -> Callable[..., object]:

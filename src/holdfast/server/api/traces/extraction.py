@@ -66,12 +66,17 @@ def extract(span: UserSpan) -> dict[str, dict[str, object]]:
 
 def together(values: dict[str, object], later: dict[str, object]) -> dict[str, object]:
     """Values of two calls of one step: sums add up, of the others the later counts."""
-    merged = {**values, **later}
-    for name in SUMS & values.keys() & later.keys():
-        one, other = values[name], later[name]
-        if isinstance(one, int | float) and isinstance(other, int | float):
-            merged[name] = one + other
-    return merged
+    return {**values, **later, **{name: add(values[name], later[name]) for name in SUMS & values.keys() & later.keys()}}
+
+
+def add(known: object, later: object) -> object:
+    """The sum of two numbers, if a double holds it; of anything else the later one."""
+    if not isinstance(known, int | float) or not isinstance(later, int | float):
+        return later
+    try:
+        return known + later if math.isfinite(known + later) else later
+    except OverflowError:
+        return later
 
 
 def _ai(span: UserSpan) -> dict[str, object]:

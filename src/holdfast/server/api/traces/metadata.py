@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from holdfast.server.api.traces.extraction import add
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -137,12 +139,6 @@ def _fold(values: dict[str, object], update: Update) -> dict[str, object]:
         case "delete":
             return {key: value for key, value in values.items() if key not in update.values}
         case "add":
-            return {**values, **{key: _sum(values.get(key), value) for key, value in update.values.items()}}
+            return {**values, **{key: add(values.get(key), value) for key, value in update.values.items()}}
         case _:
             return {**values, **update.values}
-
-
-def _sum(known: object, added: object) -> object:
-    if isinstance(known, int | float) and isinstance(added, int | float):
-        return known + added
-    return added
