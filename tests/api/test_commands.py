@@ -35,6 +35,24 @@ def test_invoke(api: Api) -> None:
     query = 'mutation($m: Map) { invokeFunction(functionSlug: "f", meta: $m) }'
     assert api.data(query, m={"sessions": {"a": "b"}}) == {"invokeFunction": True}
     assert api.backend.commands[-1][2]["sessions"] == b'{"a":"b"}'
+    assert api.data(query, m={"sessions": {"a": 1.5, "b": None}}) == {"invokeFunction": True}
+    assert api.backend.commands[-1][2]["sessions"] == b'{"a":"1.5"}'  # as of events that are sent
+
+
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        ({"x": 1}, 'event meta "x" is not supported'),
+        ({"sessions": 5}, "event sessions must be an object, not number"),
+        ({"sessions": {"a": True}}, 'event session "a" must be a string, number, or null'),
+        ({"sessions": {"a": ""}}, 'event session "a" cannot have an empty ID'),
+        ({"sessions": {str(n): "x" for n in range(6)}}, "event sessions can include at most 5 entries"),
+    ],
+)
+def test_sessions_that_are_none(api: Api, meta: dict[str, object], message: str) -> None:
+    query = 'mutation($m: Map) { invokeFunction(functionSlug: "f", meta: $m) }'
+    assert errors(api.gql(query, m=meta)) == [message]
+    assert api.backend.commands == []
 
 
 @pytest.mark.parametrize(
@@ -211,7 +229,13 @@ def test_events_over_rest(api: Api) -> None:
     assert listed() == new[::-1]
     assert listed("?limit=1") == [new[1]]
     assert listed("?limit=1&cursor=" + new[1]) == [new[0]]
-    assert listed("?received_after=2020-01-01") == [*new[::-1], old]
+    forms = [
+        "2020-01-01", "2020-01-01T00:00:00%2B02:00", "2020-01-01%2000:00:00", "2020-01-01%2000:00:00.5%2B02:00",
+        "2020-01-01T10:30", "1577836800", "1577836800000", "01/31/2020", "01/31/2020+10:30:00", "Jan+31,+2020",
+        "31+January+2020",
+    ]  # fmt: skip
+    for form in forms:
+        assert listed(f"?received_after={form}") == [*new[::-1], old], form
     assert listed("?received_after=2020-01-01&received_before=2026-11-21T05:20:00Z&name=rec/a") == [old]
     event = api.client.get(f"/v1/events/{old}").json()["data"]
     assert (event["id"], event["data"], event["ts"], event["source_id"]) == (old, {}, START, None)

@@ -85,9 +85,9 @@ def test_create_list_delete(app: Api) -> None:
         ),
         ({"app_id": "other"}, 404, "function not found"),
         ({"function_id": "no-step"}, 404, "function not found"),
-        ({"started_before": "yesterday"}, 400, "Invalid request body"),
-        ({"started_before": 5}, 400, "Invalid request body"),
-        ({"app_id": 5}, 400, "Invalid request body"),
+        ({"started_before": "yesterday"}, 400, "Invalid cancellation request"),
+        ({"started_before": 5}, 400, "Invalid cancellation request"),
+        ({"app_id": 5}, 400, "Invalid cancellation request"),
     ],
 )
 def test_what_is_refused(app: Api, changes: dict[str, Any], status: int, error: str) -> None:
@@ -109,7 +109,7 @@ def test_five_seconds_ahead_are_fine(app: Api) -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b'"x"'])
 def test_bodies_that_are_none(app: Api, body: bytes) -> None:
     answer = app.client.post("/v1/cancellations", content=body)
-    assert (answer.status_code, answer.json()["error"]) == (400, "Invalid request body")
+    assert (answer.status_code, answer.json()["error"]) == (400, "Invalid cancellation request")
 
 
 # --- pausing ----------------------------------------------------------------------------------------------------------

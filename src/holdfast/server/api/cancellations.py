@@ -84,7 +84,7 @@ class _Cancellations:
             given = msgspec.json.decode(await request.body(), type=CancellationRequestV1)
             window = _Window(_ms(given.started_after), _ms(given.started_before))
         except (ValueError, RecursionError):
-            return public_error(400, "Invalid request body")
+            return public_error(400, "Invalid cancellation request")
         now = self._backend.now_ms()
         if problems := list(_problems(given, window, now)):
             return public_error(400, "\n".join(problems))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from holdfast.protocol.rawjson import UNREADABLE
+from holdfast.protocol.sessions import merge_sessions
 from holdfast.protocol.urls import normalize_url, with_scheme
 from holdfast.server.api.backend import CancelOutcome
 from holdfast.server.api.graphql.errors import NO_ROWS, fail
@@ -68,12 +69,16 @@ async def _invoke(
     for key in meta or {}:
         if key != "sessions":
             fail(f'event meta "{key}" is not supported')
+    try:
+        sessions = merge_sessions(msgspec.json.encode(meta or {})) or None
+    except ValueError as error:
+        fail(str(error))
     await context.ask(
         lambda backend: backend.invoke(
             function_slug,
             data=_json(data),
             user=_json(user),
-            sessions=_json((meta or {}).get("sessions")),
+            sessions=sessions,
             debug_run_id=debug_run_id or "",
             debug_session_id=debug_session_id or "",
         )
