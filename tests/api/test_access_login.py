@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import pytest
 import structlog
 
+from holdfast.server.access import passwords
 from holdfast.server.access.principals import Role
 from holdfast.server.access.throttle import Throttle
 from holdfast.server.config import Config
@@ -202,6 +203,7 @@ def test_a_removed_user_is_out(rig: Rig) -> None:
     ("method", "path", "body", "status", "why"),
     [
         ("POST", "users", {"name": "x", "role": "root", "password": PASSWORD}, 400, "no role"),
+        ("POST", "users", {"name": "x", "role": "already", "password": PASSWORD}, 400, "no role"),
         ("POST", "users", {"name": "x", "role": "viewer", "password": "short"}, 400, "10 to 1,024"),
         ("POST", "users", {"name": "x y", "role": "viewer", "password": PASSWORD}, 400, "name"),
         ("POST", "users", {"name": "x", "role": "viewer"}, 400, "password"),
@@ -221,6 +223,15 @@ def test_what_is_wrong_is_told(rig: Rig, method: str, path: str, body: Any, stat
     answer = rig.request(method, f"/v0/access/{path}", json=body, headers=bearer(KEY))
     assert answer.status_code == status, answer.text
     assert why in answer.text
+
+
+def test_too_many_passwords_at_once_are_told(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.user(Role.VIEWER, "anna")
+    monkeypatch.setattr(passwords, "_MOST_WAITING", 0)
+    for method, path in (("POST", "/users"), ("PATCH", "/users/anna")):
+        body = {"name": "bob", "role": "viewer", "password": PASSWORD} if method == "POST" else {"password": PASSWORD}
+        answer = rig.request(method, f"/v0/access{path}", json=body, headers=bearer(KEY))
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1"), answer.text
 
 
 def test_a_token_opens_the_api_until_it_is_revoked(rig: Rig) -> None:

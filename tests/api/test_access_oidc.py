@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from holdfast.server.access.oidc import Oidc
 from holdfast.server.access.options import OidcOptions
+from holdfast.server.access.principals import Role
+from holdfast.server.access.users import UserError
 
 from .access_rig import KEY, Rig, bearer
 from .client import Response
@@ -57,7 +59,7 @@ class Provider:
                 self._answer(*provider.token(dict(parse_qsl(body)), self.headers.get("authorization", "")))
 
             def _answer(self, status: int, body: Any) -> None:
-                content = json.dumps(body).encode()
+                content = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(content)))
@@ -219,6 +221,31 @@ def test_a_token_signed_with_the_secret_is_refused(rig: Rig, idp: Provider) -> N
     assert log_in(rig, idp).status_code == 401
 
 
+@pytest.mark.parametrize("odd", [b"<html>", b"\xff", b"[]", b"5", b'{"keys": 5}', b'{"keys": [5]}', b"[" * 100_000])
+def test_answers_that_are_none_are_refused(rig: Rig, idp: Provider, odd: bytes) -> None:
+    browser, state = begin(rig, idp)
+    idp.keys = lambda: odd  # type: ignore[method-assign,assignment,return-value]
+    assert finish(rig, browser, state).status_code == 401
+    browser, state = begin(rig, idp)
+    idp.token = lambda *_: (200, odd)  # type: ignore[method-assign,assignment,return-value]
+    answer = finish(rig, browser, state)
+    assert (answer.status_code, "can&#x27;t be used" in answer.text) == (401, True)
+
+
+def test_two_first_logins_at_once(rig: Rig) -> None:
+    async def both() -> list[Any]:
+        return await asyncio.gather(*(rig.access.admit("idp u1", "anna", Role.VIEWER) for _ in range(2)))
+
+    one, other = rig.run(both())
+    assert one == other
+    assert len(rig.access.users) == 1
+
+
+def test_a_name_that_no_user_can_have_is_told(rig: Rig) -> None:
+    with pytest.raises(UserError, match="a user's name has 1 to 128 letters"):
+        rig.run(rig.access.admit("idp auth0|17", "auth0|17", Role.VIEWER))
+
+
 def test_a_wrong_code_is_refused(rig: Rig, idp: Provider) -> None:
     assert finish(rig, *begin(rig, idp), code="bad").status_code == 401
 
@@ -244,8 +271,6 @@ def test_the_provider_may_refuse(rig: Rig, idp: Provider) -> None:
 
 
 def test_a_local_user_is_not_taken_over(rig: Rig, idp: Provider) -> None:
-    from holdfast.server.access.principals import Role
-
     rig.user(Role.VIEWER, "anna@example.com")
     answer = log_in(rig, idp)
     assert answer.status_code == 401

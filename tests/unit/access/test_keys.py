@@ -138,3 +138,18 @@ def test_dev_has_no_key_to_rotate(records: Direct) -> None:
 def test_tokens_outlive_rotations_and_restarts(records: Direct) -> None:
     first = started(records).token_secret
     assert started(records, B).token_secret == first
+
+
+def test_two_rotations_at_once_leave_the_key_before_as_the_fallback(store: SqliteStore) -> None:
+    class Slow(Direct):
+        async def committed(self) -> None:
+            await asyncio.sleep(0)
+            await super().committed()
+
+    keys = started(Slow(store))
+
+    async def both() -> list[object]:
+        return await asyncio.gather(keys.rotate(B), keys.rotate(B), return_exceptions=True)
+
+    assert sum(isinstance(one, KeyRefused) for one in asyncio.run(both())) == 1
+    assert keys.signers() == (B, A)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 import structlog
 
@@ -18,7 +17,7 @@ from holdfast.server.access.records import Records, Select
 from holdfast.server.access.sessions import Sessions
 from holdfast.server.access.throttle import Throttle, site
 from holdfast.server.access.tokens import PREFIX, Created, Tokens
-from holdfast.server.access.users import User, UserError, Users
+from holdfast.server.access.users import NameTakenError, User, UserError, Users
 
 log = structlog.get_logger(__name__)
 
@@ -209,13 +208,22 @@ class Access:
         """The user whom an identity provider vouches for, with the role that it says. Raises UserError."""
         user = self.users.vouched(subject)
         if user is None:
-            with contextlib.suppress(UserError):
-                user = await self.users.add(name, role, subject=subject)
-            if user is None:
-                raise UserError(f"a user called {name} is known already, and not from this identity provider")
-            self.audit.note("user.added", f"{name} ({role.word})", by=Principal("user", role, name))
+            user = await self._add_vouched(subject, name, role)
         elif read_role(user.role) != role:
             user = await self.users.set_role(user.name, role)
             await self.sessions.close_of(user.id)
             self.audit.note("user.role_changed", f"{name} ({role.word})", by=Principal("user", role, name))
+        return user
+
+    async def _add_vouched(self, subject: str, name: str, role: Role) -> User:
+        try:
+            user = await self.users.add(name, role, subject=subject)
+        except UserError as error:
+            if (quicker := self.users.vouched(subject)) is not None:  # another login of theirs
+                return quicker
+            if not isinstance(error, NameTakenError):
+                raise
+            text = f"a user called {name} is known already, and not from this identity provider"
+            raise UserError(text) from error
+        self.audit.note("user.added", f"{name} ({role.word})", by=Principal("user", role, name))
         return user

@@ -6,6 +6,7 @@ here each time, so that a rotation needs no restart; a look-up costs one hash.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from typing import Literal
@@ -83,6 +84,7 @@ class Keys:
         self._started = now_ms()
         self._event_rows: dict[str, _EventRow] = {}
         self._rows: list[_SigningRow] = []
+        self._changing = asyncio.Lock()  # which signing keys are in force follows from those before
         self.signing: tuple[str, ...] = ()
         #: What signs the tokens that this server hands out (realtime, durable endpoints); outlives rotations.
         self.token_secret = secrets.token_hex()
@@ -191,13 +193,18 @@ class Keys:
             check_signing_key(key)
         except ValueError as error:
             raise KeyRefused(str(error)) from error
-        if any(known.hash == _hash(key) for known in self._rows):
-            raise KeyRefused("this signing key was in use before: take another")
-        await self._keep([_SigningRow(self._next_id(), _hash(key), key, now_ms(), None)])
-        return self.signing_keys()[0]
+        async with self._changing:
+            if any(known.hash == _hash(key) for known in self._rows):
+                raise KeyRefused("this signing key was in use before: take another")
+            await self._keep([_SigningRow(self._next_id(), _hash(key), key, now_ms(), None)])
+            return self.signing_keys()[0]
 
     async def retire_fallback(self) -> bool:
         """Ends the fallback: only the current signing key counts from now on; False if there was none."""
+        async with self._changing:
+            return await self._retire()
+
+    async def _retire(self) -> bool:
         if len(self.signing) < 2:
             return False
         now, current = now_ms(), _hash(self.signing[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
-from typing import Any, Protocol, Self, cast
+from typing import Any, Final, Protocol, Self, cast
 
 import msgspec
 import structlog
@@ -24,6 +24,9 @@ _PENDING_MS = 600_000
 _MOST_PENDING = 1_000
 #: Asymmetric ones only: with HMAC, whoever knows the client's secret could vouch for anybody.
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+
+#: What libraries raise for answers of a provider that are not what the standard says.
+_ODD: Final = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
 
 
 class OidcError(Exception):
@@ -133,7 +136,7 @@ class Oidc:
         url = self._options.issuer.rstrip("/") + _DISCOVERY
         try:
             provider = msgspec.json.decode(await self._fetch(url), type=Provider)
-        except (msgspec.DecodeError, OSError) as error:
+        except (ValueError, RecursionError, OSError) as error:
             log.error("the identity provider can't be asked", url=url, error=str(error))
             return OidcError("The identity provider does not answer. Try again later.")
         if provider.issuer.rstrip("/") != self._options.issuer.rstrip("/"):
@@ -177,7 +180,7 @@ class Oidc:
                 )
                 if more.get("sub") == claims["sub"]:
                     claims = {**more, **claims}
-        except (AuthlibBaseError, httpx.HTTPError, jwt.PyJWTError, msgspec.DecodeError, OSError, KeyError) as error:
+        except (AuthlibBaseError, httpx.HTTPError, jwt.PyJWTError, OSError, *_ODD) as error:
             log.warning("a login through the identity provider failed", error=f"{type(error).__name__}: {error}")
             raise OidcError("The identity provider's answer can't be used; the server's log says why.") from error
         return claims

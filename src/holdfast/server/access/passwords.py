@@ -47,7 +47,7 @@ class Passwords:
         self._thread.shutdown(cancel_futures=True)
 
     async def hash(self, password: str) -> str:
-        """A hash with its salt and parameters in it."""
+        """A hash with its salt and parameters in it. Raises BusyError."""
         return await self._run(lambda: self._hasher.hash(password))
 
     async def verify(self, hashed: str, password: str) -> bool:

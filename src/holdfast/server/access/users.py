@@ -19,6 +19,10 @@ class UserError(ValueError):
     """Something about a user that is not possible; the text says why."""
 
 
+class NameTakenError(UserError):
+    """There is a user of that name."""
+
+
 class User(msgspec.Struct, frozen=True):
     """A user. `role` is a role's word; `password` a hash, or empty: then `subject` is who vouches for them."""
 
@@ -70,22 +74,22 @@ class Users:
         return next((user for user in self._by_id.values() if subject and user.subject == subject), None)
 
     async def add(self, name: str, role: Role, password: str = "", subject: str = "") -> User:
-        """Adds a user, with a password or a subject. Raises UserError, WeakPasswordError."""
+        """Adds a user, with a password or a subject. Raises UserError, WeakPasswordError, BusyError."""
         if not _NAME.fullmatch(name):
             raise UserError("a user's name has 1 to 128 letters, digits or . _ - + @")
         if self.named(name) is not None:
-            raise UserError(f"there is a user {name} already")
+            raise NameTakenError(f"there is a user {name} already")
         hashed = ""
         if not subject:
             check_password(password, name)
             hashed = await self._passwords.hash(password)
         async with self._changing:
             if self.named(name) is not None:  # meanwhile
-                raise UserError(f"there is a user {name} already")
+                raise NameTakenError(f"there is a user {name} already")
             return await self._keep(User(self._ids.next(now_ms()), name, role.word, hashed, subject, now_ms()))
 
     async def set_password(self, name: str, password: str) -> User:
-        """Gives a local user another password. Raises UserError, WeakPasswordError."""
+        """Gives a local user another password. Raises UserError, WeakPasswordError, BusyError."""
         user = self._known(name)
         if user.subject:
             raise UserError(f"{user.name} logs in through the identity provider, and has no password here")

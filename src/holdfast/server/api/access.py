@@ -15,11 +15,11 @@ from starlette.responses import Response
 from holdfast.protocol.rawjson import UNREADABLE
 from holdfast.server.access.access import Access, LoginRefused
 from holdfast.server.access.keys import EventKey, KeyRefused, SigningKey
-from holdfast.server.access.passwords import WeakPasswordError
+from holdfast.server.access.passwords import BusyError
 from holdfast.server.access.principals import current, read_role
 from holdfast.server.access.records import now_ms
 from holdfast.server.access.tokens import ApiToken
-from holdfast.server.access.users import User, UserError
+from holdfast.server.access.users import NameTakenError, User
 from holdfast.server.api.errors import json_response, public_error
 from holdfast.server.api.parse import read_int
 from holdfast.server.api.routing import ApiRoute
@@ -276,7 +276,13 @@ def _told(handler: Handler) -> Handler:
                 answer.headers["retry-after"] = str(refused.retry_after)
                 return answer
             return public_error(403, str(refused))
-        except (UserError, WeakPasswordError, KeyRefused, ValueError) as error:
-            return public_error(409 if "already" in str(error) else 400, str(error))
+        except BusyError:
+            answer = public_error(503, "Too many passwords are being checked just now; try again")
+            answer.headers["retry-after"] = "1"
+            return answer
+        except NameTakenError as error:
+            return public_error(409, str(error))
+        except (KeyRefused, ValueError) as error:  # which users, passwords and roles that can't be are too
+            return public_error(400, str(error))
 
     return handle
