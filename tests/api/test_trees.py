@@ -323,6 +323,21 @@ def test_skipped_run_is_a_root_alone(api: Api) -> None:
     assert (trace["skipReason"], trace["skipExistingRunID"]) == ("Singleton", OTHER)
 
 
+def test_a_rerun_does_not_show_the_steps_that_it_kept(api: Api) -> None:
+    book = Book()
+    book.add(book.span("kept", SpanStatus.COMPLETED, None, step_id=step_hash("first")), {"data": 1}, memoised=True)
+    book.step("second", 2).returns(3)
+    api.library.run(book)
+    new = api.data(QUERIES["runTrace"], runID=book.id)["runTrace"]
+    assert [span["name"] for span in new["childrenSpans"]] == ["second", "second", "Finalization", "executor.nonstep"]
+    old = api.data(QUERIES["run"], runID=book.id)["run"]["trace"]
+    assert [span["name"] for span in old["childrenSpans"]] == ["second", "function success"]
+    query = "query($id: ID!) { functionRun(query: {functionRunId: $id}) { history { type stepName } } }"
+    history = api.data(query, id=book.id)["functionRun"]["history"]
+    assert step_hash("first") not in {item["stepName"] for item in history}
+    assert [item["type"] for item in history].count("StepStarted") == 2
+
+
 def test_spans_know_their_run(api: Api) -> None:
     book = Book().step("a", 1).returns(1)
     api.library.run(book)

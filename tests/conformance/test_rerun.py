@@ -37,6 +37,9 @@ def test_rerun_from_a_step(app: App) -> None:
     second = app.platform.wait_run(rerun(app, first.id, stepID=SECOND))
     assert second.output == first.output
     assert app.ran(second.id) == [("second", 0)]
+    assert {span["name"] for span in app.platform.trace(second.id, preview=True)["childrenSpans"]}.isdisjoint(
+        {"first", hashlib.sha1(b"first").hexdigest()}
+    )
 
 
 def test_a_failed_run_can_be_rerun(app: App) -> None:

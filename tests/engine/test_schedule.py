@@ -200,6 +200,7 @@ def test_a_rerun_from_a_step_has_what_came_before(world: World) -> None:
     assert run.state.inputs is not None
     assert bytes(run.state.inputs[hashed("c")]) == b'[{"n":1}]'
     assert run.step_count == 2
+    assert [row[-1].kind for row in world.rows.steps if row[0] == run.id] == ["kept", "kept"]  # not of this run's trace
     world.answer(call, ops(ran("c")))
     world.restart()
     world.reply(returns())

@@ -234,7 +234,7 @@ class Engine:
         if run.status is RunStatus.SKIPPED:
             return run
         for step_id, output in steps.items():
-            span = Span("step", SpanStatus.COMPLETED, now, now, now, step_id, step_id, "StepRun")
+            span = Span("kept", SpanStatus.COMPLETED, now, now, now, step_id=step_id)
             self.core.memoise(run, step_id, output, span)
         if inputs:
             run.state.inputs = {step_id: msgspec.Raw(value) for step_id, value in inputs.items()}

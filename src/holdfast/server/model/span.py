@@ -17,9 +17,10 @@ from holdfast.server.model.status import SpanStatus
 #: No JSON given. (msgspec decodes no `Raw | None`.)
 NULL = msgspec.Raw(b"null")
 
-SpanKind = Literal["step", "attempt", "plan", "function"]
+SpanKind = Literal["step", "attempt", "plan", "function", "kept"]
 """`step`: a memoised step. `attempt`: a step's failed attempt that will be retried. `plan`: a call that only reported
-steps. `function`: the function's own outcome or a function-level failed attempt."""
+steps. `function`: the function's own outcome or a function-level failed attempt. `kept`: a step that a rerun took over
+from the run before it, which is no work of this run and is not shown."""
 
 
 class Call(msgspec.Struct, array_like=True, frozen=True, gc=False):

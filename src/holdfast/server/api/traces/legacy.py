@@ -65,7 +65,7 @@ class _Builder:
         items: dict[str, list[TraceRow]] = {}
         flat: list[TraceNode] = []
         for row in self._trace.rows:
-            if row.span.kind == "plan":
+            if row.span.kind in {"plan", "kept"}:
                 continue
             call = row.span.call
             if call is None:
