@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from starlette.applications import Starlette
 
+from holdfast.protocol.ids import ulid
 from holdfast.server.api import export
 from holdfast.server.model.status import RunStatus
 from holdfast.server.store.sqlite import export as lines
@@ -22,6 +23,9 @@ from .client import Client
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+LARGE = 400_000
 
 
 @pytest.fixture
@@ -39,6 +43,13 @@ def ended(number: int, status: RunStatus = RunStatus.COMPLETED) -> Book:
     book = Book(number=number, start=START + number * 1_000)
     book.started_at = book.start + 5
     book.end(status, {"n": number})
+    return book
+
+
+def large(library: Library, number: int) -> Book:
+    book = Book(number=number, start=START + number * 1_000)
+    book.event_ids = [library.event(ulid(book.start, number), data={"x": "x" * LARGE})]
+    book.step("a", "x" * LARGE).step("b", "y").end(RunStatus.COMPLETED, {"n": number})
     return book
 
 
@@ -67,6 +78,21 @@ def test_a_page_that_is_full_and_the_last(client: Client, library: Library) -> N
     for n in range(1, 2 * lines.PAGE + 1):
         library.run(ended(n))
     assert len(got(client, "/v1/export/runs")) == 2 * lines.PAGE
+
+
+def test_large_rows_make_short_pages(library: Library) -> None:
+    library.app()
+    library.function()
+    ids = [library.run(large(library, n)) for n in range(1, 9)]
+    with closing(open_read_only(library.path)) as db:
+        pages = list(lines.runs(db, lines.Wanted(with_steps=True)))
+        assert max(map(len, pages)) < lines.PAGE_BYTES + 2 * LARGE
+        runs = [json.loads(line) for page in pages for line in page.splitlines()]
+        assert [(run["id"], len(run["steps"])) for run in runs] == [(id, 2) for id in ids]
+        pages = list(lines.events(db, lines.Wanted()))
+        assert max(map(len, pages)) < lines.PAGE_BYTES + 2 * LARGE
+        events = [json.loads(line) for page in pages for line in page.splitlines()]
+        assert [len(event["event"]["data"]["x"]) for event in events] == [LARGE] * 8
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ from websockets.asyncio.client import connect
 
 from holdfast.protocol.ids import ulid
 from holdfast.server.api import realtime
+from holdfast.server.api.realtime.subscribing import _pieces
 from holdfast.server.api.tokens import Tokens
 from holdfast.server.realtime import grants
-from holdfast.server.realtime.broadcaster import Broadcaster
+from holdfast.server.realtime.broadcaster import Broadcaster, Item
 from holdfast.server.realtime.grants import Wanted
 from holdfast.server.serve.http import GuardedHttp, Pace
 from holdfast.server.serve.run import _websocket
@@ -76,3 +77,12 @@ def test_a_subscriber_that_is_silent_stays_and_a_stream_may_take_its_time() -> N
             assert [message["kind"] for message in heard] == ["datastream-start", "chunk", "chunk", "datastream-end"]
 
     served(test)
+
+
+def test_who_reads_slowly_has_one_large_message_copied_at_a_time() -> None:
+    small, large = Item(b'"s"'), Item(b'"' + b"l" * 300_000 + b'"')
+    items = [small, small, large, large, small]
+    pieces = list(_pieces(items))
+    assert [len(piece) // len(large.data) for piece in pieces] == [1, 1, 0]
+    assert b"".join(pieces) == b"".join(b"data: " + item.data + b"\n\n" for item in items)
+    assert len(list(_pieces([small] * 64))) == 1

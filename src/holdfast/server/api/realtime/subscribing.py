@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from typing import Final
 
 import msgspec
@@ -30,6 +30,7 @@ SSE_LIMIT_S: Final = 15 * 60.0
 _NOT_AUTHENTICATED: Final = "Not authenticated"
 _NORMAL: Final = 1000
 _COMMENT: Final = b":\n\n"
+_PIECE: Final = 32 * 1024
 _SSE_HEADERS: Final = {
     "content-type": "text/event-stream",
     "cache-control": "no-cache",
@@ -137,9 +138,9 @@ class Subscriptions:
                 continue
             if not items:
                 break
-            text = b"".join(_sse_event(item) for item in items)
-            between = text.endswith(b"\n\n")
-            await _write(send, text)
+            for text in _pieces(items):
+                await _write(send, text)
+                between = text.endswith(b"\n\n")
         if subscription.ended is not None:
             await _write(send, f": {subscription.ended.reason}\n\n".encode())
 
@@ -180,6 +181,18 @@ async def _first(limit: float | None, *works: Awaitable[None]) -> None:
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _pieces(items: list[Item]) -> Iterator[bytes]:
+    """Items as they are sent: small ones together, large ones alone, as who reads slowly has his copy for long."""
+    text = b""
+    for item in items:
+        text += _sse_event(item)
+        if len(text) >= _PIECE:
+            yield text
+            text = b""
+    if text:
+        yield text
 
 
 def _sse_event(item: Item) -> bytes:

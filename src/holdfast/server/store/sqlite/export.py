@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -14,8 +15,9 @@ from holdfast.server.model.span import decode_span
 from holdfast.server.model.status import RunStatus
 from holdfast.server.store.sqlite.queries import named
 
-#: Rows of a page.
+#: Rows of a page, and bytes after which it ends earlier: an event may have megabytes, a run with steps tens of them.
 PAGE = 200
+PAGE_BYTES = 256 * 1024
 #: Later than any time (ms).
 FOREVER = 2**62
 
@@ -98,10 +100,8 @@ def run_page(db: sqlite3.Connection, wanted: Wanted, after: Place) -> tuple[byte
         "since": wanted.since, "until": wanted.until, "functions": _json(wanted.functions),
         "statuses": _json([int(status) for status in wanted.statuses]), "most": PAGE, "after": after[0],
     }  # fmt: skip
-    rows = db.execute(named("export.runs"), given).fetchall()
-    steps = _steps(db, [row[0] for row in rows]) if wanted.with_steps else None
-    lines = b"".join(_line(_run(row, steps)) for row in rows)
-    return lines, (rows[-1][0], 0) if len(rows) == PAGE else None
+    with closing(db.execute(named("export.runs"), given)) as rows:
+        return _page(((row[0], 0), _run(row, _steps(db, row[0]) if wanted.with_steps else None)) for row in rows)
 
 
 def event_page(db: sqlite3.Connection, wanted: Wanted, after: Place) -> tuple[bytes, Place | None]:
@@ -110,12 +110,21 @@ def event_page(db: sqlite3.Connection, wanted: Wanted, after: Place) -> tuple[by
         "since": wanted.since, "until": wanted.until, "functions": _json(wanted.functions),
         "names": _json(wanted.names), "internal": wanted.internal, "most": PAGE, "after": after[0], "n": after[1],
     }  # fmt: skip
-    rows = db.execute(named("export.events"), given).fetchall()
-    lines = b"".join(_line(_Event(id, _time(received_at), _raw(json))) for id, _, _, received_at, json in rows)
-    return lines, rows[-1][:2] if len(rows) == PAGE else None
+    with closing(db.execute(named("export.events"), given)) as rows:
+        return _page(((id, n), _Event(id, _time(received_at), _raw(json))) for id, n, _, received_at, json in rows)
 
 
-def _run(row: tuple[Any, ...], steps: dict[str, list[_Step]] | None) -> _Run:
+def _page(rows: Iterator[tuple[Place, msgspec.Struct]]) -> tuple[bytes, Place | None]:
+    """Lines of rows until there are enough of them, and the place of the last one if there may be more."""
+    lines = bytearray()
+    for number, (place, row) in enumerate(rows, 1):
+        lines += _encode(row) + b"\n"
+        if number == PAGE or len(lines) >= PAGE_BYTES:
+            return bytes(lines), place
+    return bytes(lines), None
+
+
+def _run(row: tuple[Any, ...], steps: list[_Step] | None) -> _Run:
     (
         id,
         slug,
@@ -135,21 +144,16 @@ def _run(row: tuple[Any, ...], steps: dict[str, list[_Step]] | None) -> _Run:
     return _Run(
         id, slug, function_id, app, RunStatus(status).name.lower(), _time(scheduled_at),
         _time(started_at) if started_at is not None else None, _time(ended_at) if ended_at is not None else None, name,
-        _raw(event_ids), _raw(output), cron, batch, original, steps.get(id, []) if steps is not None else None,
+        _raw(event_ids), _raw(output), cron, batch, original, steps,
     )  # fmt: skip
 
 
-def _steps(db: sqlite3.Connection, ids: list[str]) -> dict[str, list[_Step]]:
-    found: dict[str, list[_Step]] = {}
-    for run_id, step_id, output, text in db.execute(named("export.steps"), (_json(ids),)):
+def _steps(db: sqlite3.Connection, run_id: str) -> list[_Step]:
+    found: list[_Step] = []
+    for step_id, output, text in db.execute(named("export.steps"), (run_id,)):
         span = decode_span(text)
-        step = _Step(step_id, span.name, span.op, _time(span.started_at), _time(span.ended_at), _raw(output))
-        found.setdefault(run_id, []).append(step)
+        found.append(_Step(step_id, span.name, span.op, _time(span.started_at), _time(span.ended_at), _raw(output)))
     return found
-
-
-def _line(value: msgspec.Struct) -> bytes:
-    return _encode(value) + b"\n"
 
 
 def _raw(text: str | bytes | None) -> Raw:

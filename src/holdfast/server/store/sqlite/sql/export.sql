@@ -10,7 +10,7 @@ WHERE r.id > :after AND r.scheduled_at >= :since AND r.scheduled_at < :until
 ORDER BY r.id LIMIT :most
 
 -- name: steps
-SELECT run_id, step_id, output, span FROM steps WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id, seq
+SELECT step_id, output, span FROM steps WHERE run_id = ? ORDER BY seq
 
 -- name: events
 SELECT e.id, e.n, e.name, e.received_at, e.json FROM events e
