@@ -215,6 +215,8 @@ def test_function_configuration(api: Api) -> None:
         "priority": {"run": "event.data.p"},
         "concurrency": [{"limit": 1, "key": "event.data.key", "scope": "Fn", "hash": "3e9bpf5fnc8qw"}],
         "debounce": {"key": "event.data.key", "period": "2s"},
+        "throttle": {"limit": 1, "period": "1d30m", "burst": 1},
+        "rateLimit": {"limit": 1, "period": "1m"},
         "triggers": [{"event": "a", "expression": "event.data.n > 1"}, {"cron": "* * * * *"}],
         "cancel": [{"event": "rec/cancel", "if": "event.data.id == async.data.id"}],
         "steps": [{"id": "step", "name": "step", "uri": "http://APP/x?fnId=f&stepId=step", "retries": 0}],
@@ -233,6 +235,7 @@ def test_function_configuration(api: Api) -> None:
     ]
     assert settings["retries"] == {"value": 0, "isDefault": False}
     assert (settings["priority"], settings["debounce"]) == ("event.data.p", {"period": "2s", "key": "event.data.key"})
+    assert (settings["throttle"]["period"], settings["rateLimit"]["period"]) == ("24h30m0s", "1m")
     assert settings["cancellations"][0]["condition"] == "event.data.id == async.data.id"
     app = api.data(QUERIES["app"], id=APP_ID)["app"]
     assert (app["externalID"], app["method"], app["functions"]) == ("rec-py", "SERVE", [{"slug": "rec-py-no-step"}])

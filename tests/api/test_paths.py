@@ -97,3 +97,8 @@ def test_a_wrong_method_is_told_what_is_right_without_a_body(rig: Rig, method: s
 
 def test_metrics_say_the_format_that_they_are_in(rig: Rig) -> None:
     assert rig.request("GET", "/metrics").headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+
+
+def test_dev_tells_the_features_that_uis_ask_for(rig: Rig) -> None:
+    features = rig.request("GET", "/dev").json()["features"]
+    assert features == {"FEATURE_CEL_SEARCH": False, "enable-step-metadata": True, "run-details-v4": True}

@@ -330,6 +330,5 @@ def _info(config: Config) -> ServerInfo:
         "require_keys": config.kind == "cloud", "connectGatewayPort": config.gateway_port, "connectGatewayHost": "",
         "NoUI": not config.ui, "persist": config.persist, "sqlite_dir": str(config.directory),
     }  # fmt: skip
-    return ServerInfo(
-        kind="cloud" if config.kind == "cloud" else "dev", version=config.version, start_options=options, features={}
-    )
+    features = {"FEATURE_CEL_SEARCH": False, "enable-step-metadata": config.step_metadata, "run-details-v4": True}
+    return ServerInfo("cloud" if config.kind == "cloud" else "dev", config.version, options, features)

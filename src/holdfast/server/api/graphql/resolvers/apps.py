@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from holdfast.protocol.durations import format_go_duration, parse_duration
 from holdfast.protocol.functions import FunctionConfig, Scope, load_config
 from holdfast.server.api.graphql.errors import NO_ROWS, fail
 from holdfast.server.api.graphql.schema import resolver
@@ -202,11 +203,18 @@ def _settings(config: FunctionConfig) -> dict[str, _Settings | None]:
         "events_batch": _Settings(batch.key or None, max_size=batch.max_size, timeout=batch.timeout) if batch else None,
         "rate_limit": _Settings(rate.key or None, limit=rate.limit, period=rate.period) if rate else None,
         "debounce": _Settings(debounce.key or None, period=debounce.period) if debounce else None,
-        "throttle": _Settings(throttle.key or None, limit=throttle.limit, period=throttle.period, burst=throttle.burst)
+        "throttle": _Settings(
+            throttle.key or None, limit=throttle.limit, period=_go_period(throttle.period), burst=throttle.burst
+        )
         if throttle
         else None,
         "singleton": _Settings(singleton.key or None, mode=singleton.mode.upper()) if singleton else None,
     }
+
+
+def _go_period(period: str) -> str:
+    """The one period that is not shown as it was declared."""
+    return format_go_duration(parse_duration(period))
 
 
 def _concurrency(config: FunctionConfig) -> list[_Concurrency]:
