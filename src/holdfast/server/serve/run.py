@@ -120,9 +120,11 @@ class _Stopper:
         self._draining = asyncio.ensure_future(self._drain())
 
     async def _drain(self) -> None:
-        await self._server.drain(self._patience)
-        if not self._http.should_exit:
-            self._stop()
+        try:
+            await self._server.drain(self._patience)
+        finally:  # whatever became of it
+            if not self._http.should_exit:
+                self._stop()
 
     def _stop(self) -> None:
         self._server.closing()
