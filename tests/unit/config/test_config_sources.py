@@ -146,6 +146,13 @@ def test_everything_wrong_in_a_file_is_told_at_once_with_its_line(tmp_path: Path
         ("x.toml", "dev = 3", "'dev' must hold the options of `holdfast dev`, not the number"),
         ("x.toml", "test-mode = true", "there is no option 'test-mode'"),
         ("x.json", "[" * 100_000, "is not valid JSON"),
+        ("x.json", '{"port": 1, "port": 2}', "x.json: 'port' is there twice: keep one of them"),
+        ("x.yaml", "port: 1\nhost: a\nport: 2", "x.yaml:3: 'port' is there twice: keep one of them"),
+        ("x.yaml", "start:\n  port: 1\n  port: 2", "x.yaml:3: 'port' is there twice: keep one of them"),
+        ("x.toml", "[strat]\nport = 1", "x.toml:1: there is no option 'strat'; did you mean 'start'?"),
+        ("x.toml", "x = " + "[" * 3_000 + "]" * 3_000, "is not valid TOML"),
+        ("x.json", '{"port": ' + "9" * 5_000 + "}", "is not valid JSON"),
+        ("x.yaml", "port: 2026-99-99", "is not valid YAML: month must be in 1..12"),
     ],
 )
 def test_what_is_no_configuration(tmp_path: Path, name: str, text: str, told: str) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, cast
@@ -112,7 +112,8 @@ class _Reader:
             if name in FOREIGN:
                 self._warnings.append(f"{self._place(str(key))}: '{key}' means nothing here: {FOREIGN[name]}")
             elif option is None or not option.in_files:
-                self._complain(str(key), f"there is no option '{key}'{did_you_mean(name, BY_NAME)}")
+                known = BOTH if isinstance(value, dict) and not command else BY_NAME
+                self._complain(str(key), f"there is no option '{key}'{did_you_mean(name, known)}")
             elif command and command not in option.commands:
                 self._complain(str(key), f"`holdfast {command}` has no option '{key}'")
             elif value is not None and value != "":  # empty is unset, as in the environment
@@ -162,32 +163,57 @@ def checked(option: Option, value: Value) -> Value:
     return value if option.check is None else option.check(value)
 
 
-def did_you_mean(name: str, known: object) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A question to end an error with; empty if nothing is alike."""
-    close = get_close_matches(name, list(cast("Mapping[str, object]", known)), n=1, cutoff=0.6)
+    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def _toml(path: Path, text: str) -> object:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
 
 def _json_file(path: Path, text: str) -> object:
     try:
-        return json.loads(text) if text.strip() else None
-    except (json.JSONDecodeError, RecursionError) as error:
+        return json.loads(text, object_pairs_hook=_once(path)) if text.strip() else None
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid JSON: {error}") from error
+
+
+def _once(path: Path) -> Callable[[list[tuple[str, object]]], dict[str, object]]:
+    def table(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        _refuse_twice(path, ((name, 0) for name, _ in pairs))
+        return dict(pairs)
+
+    return table
+
+
+def _refuse_twice(path: Path, names: Iterable[tuple[str, int]]) -> None:
+    """TOML has no name twice; for the others, the one that counts would be a guess."""
+    seen: set[str] = set()
+    for name, line in names:
+        if name in seen:
+            raise ConfigError(f"{path}{f':{line}' if line else ''}: '{name}' is there twice: keep one of them")
+        seen.add(name)
 
 
 def _yaml(path: Path, text: str) -> object:
     import yaml  # noqa: PLC0415 - only for those who have such a file
 
+    def look(node: object) -> None:
+        if isinstance(node, yaml.MappingNode):
+            pairs = cast("list[tuple[yaml.Node, yaml.Node]]", node.value)
+            _refuse_twice(path, ((str(key.value), key.start_mark.line + 1) for key, _ in pairs))
+            for _, value in pairs:
+                look(value)
+
     try:
+        look(yaml.compose(text, yaml.SafeLoader))
         return cast("object", yaml.safe_load(text))
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that there isn't is a ValueError
         told = " ".join(str(error).split())
         raise ConfigError(f"{path} is not valid YAML: {told}") from error
 
