@@ -414,3 +414,15 @@ def test_bodies_that_nest_where_nobody_looks(served: Served, path: str, status: 
         found, answer = served.request("POST", path, body, JSON)
         assert found == status, answer[:300]
     assert served.errors() == []
+
+
+def test_a_publisher_that_goes_away_is_no_error(served: Served) -> None:
+    for path in (b"/v1/realtime/publish", b"/v1/realtime/token"):
+        with socket.create_connection(("127.0.0.1", served.port)) as client:
+            client.sendall(b"POST " + path + b" HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf")
+            client.shutdown(socket.SHUT_WR)
+            client.settimeout(5)
+            with contextlib.suppress(ConnectionError):
+                client.recv(1_000)  # to its end
+    assert served.request("GET", "/health")[0] == 200
+    assert served.errors() == []

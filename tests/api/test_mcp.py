@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+import structlog
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
+from mcp_types import CallToolRequestParams
 
-from holdfast.server.access.principals import Role
+from holdfast.server.access.principals import ANYONE, Role, current
 
 from .access_rig import KEY, Rig
 from .serving import Served
@@ -161,6 +163,28 @@ def test_what_goes_wrong_is_told(server: Served) -> None:
     assert "reserved for internal use" in failure(server, "send_event", name="inngest/x")
     assert "1 to 100" in failure(server, "poll_run_status", runIds=[])
     assert failure(server, "fly") == "There is no tool fly"
+
+
+def test_what_nobody_foresaw_is_told_to_the_log_alone() -> None:
+    from holdfast.server.api.mcp import server as mcp_server  # the library behind it is slow to load
+
+    class Broken:
+        @property
+        def history(self) -> Any:
+            raise OSError("/var/lib/secret.db")
+
+    async def ask(backend: Any) -> Any:
+        token = current.set(ANYONE)
+        try:
+            return await mcp_server._Tools(backend).call(None, CallToolRequestParams(name="get_apps"))  # type: ignore[arg-type]
+        finally:
+            current.reset(token)
+
+    with structlog.testing.capture_logs() as logged:
+        found = asyncio.run(ask(Broken()))
+    assert found.is_error
+    assert found.content[0].text == "The call could not be handled, see the server's log"
+    assert [(line["log_level"], line["tool"]) for line in logged] == [("error", "get_apps")]
 
 
 def test_other_requests(server: Served) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import mcp_types as types
 import msgspec
+import structlog
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
@@ -21,12 +22,16 @@ from holdfast.server.api.operations import hints, tool_of
 from holdfast.server.api.rest_v2.catalogue import OPERATIONS
 from holdfast.server.api.rest_v2.operation import Operation, renamed
 from holdfast.server.api.rest_v2.wire import RefusalError
+from holdfast.server.engine.engine import DefectError
+from holdfast.server.store.history import TooSlowError
 from holdfast.server.store.store import StoreError
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
 
     from holdfast.server.api.backend import Backend
+
+log = structlog.get_logger(__name__)
 
 _INSTRUCTIONS: Final = (
     "Tools of a Holdfast server, which runs durable functions. Start with get_apps and list_functions; send_event and"
@@ -80,6 +85,12 @@ class _Tools:
             return _failure("It could not be stored; nothing was done. Try again")
         except RefusalError as refusal:
             return _failure(f"{refusal.status}: {refusal.document().decode()}")
+        except TooSlowError as error:
+            return _failure(str(error))
+        except Exception as error:  # the library would send its text
+            if not isinstance(error, DefectError):  # the partition told of that
+                log.error("a tool failed", tool=call.name, exc_info=error)
+            return _failure("The call could not be handled, see the server's log")
         return _failure(f"There is no tool {call.name}")
 
 
