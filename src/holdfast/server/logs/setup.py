@@ -23,7 +23,7 @@ def set_up(config: Config) -> None:
     renderer: list[structlog.typing.Processor] = (
         [structlog.processors.EventRenamer("msg"), _ordered, structlog.processors.JSONRenderer(default=str)]
         if json
-        else [_printable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [_printable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), timestamp_key="time")]
     )
     structlog.configure(
         processors=[
