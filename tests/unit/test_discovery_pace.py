@@ -1,4 +1,4 @@
-"""How often a dev server looks for apps: each second at first, since an app is about to be started."""
+"""How a dev server looks for apps: each second at first, since an app is about to be started; one a port."""
 
 from __future__ import annotations
 
@@ -25,3 +25,18 @@ def test_the_first_scans_follow_each_other_quickly(monkeypatch: pytest.MonkeyPat
     apps = SimpleNamespace(active=lambda: len(pauses) >= 18)
     asyncio.run(syncer.Syncer(cast("Any", apps), cast("Any", None), server_kind="dev")._discover())
     assert pauses == [1.0] * 15 + [5.0] * 3
+
+
+def test_a_server_that_answers_under_every_path_is_one_app() -> None:
+    async def fetch(*_: object, **__: object) -> SimpleNamespace:
+        return SimpleNamespace(headers={"x-inngest-sdk": "js:v4.24.0"})
+
+    async def scan() -> tuple[int, list[str]]:
+        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+        async with server:
+            port = int(server.sockets[0].getsockname()[1])
+            client = cast("Any", SimpleNamespace(fetch=fetch))
+            return port, await syncer.Syncer(cast("Any", None), client, server_kind="dev")._scan_port(port)
+
+    port, found = asyncio.run(scan())
+    assert found == [f"http://localhost:{port}/api/inngest"]

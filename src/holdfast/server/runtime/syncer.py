@@ -138,7 +138,7 @@ class Syncer:
                     self._apps.set_error(self._apps.expect(url, discovered=True), error)
             scans += 1  # whoever starts a server is about to start an app
             await asyncio.sleep(min(self._interval, EAGER_S) if scans <= EAGER_SCANS else self._interval)
-        log.info("autodiscovery is off: there is an app (switch it off with --no-discovery)")
+        log.info("autodiscovery ends: there is an app; name others with -u URL, or let them register themselves")
 
     async def scan(self) -> list[str]:
         """URLs on this machine's usual ports where an SDK answers."""
@@ -156,7 +156,8 @@ class Syncer:
         writer.close()
         urls = [f"http://localhost:{port}{path}" for path in PATHS]
         hits = await asyncio.gather(*map(self._is_app, urls))
-        return [url for url, hit in zip(urls, hits, strict=True) if hit]
+        # One that answers under every path, as a plain `node:http` server does, is one app and not four.
+        return [url for url, hit in zip(urls, hits, strict=True) if hit][:1]
 
     async def _is_app(self, url: str) -> bool:
         try:
