@@ -78,6 +78,8 @@ def start(settings: Settings) -> None:
         die(f"{error}{'' if config.signing_key else _MAKE_KEY.format('signing-key')}")
     if not config.event_keys:
         die(f"at least one event-key is required{_MAKE_KEY.format('event-key')}")
+    if bool(config.admin_user) != bool(config.admin_password):
+        die("admin-user and admin-password go together: set both, or none")
     if config.oidc_issuer and not config.oidc_client_id:
         die("oidc-client-id is required with oidc-issuer")
     if config.oidc_issuer and not (config.oidc_roles or config.oidc_default_role):

@@ -221,6 +221,8 @@ def audit(server: Reach, limit: int, actor: str, action: str, as_json: bool) -> 
 
 
 def _password(from_stdin: bool, generate: bool) -> str:
+    if generate and from_stdin:
+        raise click.UsageError("--generate makes a password and --password-stdin reads one: give one of them")
     if generate:
         return secrets.token_urlsafe(15)
     if from_stdin:

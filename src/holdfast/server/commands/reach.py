@@ -42,8 +42,18 @@ def reaching(function: Callable[..., Any]) -> Callable[..., Any]:
         wrapped
     )
     return click.option(
-        "--url", envvar="HOLDFAST_URL", default="", help="A running server, such as http://localhost:8288."
+        "--url",
+        envvar="HOLDFAST_URL",
+        default="",
+        callback=_http,
+        help="A running server, such as http://localhost:8288.",
     )(wrapped)
+
+
+def _http(_ctx: click.Context, _parameter: click.Parameter, url: str) -> str:
+    if url and not url.startswith(("http://", "https://")):
+        raise click.BadParameter(f"'{url}' must be an HTTP URL, such as http://localhost:8288")
+    return url
 
 
 class Reach:

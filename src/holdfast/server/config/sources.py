@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
 import msgspec
 
@@ -147,4 +147,4 @@ def _strangers(environ: Mapping[str, str]) -> Iterator[str]:
         if name in foreign:
             yield f"{name} means nothing here: {foreign[name]}"
         elif name.startswith("HOLDFAST_") and name not in known:
-            yield f"there is no variable {name}{did_you_mean(name, cast('Mapping[str, object]', dict.fromkeys(known)))}"
+            yield f"there is no variable {name}{did_you_mean(name, known)}"
