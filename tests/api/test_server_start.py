@@ -76,3 +76,18 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert code == 1
     assert str(folder) in output
     assert "Traceback" not in output
+
+
+def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    code, output = run_to_end("start", "--port", str(free_port()), "--sqlite-dir", str(tmp_path / "file"), *KEYS)
+    assert (code, output.count("\n")) == (1, 1)
+    assert output.startswith(f"Error: can't use the database {tmp_path}/file/main.db: its folder is a file")
+    assert "Errno" not in output
+
+
+@pytest.mark.parametrize("half", [("--admin-user", "anna"), ("--admin-password", "correct horse battery")])
+def test_half_of_a_first_admin_is_refused(tmp_path: Path, half: tuple[str, ...]) -> None:
+    code, output = run_to_end("start", "--port", str(free_port()), "--sqlite-dir", str(tmp_path), *KEYS, *half)
+    assert (code, output) == (1, "Error: admin-user and admin-password go together: set both, or none\n")
+    assert not (tmp_path / "main.db").exists()

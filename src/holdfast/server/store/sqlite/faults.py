@@ -11,7 +11,7 @@ from holdfast.server.store.store import DiskFullError, StoreError
 
 _FULL: Final = "the disk is full; free space on it, a running server goes on by itself"
 _READ_ONLY: Final = "it or its folder is read-only, or belongs to another user"
-_MEND: Final = "look at it with `holdfast db check`, put a backup in its place with `holdfast db restore FILE`"
+_MEND: Final = "`holdfast db check FILE` finds a backup that is whole, `holdfast db restore FILE` puts it in its place"
 
 #: By the primary result code; the extended ones have it in their lowest byte.
 _TEXTS: Final = {
@@ -28,5 +28,12 @@ def fault(path: Path, error: Exception) -> StoreError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL or (isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}):
         return DiskFullError(f"can't write the database {path}: {_FULL}")
-    text = _TEXTS.get(code, _READ_ONLY if isinstance(error, PermissionError) else "")
-    return StoreError(f"can't use the database {path}: {f'{text} ({error})' if text else error}")
+    text = _of_system(error) if isinstance(error, OSError) else _TEXTS.get(code, "")
+    told = (error.strerror if isinstance(error, OSError) else "") or str(error)
+    return StoreError(f"can't use the database {path}: {f'{text} ({told})' if text else told}")
+
+
+def _of_system(error: OSError) -> str:
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return _READ_ONLY
+    return "its folder is a file" if isinstance(error, (FileExistsError, NotADirectoryError)) else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from holdfast.server.store.sqlite.faults import fault
 from holdfast.server.store.sqlite.files import make_folder, open_private
 from holdfast.server.store.store import StoreError
 
@@ -23,7 +24,7 @@ def hold(path: Path) -> int:
         make_folder(path.parent)
         descriptor = open_private(path.with_name(f"{path.name}.lock"))
     except OSError as error:
-        raise StoreError(f"can't use the database {path}: {error}") from error
+        raise fault(path, error) from error
     try:
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
