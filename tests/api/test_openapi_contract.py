@@ -87,6 +87,8 @@ def test_it_is_served(rig: Rig) -> None:
     page = rig.request("GET", "/docs/api")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert page.text.count("<tr>") == len(lines())
+    assert page.text.count("<h2>") == len({tag for tag, *_ in lines()})
+    assert "name=viewport" in page.text
 
 
 def test_it_needs_no_key(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from starlette.responses import HTMLResponse, Response
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
 
 _STYLE: Final = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
-    "td{padding:.15rem 1rem .15rem 0;vertical-align:top}code{font-size:.95em}"
+    "h2{margin:2rem 0 .5rem;font-size:1.15rem}table{width:100%;border-collapse:collapse;table-layout:fixed}"
+    "td{padding:.2rem 1rem .2rem 0;vertical-align:top;overflow-wrap:anywhere}td:first-child{width:5rem}"
+    "code{font-size:.95em}@media(max-width:40rem){td{display:block;padding:0}td:last-child{padding-bottom:.75rem}}"
 )
 
 
@@ -29,11 +33,13 @@ def routes(version: str) -> list[ApiRoute]:
     async def page(_request: Request) -> Response:
         from holdfast.server.api.openapi import reference  # noqa: PLC0415 - as above
 
-        rows = "".join(_row(line) for line in reference.lines(version))
+        groups = groupby(reference.lines(version), key=itemgetter(0))
+        tables = "".join(f"<h2>{escape(tag)}</h2><table>{''.join(map(_row, lines))}</table>" for tag, lines in groups)
         title = "HTTP API of this Holdfast server"
-        head = f"<!doctype html><meta charset=utf-8><title>{title}</title><style>{_STYLE}</style>"
+        meta = "<meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        head = f"<!doctype html><html lang=en>{meta}<title>{title}</title><style>{_STYLE}</style>"
         link = '<p>For programs: <a href="/openapi.json">openapi.json</a> (OpenAPI 3.1).</p>'
-        return HTMLResponse(f"{head}<h1>{title}</h1>{link}<table>{rows}</table>")
+        return HTMLResponse(f"{head}<h1>{title}</h1>{link}{tables}")
 
     return [
         ApiRoute("/openapi.json", document, methods=["GET"]),
@@ -42,5 +48,5 @@ def routes(version: str) -> list[ApiRoute]:
 
 
 def _row(line: tuple[str, str, str, str]) -> str:
-    tag, method, path, summary = (escape(text) for text in line)
-    return f"<tr><td>{tag}<td><code>{method}</code><td><code>{path}</code><td>{summary}"
+    _, method, path, summary = (escape(text) for text in line)
+    return f"<tr><td><code>{method}</code><td><code>{path}</code><td>{summary}"
