@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 import pytest
+from starlette.websockets import WebSocketDisconnect
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
+
+from holdfast.server.api.graphql.socket import Conversation
 
 from .book import Book
 from .serving import Served
@@ -167,6 +171,42 @@ def test_a_query_over_a_socket(served: Served, protocol: str, ask: str, answer: 
         assert hear(socket)["type"] == "complete"
         say(socket, type="ping")
         assert hear(socket) == {"type": "pong"}
+
+
+def test_an_operation_that_fails_is_answered() -> None:
+    class Socket:
+        scope: ClassVar[dict[str, Any]] = {}
+
+        def __init__(self) -> None:
+            self.asked = [{"type": "connection_init"}, {"type": "subscribe", "id": "1", "payload": {}}]
+            self.told: list[Any] = []
+            self.complete = asyncio.Event()
+
+        async def accept(self, _protocol: object) -> None:
+            pass
+
+        async def receive_text(self) -> str:
+            if self.asked:
+                return json.dumps(self.asked.pop(0))
+            await self.complete.wait()
+            raise WebSocketDisconnect
+
+        async def send_text(self, text: str) -> None:
+            self.told.append(json.loads(text))
+            if self.told[-1]["type"] == "complete":
+                self.complete.set()
+
+    async def fail(_payload: bytes) -> bytes:
+        raise OSError("/var/lib/secret.db")
+
+    async def main() -> list[Any]:
+        socket: Any = Socket()
+        await asyncio.wait_for(Conversation(socket, fail).hold(), 10)
+        return list(socket.told)
+
+    _, answer, end = asyncio.run(main())
+    assert answer["payload"] == {"errors": [{"message": "internal system error"}], "data": None}
+    assert end == {"type": "complete", "id": "1"}
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ _DUPLICATE: Final = 4409
 _TOO_MANY_INITS: Final = 4429
 
 
+_FAILED: Final = b'{"errors":[{"message":"internal system error"}],"data":null}'
 _log = structlog.get_logger(__name__)
 
 
@@ -124,7 +125,7 @@ class Conversation:
 
     async def _perform(self, id: str, payload: bytes) -> None:
         try:
-            body = await self._execute(payload)
+            body = await self._answer(payload)
             kind = "next" if self._protocol == _MODERN else "data"
             await self._send(_Message(kind, id, msgspec.Raw(body)))
             await self._send(_Message("complete", id))
@@ -133,6 +134,13 @@ class Conversation:
         finally:
             if self._tasks.get(id) is asyncio.current_task():
                 del self._tasks[id]
+
+    async def _answer(self, payload: bytes) -> bytes:
+        try:
+            return await self._execute(payload)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the client must not wait for ever
+            _log.error("a graphql operation failed", exc_info=error)
+            return _FAILED
 
     async def _keep_alive(self) -> None:
         kind = "ping" if self._protocol == _MODERN else "ka"
