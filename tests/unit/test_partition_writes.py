@@ -10,6 +10,7 @@ import pytest
 from holdfast.protocol.ids import UlidSource
 from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import Engine
+from holdfast.server.engine.run import Run
 from holdfast.server.runtime import partition as partitions
 from holdfast.server.runtime.partition import Partition
 from holdfast.server.store.sqlite.store import SqliteStore
@@ -74,6 +75,19 @@ def test_a_failed_commit_tells_the_caller_and_leaves_nothing(
         owner.write(PUT, ("c", "1"))
         await owner.committed()
         assert (value(store, "a"), value(store, "c")) == ([], ["1"])
+        await owner.close()
+
+    asyncio.run(main())
+
+
+def test_who_waits_no_more_for_a_runs_end_is_forgotten(store: SqliteStore) -> None:
+    async def main() -> None:
+        owner = partition(store)
+        owner.engine.core.runs["r"] = Run("r", "f", "a", 0)
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(owner.ended("r"), 0.001)
+        assert not owner._ends
         await owner.close()
 
     asyncio.run(main())

@@ -118,8 +118,15 @@ class Partition:
         """Waits until a run's end is durable; at once if the run is not alive."""
         if run_id in self.engine.core.runs:
             future: asyncio.Future[None] = self._loop.create_future()
-            self._ends.setdefault(run_id, []).append(future)
-            await future
+            waiting = self._ends.setdefault(run_id, [])
+            waiting.append(future)
+            try:
+                await future
+            except asyncio.CancelledError:  # forgotten: the run may live for months
+                waiting.remove(future)
+                if not waiting and self._ends.get(run_id) is waiting:
+                    del self._ends[run_id]
+                raise
 
     def soon(self, callback: Callable[..., object], *args: object) -> None:
         """Calls back in the next turn."""
