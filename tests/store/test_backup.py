@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import threading
 from contextlib import closing
@@ -117,6 +119,22 @@ def test_a_restore_puts_the_backup_in_place_and_the_old_one_aside(store: SqliteS
     again.close()
     second = restore(target, store.path, quiet)
     assert second not in {None, aside}
+
+
+def test_a_restore_where_there_are_no_links(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    store.commit(begun("r1"))
+    back_up(store.path, tmp_path / "b.db", quiet)
+    store.commit(begun("r2"))
+    store.close()
+    aside = restore(tmp_path / "b.db", store.path, quiet)
+    assert aside is not None
+    assert (ids(store.path), ids(aside)) == ({"r1"}, {"r1", "r2"})
 
 
 def test_a_log_that_was_left_behind_is_not_applied_to_the_backup(store: SqliteStore, tmp_path: Path) -> None:

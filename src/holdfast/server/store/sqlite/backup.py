@@ -128,7 +128,10 @@ def _put_aside(database: Path) -> Path | None:
     number = 1
     while aside.exists():
         aside, number = database.with_name(f"{aside.name}-{number}"), number + 1
-    os.link(database, aside)
+    try:
+        os.link(database, aside)
+    except OSError:  # no links on this file system: for a moment there is no database
+        database.rename(aside)
     for suffix in ("-wal", "-shm"):
         left = Path(f"{database}{suffix}")
         if left.exists():
