@@ -67,7 +67,8 @@ def test_a_stream_of_who_is_refused_does_not_keep_its_connection() -> None:
         server = uvicorn.Server(uvicorn.Config(refuse, http=Hurried, **SETTINGS))
         serving = asyncio.ensure_future(server._serve([listener]))
         reader, writer = await asyncio.open_connection(*listener.getsockname())
-        writer.write(b"POST /v1/realtime/publish?channel=c&topic=t HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        writer.write(b"POST /v1/realtime/publish?channel=c&topic=t HTTP/1.1\r\n")
+        writer.write(b"host: x\r\ntransfer-encoding: chunked\r\n\r\n")
         async with asyncio.timeout(10):
             assert b" 401 " in await reader.read()  # to its end
         writer.close()
