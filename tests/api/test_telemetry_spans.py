@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import threading
@@ -247,6 +248,19 @@ def test_a_run_keeps_so_many(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     partial = post(rig, ran.span(3), ran.span(4))["partialSuccess"]
     assert partial == {"rejectedSpans": "1", "errorMessage": "a run keeps 3 spans of 8 MiB together"}
     assert len(ran.shown()["childrenSpans"]) == 3
+
+
+def test_a_run_keeps_so_many_bytes_of_requests_at_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = Ran(rig)
+    monkeypatch.setattr(limits, "MAX_SPAN_BYTES", 1_000)
+    accept = rig.server.apis._spans.accept
+
+    async def at_once() -> list[int]:
+        bodies = [json.dumps(request(ran.span(number, "x" * 400))).encode() for number in range(1, 5)]
+        found = await asyncio.gather(*(accept(body, "", json=True, strict=True) for body in bodies))
+        return [one.rejected for one in found]
+
+    assert sum(rig.client.loop.run(at_once())) == 3
 
 
 def test_large_requests_are_decoded_beside_the_event_loop(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,8 @@ class UserSpans:
     def __init__(self, partition: Partition, readers: Readers) -> None:
         self._partition = partition
         self._readers = readers
-        self._pending: Counter[str] = Counter()  # spans that are being committed, by run
+        self._spans: Counter[str] = Counter()  # of each run, that are being committed
+        self._bytes: Counter[str] = Counter()  # of these
 
     async def accept(self, body: bytes, encoding: str, *, json: bool, strict: bool) -> Accepted:
         """Stores the spans of an export request; they are durable afterwards.
@@ -95,7 +96,8 @@ class UserSpans:
         given, accepted = await asyncio.to_thread(work) if len(body) >= LARGE else work()
         kept = await self._kept({one.run_id for one in given})
         rows: list[tuple[Value, ...]] = []
-        added: Counter[str] = Counter()
+        spans: Counter[str] = Counter()
+        sizes: Counter[str] = Counter()
         for one in given:
             known = kept.get(one.run_id)
             problem = self._problem(one, known) if known else f"no run has the ID {one.run_id}"
@@ -103,23 +105,26 @@ class UserSpans:
                 accepted.reject(problem)
                 continue
             known.spans, known.size = known.spans + 1, known.size + len(one.json)
-            added[one.run_id] += 1
+            spans[one.run_id] += 1
+            sizes[one.run_id] += len(one.json)
             span = one.span
             rows.append(
                 (one.run_id, span.trace_id, span.span_id, span.start, span.end - span.start, len(one.json),
                  one.json.decode())
             )  # fmt: skip
         if rows:
-            await self._write(rows, added)
+            await self._write(rows, spans, sizes)
         return accepted
 
-    async def _write(self, rows: list[tuple[Value, ...]], added: Counter[str]) -> None:
-        self._pending += added
+    async def _write(self, rows: list[tuple[Value, ...]], spans: Counter[str], sizes: Counter[str]) -> None:
+        self._spans += spans
+        self._bytes += sizes
         try:
             self._partition.write("telemetry.add_user_span", *rows)
             await self._partition.committed()
         finally:
-            self._pending -= added
+            self._spans -= spans
+            self._bytes -= sizes
 
     async def _kept(self, run_ids: Iterable[str]) -> dict[str, _Kept]:
         ids = msgspec.json.encode(sorted(run_ids)).decode()
@@ -128,7 +133,8 @@ class UserSpans:
         for run_id, function_id, spans, size in rows:
             assert isinstance(spans, int)
             assert isinstance(size, int)
-            kept[str(run_id)] = _Kept(str(function_id), spans + self._pending[str(run_id)], size)
+            id = str(run_id)
+            kept[id] = _Kept(str(function_id), spans + self._spans[id], size + self._bytes[id])
         return kept
 
     def _problem(self, given: _Given, kept: _Kept) -> str:
