@@ -69,21 +69,15 @@ def start(settings: Settings) -> None:
 
     Everything is in one SQLite file, in --sqlite-dir.
     """
-    from holdfast.protocol.signing import check_signing_key  # noqa: PLC0415 - `dev` starts without it
+    from holdfast.server.config.fit import misfits  # noqa: PLC0415 - `dev` starts without it
 
     config = settings.config()
-    try:
-        check_signing_key(config.signing_key)
-    except ValueError as error:
-        die(f"{error}{'' if config.signing_key else _MAKE_KEY.format('signing-key')}")
+    if not config.signing_key:
+        die(f"signing-key is required{_MAKE_KEY.format('signing-key')}")
+    if misfit := next(misfits(config), ""):
+        die(misfit)
     if not config.event_keys:
         die(f"at least one event-key is required{_MAKE_KEY.format('event-key')}")
-    if bool(config.admin_user) != bool(config.admin_password):
-        die("admin-user and admin-password go together: set both, or none")
-    if config.oidc_issuer and not config.oidc_client_id:
-        die("oidc-client-id is required with oidc-issuer")
-    if config.oidc_issuer and not (config.oidc_roles or config.oidc_default_role):
-        die("with oidc-issuer, say who gets which role (oidc-role, oidc-default-role): nobody could log in otherwise")
     _serve(settings)
 
 

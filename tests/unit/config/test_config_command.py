@@ -89,3 +89,19 @@ def test_keys_that_start_does_not_do_without_are_named(run) -> None:
     assert result.stdout.count("missing, but required") == 2
     assert run("config", "show", "--signing-key", "abcd").stdout.count("missing, but required") == 1
     assert "missing" not in run("config", "show", "dev").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--signing-key", "zz"), "Error: signing-key must be valid hex string"),
+        (("--admin-user", "anna"), "Error: admin-user and admin-password go together"),
+        (("--oidc-issuer", "https://x.example"), "Error: oidc-client-id is required with oidc-issuer"),
+    ],
+)
+def test_what_start_would_refuse_is_told_beside_the_values(run, arguments: tuple[str, ...], told: str) -> None:
+    result = run("config", "show", *arguments)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert "queue-workers" in result.stdout
+    assert run("config", "show", "--signing-key", "00ff").exit_code == 0

@@ -12,6 +12,7 @@ import click
 from holdfast.server.commands import add_flags, chosen, default_text, parameter, refuse
 from holdfast.server.config import sources
 from holdfast.server.config.file import ConfigError
+from holdfast.server.config.fit import misfits
 from holdfast.server.config.kinds import Switch
 from holdfast.server.config.options import BOTH, OPTIONS, START
 from holdfast.server.config.sources import Setting, Settings
@@ -51,6 +52,8 @@ def show(command: str, as_json: bool, config_file: Path | None, **given: Any) ->
     for warning in settings.warnings:
         click.echo(f"Warning: {warning}", err=True)
     click.echo(_as_json(settings) if as_json else _as_table(settings))
+    if command == START and (wrong := list(misfits(settings.config()))):
+        refuse(*wrong)
 
 
 @config.command()
