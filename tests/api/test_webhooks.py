@@ -157,6 +157,17 @@ def test_good_expressions(text: str) -> None:
     check_transform(text)
 
 
+def test_an_event_is_no_larger_than_its_request(rig: Rig) -> None:
+    hook = create(rig, '{"name": "a/b", "data": body}')
+    text = "ж" * 100_000 + '", "half": "\\ud800", "list": [' + ",".join(["1"] * 400_000) + "]"
+    content = b'{"text":"' + text.encode() + b"," + b'"pad":"' + b"x" * 2_000_000 + b'"}'
+    answer = post(rig, hook, content)
+    assert answer.status_code == 200, answer.text
+    data = event(rig, answer.json()["ids"][0])["data"]
+    assert data["text"] == "ж" * 100_000
+    assert len(data["list"]) == 400_000
+
+
 def test_values_that_are_no_json() -> None:
     request = HookRequest(b"{}", {}, {})
     with pytest.raises(TransformError, match="no value for this request"):
@@ -167,7 +178,7 @@ def test_values_that_are_no_json() -> None:
         events_of("body", HookRequest(b'[{"name":"a"}' + b',{"name":"a"}' * 100 + b"]", {}, {}), 0)
     assert response_of("ids", request, ["1"], 0) == (b'["1"]', "application/json")
     assert events_of('{"name": "a", "t": string(now())}', request, 1_000) == [
-        b'{"name": "a", "t": "1970-01-01T00:00:01Z"}'
+        b'{"name":"a","t":"1970-01-01T00:00:01Z"}'
     ]
 
 

@@ -118,6 +118,8 @@ def _parsed(raw: str, content_type: str) -> Value:
 
 def _json(value: object) -> bytes:
     try:
-        return json.dumps(value, allow_nan=False).encode()
+        # As short as it came, or an event would be larger than its request. Half of a surrogate pair stays escaped.
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "backslashreplace")
     except (TypeError, ValueError, RecursionError) as error:
         raise TransformError(f"The expression's value is no JSON: {error}") from None
