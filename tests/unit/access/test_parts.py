@@ -226,10 +226,18 @@ def test_a_throttle_lets_so_many_through_and_then_one_by_one(clock: Clock) -> No
 
 
 def test_a_throttle_is_bounded(clock: Clock) -> None:
-    throttle = Throttle(2, 1_000)
+    throttle, looks = Throttle(30, 1_000), 0
     for n in range(25_000):
+        before = throttle._due
         throttle.spend(str(n))
+        looks += throttle._due is not before
+        if n % 1_000 == 0:
+            throttle.spend("anna")
     assert len(throttle._due) <= 10_000
+    assert looks < 50  # each goes through all keys
+    for _ in range(5):
+        throttle.spend("anna")
+    assert throttle.wait_ms("anna")  # others can't have her attempts forgotten
 
 
 # --- origins, commands ------------------------------------------------------------------------------------------------

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+from itertools import islice
 
 from holdfast.server.access.records import now_ms
 
-_MOST_KEYS = 10_000
+_MOST_KEYS, _KEPT_KEYS = 10_000, 9_000
 _SITE_BITS = 64
 
 
@@ -38,9 +39,9 @@ class Throttle:
         now = now_ms()
         if len(self._due) >= _MOST_KEYS:
             self._due = {known: due for known, due in self._due.items() if due > now}
-            while len(self._due) >= _MOST_KEYS:
-                self._due.pop(next(iter(self._due)))
-        self._due[key] = max(now, self._due.get(key, 0)) + self._period
+            if len(self._due) > _KEPT_KEYS:  # many at a time: each look goes through all of them
+                self._due = dict(islice(self._due.items(), len(self._due) - _KEPT_KEYS, None))
+        self._due[key] = max(now, self._due.pop(key, 0)) + self._period  # behind those that were quiet for longer
 
     def refund(self, key: str) -> None:
         """Takes an attempt back that was none: it succeeded."""
