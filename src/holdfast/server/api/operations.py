@@ -58,20 +58,24 @@ def tool_of(operation: Operation) -> Schema:
     """The declaration of an operation's tool."""
     return {
         "name": operation.tool, "title": operation.summary, "description": operation.description,
-        "inputSchema": input_schema(operation), "annotations": hints(reads=operation.reads),
+        "inputSchema": input_schema(operation), "annotations": _hints(reads=operation.reads),
     }  # fmt: skip
 
 
-def hints(*, reads: bool) -> Schema:
+def _hints(*, reads: bool) -> Schema:
     """What a client may think of a tool before it calls it."""
     if reads:
         return {"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": False}
     return {"destructiveHint": True, "openWorldHint": False}
 
 
-def _tool_alone(tool: Tool) -> Schema:
-    declared: Schema = {
+def declared(tool: Tool) -> Schema:
+    """The declaration of a tool that is no operation."""
+    return {
         "name": tool.name, "title": tool.title, "description": tool.description, "inputSchema": tool.schema(),
-        "annotations": hints(reads=tool.reads),
+        "annotations": _hints(reads=tool.reads),
     }  # fmt: skip
-    return {"id": f"mcp.{tool.name}", "summary": tool.title, "description": tool.description, "mcp": declared}
+
+
+def _tool_alone(tool: Tool) -> Schema:
+    return {"id": f"mcp.{tool.name}", "summary": tool.title, "description": tool.description, "mcp": declared(tool)}

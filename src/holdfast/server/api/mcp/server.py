@@ -18,7 +18,7 @@ from holdfast.protocol.limits import MAX_EVENT
 from holdfast.server.access.commands import ForbiddenError, check
 from holdfast.server.access.policy import rule_of
 from holdfast.server.api.mcp.tools import TOOLS, Tool, ToolError
-from holdfast.server.api.operations import hints, tool_of
+from holdfast.server.api.operations import declared, tool_of
 from holdfast.server.api.rest_v2.catalogue import OPERATIONS
 from holdfast.server.api.rest_v2.operation import Operation, renamed
 from holdfast.server.api.rest_v2.wire import RefusalError
@@ -59,15 +59,8 @@ class _Tools:
         self, _context: ServerRequestContext[dict[str, Any]], _page: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
         """All tools."""
-        declared = [tool_of(operation) for operation in _OPERATIONS.values()]
-        declared += [
-            {
-                "name": tool.name, "title": tool.title, "description": tool.description, "inputSchema": tool.schema(),
-                "annotations": hints(reads=tool.reads),
-            }
-            for tool in TOOLS
-        ]  # fmt: skip
-        return types.ListToolsResult(tools=[types.Tool.model_validate(tool) for tool in declared])
+        known = [*map(tool_of, _OPERATIONS.values()), *map(declared, TOOLS)]
+        return types.ListToolsResult(tools=[types.Tool.model_validate(tool) for tool in known])
 
     async def call(
         self, _context: ServerRequestContext[dict[str, Any]], call: types.CallToolRequestParams
