@@ -148,3 +148,29 @@ def test_pages_of_an_export_join(folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(export, "PAGE", 1)
     assert [line["id"] for line in lines(holdfast(folder, "export", "events", "--internal"))] == ["e1", "e2", "e3"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("db", "stats"), ("db", "check"), ("db", "check", "x.db"), ("db", "restore", "x.db"), ("db", "compact"),
+        ("export", "runs"), ("users", "list"),
+    ],
+)  # fmt: skip
+def test_a_folder_of_another_user_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    exists = Path.exists
+
+    def looked(path: Path, **options: bool) -> bool:
+        if path.suffix == ".db":
+            raise PermissionError(13, "Permission denied", str(path))
+        return exists(path, **options)
+
+    monkeypatch.setattr(Path, "exists", looked)
+    done = holdfast(tmp_path, *words)
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: can't ")
+    assert "Permission denied" in done.output
+    assert done.output.count("\n") == 1
+    assert "Errno" not in done.output

@@ -129,3 +129,18 @@ def default_text(option: Option) -> str:
     if isinstance(default, tuple):
         return ",".join(option.kind.show(value) for value in default)
     return "" if default == "" or default is False else option.kind.show(default)
+
+
+def told(error: Exception) -> str:
+    """An error in words: of the system's, the file and the reason."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file; ends the process if this user may not look."""
+    try:
+        return path.exists()
+    except OSError as error:
+        die(f"can't look for {path}: {error.strerror}; be the user of the server for this")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from holdfast.server.commands import die, with_options
+from holdfast.server.commands import die, is_there, told, with_options
 from holdfast.server.config.sources import Settings
 from holdfast.server.terminal import plain
 
@@ -143,14 +143,14 @@ def database(settings: Settings) -> Path:
 
 
 def _given(file: Path) -> Path:
-    if not file.exists():
+    if not is_there(file):
         die(f"there is no file {file}")
     return file
 
 
 def _existing(settings: Settings) -> Path:
     path = database(settings)
-    if not path.exists():
+    if not is_there(path):
         die(f"there is no database {path}: check --sqlite-dir")
     return path
 
@@ -163,7 +163,7 @@ def _telling() -> Generator[None]:
     try:
         yield
     except (StoreError, SchemaError, OSError) as error:
-        die(str(error))
+        die(told(error))
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from holdfast.server.commands import die, refuse, with_options
+from holdfast.server.commands import die, refuse, told, with_options
 from holdfast.server.config.sources import Settings
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _write(
     except FileExistsError:
         die(f"{output} exists: an export overwrites nothing, choose another name")
     except (StoreError, OSError, sqlite3.Error) as error:
-        die(str(error))
+        die(told(error))
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from holdfast.server.commands import die, with_options
+from holdfast.server.commands import die, is_there, with_options
 from holdfast.server.config import Config
 from holdfast.server.config.sources import Settings
 
@@ -95,7 +95,7 @@ class Reach:
             async with self._remote(self._url) as client:
                 yield client
             return
-        if not path.exists():
+        if not is_there(path):
             die(f"there is no database {path}: name its folder with --sqlite-dir, or a running server with --url")
         try:
             held = lock.hold(path)

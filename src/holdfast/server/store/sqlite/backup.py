@@ -23,11 +23,11 @@ Progress = Callable[[int, int], None]
 
 def open_read_only(path: Path) -> sqlite3.Connection:
     """Opens a database beside a server that may be writing to it. Raises StoreError."""
-    if not path.exists():
-        raise StoreError(f"there is no database {path}: check --sqlite-dir")
     try:
+        if not path.exists():
+            raise StoreError(f"there is no database {path}: check --sqlite-dir")
         return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=10)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise fault(path, error) from error
 
 
