@@ -74,15 +74,19 @@ class Server:
         self.realtime.close()
 
     async def close(self) -> None:
-        """Stops: what was accepted is committed, calls in flight are made again after the next start."""
-        await self.apis.end_sessions()
-        self.disk.close()
-        await self._execution.close()
-        if self.traces_out is not None:
-            await self.traces_out.close()
-        self.apis.close()
-        self.access.close()
-        self._storage.close()
+        """Stops: what was accepted is committed, calls in flight are made again after the next start.
+
+        From the last line up; a part that fails keeps none of the others from ending.
+        """
+        async with contextlib.AsyncExitStack() as parts:
+            parts.callback(self._storage.close)
+            parts.callback(self.access.close)
+            parts.callback(self.apis.close)
+            if self.traces_out is not None:
+                parts.push_async_callback(self.traces_out.close)
+            parts.push_async_callback(self._execution.close)
+            parts.callback(self.disk.close)
+            parts.push_async_callback(self.apis.end_sessions)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI application: events on a bare route, everything else through Starlette."""
