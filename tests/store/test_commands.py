@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -59,8 +60,6 @@ def test_what_a_running_server_forbids(folder: Path, tmp_path: Path) -> None:
             assert done.exit_code == 1
             assert "is in use by another Holdfast" in done.output
     finally:
-        import os
-
         os.close(held)
 
 
@@ -174,3 +173,19 @@ def test_a_folder_of_another_user_is_told(
     assert "Permission denied" in done.output
     assert done.output.count("\n") == 1
     assert "Errno" not in done.output
+
+
+def test_what_root_makes_belongs_to_the_owner_of_the_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup, home = tmp_path / "b.db", tmp_path / "home"
+    assert holdfast(folder, "db", "backup", str(backup)).exit_code == 0
+    home.mkdir()
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda _, user, group: given.append((user, group)))
+    assert holdfast(home, "db", "restore", str(backup)).exit_code == 0
+    owner = home.stat()
+    assert given == [(owner.st_uid, owner.st_gid)] * 2  # the database and its lock
+    assert holdfast(home, "db", "check").exit_code == 0
+    assert len(given) == 2  # what is there keeps its owner

@@ -22,5 +22,17 @@ def make_file(path: Path) -> None:
 
 
 def open_private(path: Path, flags: int = 0) -> int:
-    """Opens a file to read and write, made if it isn't there; answers a descriptor. Raises OSError."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | flags, _FILE)
+    """Opens a file to read and write, made if it isn't there; answers a descriptor. Raises OSError.
+
+    What root makes belongs to the owner of the folder: a server that is not root could not use it otherwise.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _FILE)
+    except FileExistsError:
+        if flags & os.O_EXCL:
+            raise
+        return os.open(path, os.O_RDWR | os.O_CREAT | flags, _FILE)
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # a link of somebody else is never followed to here
+        folder = path.parent.stat()
+        os.fchown(descriptor, folder.st_uid, folder.st_gid)
+    return descriptor
