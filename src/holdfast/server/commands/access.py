@@ -32,7 +32,7 @@ def users() -> None:
 
 @users.command("add")
 @click.argument("name")
-@click.option("--role", type=_ROLE, required=True)
+@click.option("--role", type=_ROLE, required=True, help="What they may do.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @click.option("--generate", is_flag=True, help="Make a password, and print it.")
 @reaching
@@ -98,7 +98,7 @@ def tokens() -> None:
 
 @tokens.command("create")
 @click.argument("name")
-@click.option("--role", type=_ROLE, default="viewer", show_default=True)
+@click.option("--role", type=_ROLE, default="viewer", show_default=True, help="What it may do.")
 @click.option("--days", type=click.FloatRange(0, 36_500, min_open=True), help="Days until it expires; else never.")
 @reaching
 def create_token(server: Reach, name: str, role: str, days: float | None) -> None:
