@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from holdfast.protocol.limits import (
     GQL_TOKENS,
 )
 from holdfast.server.api.graphql import cost, http, loaders, service
+from holdfast.server.store.history import RunTrace
 
 from .book import START, Book
 
@@ -293,3 +295,16 @@ def test_too_many_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     assert answer.json() == {"errors": [{"message": http.BUSY}], "data": None}
     monkeypatch.undo()
     assert ask(api, "{ apps { id } }") == (200, {"data": {"apps": []}})
+
+
+def test_what_was_read_goes_with_the_request(api: Api, book: Book) -> None:
+    query = '{ runs(orderBy: [], filter: {from: "2020-01-01T00:00:00Z"}) { edges { node { id trace { name } } } } }'
+    ask(api, query)
+    gc.collect()
+    gc.disable()
+    try:
+        found = ask(api, query)[1]["data"]["runs"]["edges"]
+        assert [edge["node"]["id"] for edge in found] == [book.id]
+        assert not any(isinstance(known, RunTrace) for known in gc.get_objects())
+    finally:
+        gc.enable()

@@ -43,6 +43,10 @@ class Loader(Generic[V]):
         """As `load`, as a coroutine."""
         return await self.load(key)
 
+    def forget(self) -> None:
+        """Drops what was loaded."""
+        self._known.clear()
+
     def _start(self, turns: int) -> None:
         if turns:
             asyncio.get_running_loop().call_soon(self._start, turns - 1)
@@ -88,6 +92,12 @@ class Context:
         self.functions = Loader(history.functions_by_id)
         self.functions_by_slug = Loader(history.functions_by_slug)
         self.functions_of_app = Loader(history.functions_of_apps)
+
+    def forget(self) -> None:
+        """Drops what was loaded, once the request has ended: cycles keep this object until a collection, maybe for long."""
+        for part in vars(self).values():
+            if isinstance(part, Loader):
+                part.forget()
 
     async def _why(self, run_ids: Collection[str]) -> Mapping[str, list[Reason]]:
         runs = await self.history.runs_by_id(run_ids)

@@ -118,8 +118,12 @@ class GraphQLService:
     async def _run(
         self, node: DocumentNode, variables: dict[str, object] | None, name: str | None, home: AbstractEventLoop
     ) -> Body:
-        found = execute(self._schema, node, Context(self._backend, home), variables, name or None)
-        result = found if isinstance(found, ExecutionResult) else await found
+        context = Context(self._backend, home)
+        try:
+            found = execute(self._schema, node, context, variables, name or None)
+            result = found if isinstance(found, ExecutionResult) else await found
+        finally:
+            context.forget()
         body: Body = {"errors": [_resolver_error(error) for error in result.errors]} if result.errors else {}
         body["data"] = result.data
         return body
