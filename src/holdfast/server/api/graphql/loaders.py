@@ -94,7 +94,7 @@ class Context:
         self.functions_of_app = Loader(history.functions_of_apps)
 
     def forget(self) -> None:
-        """Drops what was loaded, once the request has ended: cycles keep this object until a collection, maybe for long."""
+        """Drops what was loaded, once the request has ended: cycles keep this object until a collection."""
         for part in vars(self).values():
             if isinstance(part, Loader):
                 part.forget()
