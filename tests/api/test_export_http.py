@@ -101,6 +101,8 @@ def test_large_rows_make_short_pages(library: Library) -> None:
         ("since=soon", "since: neither a time such as 2026-01-31T12:00:00Z nor an age such as 7d: 'soon'"),
         ("until=-", "until: neither a time"),
         ("status=lost", "status: 'lost' is none of running, completed, failed, cancelled, scheduled, skipped"),
+        ("statuses=failed", "there is no parameter 'statuses'; did you mean 'status'?"),
+        ("name=a", "there is no parameter 'name'"),
         ("with_steps=maybe", "with_steps: neither true nor false: 'maybe'"),
     ],
 )

@@ -7,27 +7,31 @@ chunk, so that clients see that it is not whole.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response, StreamingResponse
 
-from holdfast.protocol.durations import MILLISECOND, DurationError, parse_duration
 from holdfast.server.api.errors import public_error
-from holdfast.server.api.parse import read_time
+from holdfast.server.api.parse import read_moment
 from holdfast.server.api.routing import ApiRoute
+from holdfast.server.config.file import did_you_mean
 from holdfast.server.model.status import RunStatus
+from holdfast.server.runtime.partition import now_ms
 from holdfast.server.store.history import TooSlowError
 from holdfast.server.store.sqlite.export import FOREVER, START, Place, ReadPage, Wanted, event_page, run_page
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
 
+    from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
     from holdfast.server.store.sqlite.readers import Readers
 
 LINES: Final = "application/x-ndjson"
+_OF_BOTH: Final = ("since", "until", "function")
+_OF_RUNS: Final = (*_OF_BOTH, "status", "with_steps")
+_OF_EVENTS: Final = (*_OF_BOTH, "name", "internal")
 _FLAGS: Final = {"": False, "false": False, "0": False, "true": True, "1": True}
 _STATUSES: Final = {status.name.lower(): status for status in RunStatus}
 
@@ -47,15 +51,15 @@ class _Exports:
 
     async def runs(self, request: Request) -> Response:
         """Runs, by the time at which they were scheduled."""
-        return await self._lines(request, run_page)
+        return await self._lines(request, run_page, _OF_RUNS)
 
     async def events(self, request: Request) -> Response:
         """Events, by the time of their reception."""
-        return await self._lines(request, event_page)
+        return await self._lines(request, event_page, _OF_EVENTS)
 
-    async def _lines(self, request: Request, page: ReadPage) -> Response:
+    async def _lines(self, request: Request, page: ReadPage, known: Collection[str]) -> Response:
         try:
-            wanted = _wanted(request)
+            wanted = _wanted(request.query_params, known)
         except ValueError as error:
             return public_error(400, str(error))
         if request.method == "HEAD":
@@ -76,29 +80,25 @@ class _Exports:
         return await self._readers.search(lambda db: page(db, wanted, after))
 
 
-def _wanted(request: Request) -> Wanted:
+def _wanted(query: QueryParams, known: Collection[str]) -> Wanted:
     """What the query asks for. Raises ValueError, with a text for the client."""
-    given = request.query_params
-    names = tuple(given.getlist("name"))
+    for name in query:
+        if name not in known:  # a misspelt filter would export everything
+            raise ValueError(f"there is no parameter {name!r}{did_you_mean(name, known)}")
+    names = tuple(query.getlist("name"))
     return Wanted(
-        since=_moment("since", given.get("since", ""), 0),
-        until=_moment("until", given.get("until", ""), FOREVER),
-        functions=tuple(given.getlist("function")),
-        statuses=tuple(_status(text) for text in given.getlist("status")),
+        since=_moment("since", query.get("since", ""), 0),
+        until=_moment("until", query.get("until", ""), FOREVER),
+        functions=tuple(query.getlist("function")),
+        statuses=tuple(_status(text) for text in query.getlist("status")),
         names=names,
-        internal=_flag("internal", given.get("internal", "")) or any(name.startswith("inngest/") for name in names),
-        with_steps=_flag("with_steps", given.get("with_steps", "")),
+        internal=_flag("internal", query.get("internal", "")) or any(name.startswith("inngest/") for name in names),
+        with_steps=_flag("with_steps", query.get("with_steps", "")),
     )
 
 
 def _moment(name: str, text: str, absent: int) -> int:
-    """A time, or an age, in ms since the epoch."""
-    if not text:
-        return absent
-    try:
-        return (time.time_ns() - parse_duration(text)) // MILLISECOND
-    except DurationError:
-        found = read_time(text)
+    found = read_moment(text, now_ms()) if text else absent
     if found is None:
         raise ValueError(f"{name}: neither a time such as 2026-01-31T12:00:00Z nor an age such as 7d: {text!r}")
     return found

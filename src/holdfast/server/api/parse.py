@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from holdfast.protocol.dates import parse_date
+from holdfast.protocol.durations import MILLISECOND, DurationError, parse_duration
 from holdfast.protocol.ids import is_ulid
 
 #: What a column of SQLite holds in any case.
@@ -47,6 +48,13 @@ def read_time(text: str) -> int | None:
         except ValueError:
             continue
     return None
+
+
+def read_moment(text: str, now: int) -> int | None:
+    """A date, or an age such as `7d` before `now` (ms), as ms since the epoch; None for a text that is neither."""
+    with suppress(DurationError):
+        return now - parse_duration(text) // MILLISECOND
+    return read_time(text)
 
 
 def _iso(text: str) -> int:

@@ -22,6 +22,7 @@ from holdfast.server.config.sources import Given, Settings
 from holdfast.server.terminal import plain_lines
 
 Command = Callable[..., Any]
+_LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _CONFIG_HELP: Final = (
     "Configuration file (else holdfast.toml, .yaml or .json here, above, in ~/.config/holdfast or in /etc/holdfast)."
 )
@@ -106,6 +107,14 @@ def die(text: str) -> NoReturn:
     """Ends the process: what was asked for can't be done."""
     click.echo(f"Error: {plain_lines(text)}", err=True)
     sys.exit(1)
+
+
+def keep_home(url: str) -> None:
+    """Ends the process if a secret would go to another host in clear text."""
+    from urllib.parse import urlsplit  # noqa: PLC0415 - `--help` is quick without it
+
+    if url.startswith("http://") and urlsplit(url).hostname not in _LOCAL:
+        die(f"keys are not sent over plain HTTP to another host ({url}): use https://")
 
 
 def parameter(option: Option) -> str:

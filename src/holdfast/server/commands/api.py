@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from holdfast.server.api.schemas import Schema, input_schema
-from holdfast.server.commands import die
+from holdfast.server.commands import die, keep_home
 from holdfast.server.config.options import BY_NAME
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from holdfast.server.api.rest_v2.operation import Operation
 
-_LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _PORT: Final = 8288
 _HELP: Final = {"help_option_names": ["-h", "--help"]}
 
@@ -80,8 +79,8 @@ def api(ctx: click.Context, /, api_host: str, api_port: int | None, **given: Any
     """Ask a running server: REST v2 on the command line."""
     url = _url(api_host, api_port)
     token = str(given["api_key"] or given["signing_key"]) or _key_of_file()
-    if token and url.startswith("http://") and urlsplit(url).hostname not in _LOCAL:
-        die(f"keys are not sent over plain HTTP to another host ({url}): use https://")
+    if token:
+        keep_home(url)
     ctx.obj = _Target(url, token, given["environment"], given["timeout"], given["raw"])
 
 

@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -75,21 +74,18 @@ def events(settings: Settings, output: Path | None, names: tuple[str, ...], inte
 
 
 def _span(since: str, until: str, functions: tuple[str, ...]) -> dict[str, Any]:
-    times = {name: moment(text, f"--{name}") for name, text in (("since", since), ("until", until)) if text}
+    times = {name: _moment(text, f"--{name}") for name, text in (("since", since), ("until", until)) if text}
     return {**times, "functions": functions}
 
 
-def moment(text: str, flag: str) -> int:
+def _moment(text: str, flag: str) -> int:
     """A time or an age as ms since the epoch; ends the process for what is neither."""
-    from holdfast.protocol.durations import MILLISECOND, parse_duration  # noqa: PLC0415 - `--help` is quick without it
+    from holdfast.server.api.parse import read_moment  # noqa: PLC0415 - `--help` is quick without it
 
-    with contextlib.suppress(ValueError):
-        return time.time_ns() // MILLISECOND - parse_duration(text) // MILLISECOND
-    try:
-        read = datetime.fromisoformat(text)
-    except ValueError:
+    found = read_moment(text, int(time.time() * 1_000))
+    if found is None:
         refuse(f"{flag}: '{text}' is neither a time such as 2026-01-31T12:00:00Z nor an age such as 7d")
-    return int((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp() * 1_000)
+    return found
 
 
 def _write(

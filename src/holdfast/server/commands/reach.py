@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
-from holdfast.server.commands import die, is_there, with_options
+from holdfast.server.commands import die, is_there, keep_home, with_options
 from holdfast.server.config import Config
 from holdfast.server.config.sources import Settings
 
@@ -99,12 +99,12 @@ class Reach:
             die(f"there is no database {path}: name its folder with --sqlite-dir, or a running server with --url")
         try:
             held = lock.hold(path)
-        except StoreError as error:
-            if "in use" not in str(error):
-                die(str(error))
+        except lock.InUseError:
             async with self._remote(f"http://localhost:{self._config.port}") as client:
                 yield client
             return
+        except StoreError as error:
+            die(str(error))
         try:
             async with self._direct(path) as client:
                 yield client
@@ -117,6 +117,8 @@ class Reach:
         import httpx  # noqa: PLC0415 - as above
 
         secret = self._token or self._config.signing_key
+        if secret:
+            keep_home(url)
         headers = {"authorization": f"Bearer {secret}"} if secret else {}
         return httpx.AsyncClient(base_url=url, headers=headers, timeout=_TIMEOUT_S)
 

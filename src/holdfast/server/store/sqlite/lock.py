@@ -15,10 +15,14 @@ except ImportError:  # pragma: no cover - no advisory locks on this system
     fcntl = None  # type: ignore[assignment]
 
 
+class InUseError(StoreError):
+    """Another process has the database."""
+
+
 def hold(path: Path) -> int:
     """Locks a database for this process, until the descriptor that it returns is closed or the process ends.
 
-    Raises StoreError if another process has it.
+    Raises InUseError if another process has it, StoreError for a folder or file that can't be opened.
     """
     try:
         make_folder(path.parent)
@@ -31,5 +35,5 @@ def hold(path: Path) -> int:
     except OSError as error:
         os.close(descriptor)
         why = "is in use by another Holdfast; stop that one, or choose another folder with --sqlite-dir"
-        raise StoreError(f"the database {path} {why}") from error
+        raise InUseError(f"the database {path} {why}") from error
     return descriptor
