@@ -27,7 +27,7 @@ TAIL = """
 
 | code | when |
 |---|---|
-| 0 | stopped by SIGTERM, SIGINT or SIGQUIT, after an orderly end |
+| 0 | stopped by SIGTERM, SIGINT, SIGQUIT or SIGHUP, after an orderly end |
 | 1 | could not start, or do what was asked: a missing or malformed key, a port in use, a database of a newer version |
 | 2 | the command line, a variable or the configuration file was not understood |
 

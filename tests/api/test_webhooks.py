@@ -168,6 +168,17 @@ def test_an_event_is_no_larger_than_its_request(rig: Rig) -> None:
     assert len(data["list"]) == 400_000
 
 
+def test_an_expression_that_repeats_its_input_is_ended_before_json_is_made_of_it() -> None:
+    request = HookRequest(b"[" + b",".join([b'"x"'] * 5_000) + b"]", {}, {})
+    made = '{"name": "a", "data": {"all": body.map(x, body)}}'
+    with pytest.raises(TransformError, match="made more than 16 MiB"):
+        events_of(made, request, 0)
+    with pytest.raises(TransformError, match="made more than 16 MiB"):
+        response_of("body.map(x, body)", request, [], 0)
+    (event,) = events_of('{"name": "a", "data": {"twice": [body, body]}}', request, 0)
+    assert len(event) > 40_000
+
+
 def test_values_that_are_no_json() -> None:
     request = HookRequest(b"{}", {}, {})
     with pytest.raises(TransformError, match="no value for this request"):

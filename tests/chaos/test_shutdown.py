@@ -58,6 +58,16 @@ def test_sigterm_ends_in_order_while_calls_are_in_flight_and_the_next_start_goes
     asyncio.run(scenario())
 
 
+def test_the_end_of_its_terminal_is_an_orderly_end(tmp_path: Path) -> None:
+    server = Served(tmp_path)
+    server.start()
+    server.send("a/b", {})
+    server.signal(signal.SIGHUP)
+    assert server.child is not None
+    assert server.child.wait(5) == 0
+    assert server.query("SELECT count(*) FROM events") == [(1,)]
+
+
 def test_a_second_sigterm_does_not_wait_for_slow_clients(tmp_path: Path) -> None:
     async def scenario() -> None:
         server = Served(tmp_path)

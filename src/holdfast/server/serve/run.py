@@ -137,6 +137,12 @@ def _websocket(**given: Any) -> asyncio.Protocol:
     return WebSocket(**given)
 
 
+def _ending() -> list[signal.Signals]:
+    """The signals that end a server. A terminal that was closed is one, unless `nohup` has it ignored."""
+    hangup = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL else []
+    return [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, *hangup]
+
+
 async def _serve(config: Config, listener: socket.socket) -> None:
     # Threads (history readers, checkpoints) hand the interpreter back quickly: step hops are a matter of milliseconds.
     sys.setswitchinterval(0.0005)
@@ -153,7 +159,7 @@ async def _serve(config: Config, listener: socket.socket) -> None:
     )  # fmt: skip
     loop, notifier = asyncio.get_running_loop(), Notifier()
     stopper = _Stopper(server, http, notifier, config.drain_timeout if config.kind == "cloud" else 0.0)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
+    for number in _ending():
         loop.add_signal_handler(number, stopper.signalled)
     server.start()
     await server.access.started()

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from holdfast.protocol.limits import MIB
 from holdfast.server.expressions import MISSING, ExpressionError, Scoped
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 VARIABLES: Final = frozenset({"body", "headers", "query", "raw"})
 RESPONSE_VARIABLES: Final = VARIABLES | {"ids"}
 _MAX_EVENTS: Final = 100
+#: Characters of what an expression makes, about. One that repeats its input makes gigabytes of a small request.
+_MAX_MADE: Final = 16 * MIB
 _JAVASCRIPT: Final = re.compile(
     r"^\s*(?:export\s|async\s|function\b|(?:const|let|var)\s|\(?[\w\s,{}]*\)?\s*=>)|\breturn\b.*;"
 )
@@ -78,6 +82,7 @@ def events_of(transform: str, request: HookRequest, now_ms: int) -> list[bytes]:
     for event in found:
         if not isinstance(event, dict) or not isinstance(event.get("name"), str) or not event["name"]:
             raise TransformError(f"The transform's value is no event: it needs a map with a name, such as {_EXAMPLE}")
+    _measure(found)
     return [_json(event) for event in found]
 
 
@@ -87,6 +92,7 @@ def response_of(response: str, request: HookRequest, ids: list[str], now_ms: int
     value = _evaluated(response, RESPONSE_VARIABLES, variables, now_ms)
     if isinstance(value, str):
         return value.encode("utf-8", "replace"), "text/plain; charset=utf-8"
+    _measure(value)
     return _json(None if value is MISSING else value), "application/json"
 
 
@@ -114,6 +120,28 @@ def _parsed(raw: str, content_type: str) -> Value:
         return cast("Value", json.loads(raw)) if raw.strip() else None
     except (ValueError, RecursionError):
         return raw
+
+
+def _measure(value: object) -> None:
+    """Raises TransformError for a value that is too large, before JSON is made of it."""
+    with suppress(RecursionError):  # JSON says so, too
+        _size(value, {})
+
+
+def _size(value: object, sizes: dict[int, int]) -> int:
+    """About how long a value is as JSON; what it holds more than once is looked at once. Raises TransformError."""
+    if isinstance(value, str):
+        return len(value) + 2
+    if not isinstance(value, (list, dict)):
+        return 4
+    whole = cast("list[object] | dict[str, object]", value)
+    size = sizes.get(id(whole))
+    if size is None:
+        parts = whole if isinstance(whole, list) else (*whole, *whole.values())
+        size = sizes[id(whole)] = 2 + sum(_size(part, sizes) for part in parts)
+    if size > _MAX_MADE:
+        raise TransformError(f"The expression made more than {_MAX_MADE // MIB} MiB of one request")
+    return size
 
 
 def _json(value: object) -> bytes:
