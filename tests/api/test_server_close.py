@@ -20,7 +20,8 @@ def test_a_part_that_can_not_end_keeps_no_other_from_it(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(rig.server.disk, "close", broken)
     with pytest.raises(RuntimeError, match="a defect"):
-        rig.close()
+        rig.run(rig.server.close())
+    rig.client.close()
     again = Rig(tmp_path)  # the lock is free
     assert again.request("GET", "/ready").status_code == 200
     again.close()

@@ -253,13 +253,23 @@ def test_a_run_keeps_so_many(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_keeps_so_many_bytes_of_requests_at_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     ran = Ran(rig)
     monkeypatch.setattr(limits, "MAX_SPAN_BYTES", 1_000)
-    accept = rig.server.apis._spans.accept
+    spans, partition, slow = rig.server.apis._spans, rig.server.partition, asyncio.Event()
 
     async def at_once() -> list[int]:
         bodies = [json.dumps(request(ran.span(number, "x" * 400))).encode() for number in range(1, 5)]
-        found = await asyncio.gather(*(accept(body, "", json=True, strict=True) for body in bodies))
-        return [one.rejected for one in found]
+        asked = [asyncio.ensure_future(spans.accept(body, "", json=True, strict=True)) for body in bodies]
+        while sum(one.done() for one in asked) < 3:
+            await asyncio.wait([one for one in asked if not one.done()], return_when=asyncio.FIRST_COMPLETED)
+        slow.set()
+        return [one.rejected for one in await asyncio.gather(*asked)]
 
+    committed = partition.committed
+
+    async def late() -> None:
+        await slow.wait()
+        await committed()
+
+    monkeypatch.setattr(partition, "committed", late)
     assert sum(rig.client.loop.run(at_once())) == 3
 
 
