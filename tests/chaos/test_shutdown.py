@@ -7,6 +7,8 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from api.serving import Served
 from holdfast.server.model.status import RunStatus
 
@@ -14,6 +16,7 @@ from .app import ChaosApp
 from .test_kill import open_rows, sync
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -58,14 +61,31 @@ def test_sigterm_ends_in_order_while_calls_are_in_flight_and_the_next_start_goes
     asyncio.run(scenario())
 
 
-def test_the_end_of_its_terminal_is_an_orderly_end(tmp_path: Path) -> None:
-    server = Served(tmp_path)
-    server.start()
-    server.send("a/b", {})
-    server.signal(signal.SIGHUP)
-    assert server.child is not None
-    assert server.child.wait(5) == 0
-    assert server.query("SELECT count(*) FROM events") == [(1,)]
+@pytest.fixture
+def hangup() -> Iterator[Callable[[signal.Handlers], object]]:
+    """Says what a server that is started finds SIGHUP to be: `nohup` has it ignored, and so may have this process."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield lambda handler: signal.signal(signal.SIGHUP, handler)
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_the_end_of_its_terminal_is_an_orderly_end(tmp_path: Path, hangup: Callable[[signal.Handlers], object]) -> None:
+    hangup(signal.SIG_DFL)
+    with Served(tmp_path) as server:
+        server.send("a/b", {})
+        server.signal(signal.SIGHUP)
+        assert server.child is not None
+        assert server.child.wait(5) == 0
+        assert server.query("SELECT count(*) FROM events") == [(1,)]
+
+
+def test_nohup_keeps_it_running(tmp_path: Path, hangup: Callable[[signal.Handlers], object]) -> None:
+    hangup(signal.SIG_IGN)
+    with Served(tmp_path) as server:
+        server.signal(signal.SIGHUP)
+        server.send("a/b", {})
+        assert server.child is not None
+        assert server.child.poll() is None
 
 
 def test_a_second_sigterm_does_not_wait_for_slow_clients(tmp_path: Path) -> None:
