@@ -19,6 +19,7 @@ from holdfast.protocol.ids import is_ulid
 from holdfast.protocol.limits import ENV_ID, MAX_REQUEST
 from holdfast.protocol.opcodes import Op, OpcodeError, parse_ops
 from holdfast.protocol.rawjson import UNREADABLE
+from holdfast.server.api.asgi import while_connected
 from holdfast.server.api.errors import json_response, public_error
 from holdfast.server.api.tokens import TokenError, Tokens
 from holdfast.server.drivers.http import headers
@@ -153,7 +154,7 @@ class Endpoints:
             return public_error(401, "Unable to find run with auth token")
         try:
             async with asyncio.timeout(_OUTPUT_WAIT_S):
-                await self._partition.ended(run_id)
+                await while_connected(request.receive, self._partition.ended(run_id))
         except TimeoutError:
             return Response(b'{"status":"running","message":"run did not end within 5 minutes"}', media_type=_JSON)
         run = await self._history.run(run_id)
