@@ -149,6 +149,12 @@ def test_another_site_logs_nobody_in(rig: Rig) -> None:
     assert log_in(rig, "viewer", **{"sec-fetch-site": "cross-site"}).status_code == 403
 
 
+def test_another_site_does_not_log_anybody_out(rig: Rig) -> None:
+    """A browser sends it no cookie, but would forget the one that it has if the answer said so."""
+    answer = rig.request("POST", "/logout", headers={"host": "h.test", "origin": "http://evil.example"})
+    assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
+
+
 def test_guessing_is_slowed_down_for_an_account_and_for_an_address(rig: Rig) -> None:
     rig.user(Role.VIEWER)
     rig.access._by_account = Throttle(3, 60_000)

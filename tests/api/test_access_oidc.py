@@ -39,6 +39,8 @@ class Provider:
         self.spoil: dict[str, Any] = {}
         self.algorithm = "RS256"
         self.challenge = self.nonce = ""
+        self.basic, self.secret = f"{CLIENT}:{SECRET}", ""
+        self.more: dict[str, Any] = {}
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
@@ -71,10 +73,10 @@ class Provider:
 
         return Handler
 
-    def about(self) -> dict[str, str]:
+    def about(self) -> dict[str, Any]:
         paths = {"authorization_endpoint": "auth", "token_endpoint": "token", "jwks_uri": "keys"}
         found = {name: f"{self.url}/{path}" for name, path in paths.items()}
-        return {"issuer": self.url, "userinfo_endpoint": f"{self.url}/userinfo", **found}
+        return {"issuer": self.url, "userinfo_endpoint": f"{self.url}/userinfo", **found, **self.more}
 
     def keys(self) -> dict[str, Any]:
         public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))
@@ -82,8 +84,12 @@ class Provider:
 
     def token(self, form: dict[str, str], authorization: str) -> tuple[int, dict[str, Any]]:
         proof = base64.urlsafe_b64encode(hashlib.sha256(form.get("code_verifier", "").encode()).digest()).rstrip(b"=")
-        expected = "Basic " + base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
-        if proof.decode() != self.challenge or form.get("code") != "good-code" or authorization != expected:
+        known = (
+            form.get("client_secret") == self.secret and not authorization
+            if self.secret
+            else authorization == "Basic " + base64.b64encode(self.basic.encode()).decode()
+        )
+        if proof.decode() != self.challenge or form.get("code") != "good-code" or not known:
             return 400, {"error": "invalid_grant"}
         now = int(time.time())
         claims = {
@@ -179,6 +185,31 @@ def test_groups_may_be_in_the_user_info(rig: Rig, idp: Provider) -> None:
     assert me(rig, log_in(rig, idp))["role"] == "admin"
     idp.user_info = {"sub": "somebody else", "groups": ["ops"]}
     assert log_in(rig, idp).status_code == 401
+
+
+def test_the_address_may_be_in_the_user_info(rig: Rig, idp: Provider) -> None:
+    idp.user_info = {"sub": "u1", "email": idp.claims.pop("email"), "groups": ["of the user info"]}
+    found = me(rig, log_in(rig, idp))
+    assert (found["name"], found["role"]) == ("anna@example.com", "admin")  # groups of the token count
+    idp.user_info["email_verified"] = False
+    assert log_in(rig, idp).status_code == 401
+
+
+def test_a_secret_is_encoded_as_the_standard_has_it(tmp_path: Path, idp: Provider) -> None:  # RFC 6749 §2.3.1
+    idp.basic = "hold+fast:a%2Bb%25c%3Ad%C3%A9"
+    rig = Rig(
+        tmp_path, oidc_issuer=idp.url, oidc_client_id="hold fast", oidc_client_secret="a+b%c:dé",
+        oidc_default_role="viewer",
+    )  # fmt: skip
+    idp.claims["aud"] = "hold fast"
+    assert me(rig, log_in(rig, idp))["role"] == "viewer"
+    rig.close()
+
+
+def test_a_provider_may_want_the_secret_in_the_body(rig: Rig, idp: Provider) -> None:
+    idp.more = {"token_endpoint_auth_methods_supported": ["private_key_jwt", "client_secret_post"]}
+    idp.secret = SECRET
+    assert me(rig, log_in(rig, idp))["role"] == "admin"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from holdfast.server.access.principals import Principal, Role, current
 from holdfast.server.api import home
 from holdfast.server.api.backend import Backend, ServerInfo
 from holdfast.server.model.app import AppRecord
@@ -39,6 +40,16 @@ def page(kind: str, apps: list[AppRecord]) -> str:
 
 def test_a_newcomer_is_told_how_to_add_an_app() -> None:
     assert "holdfast dev -u" in page("dev", [])
+
+
+def test_a_newcomer_of_a_self_hosted_server_is_told_its_own_command() -> None:
+    token = current.set(Principal("user", Role.VIEWER, "anna"))
+    try:
+        text = page("cloud", [])
+    finally:
+        current.reset(token)
+    assert "holdfast start -u" in text
+    assert "holdfast dev" not in text
 
 
 def test_apps_are_listed_and_nothing_of_theirs_is_markup() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import secrets
 from collections.abc import Mapping
 from typing import Any, Final, Protocol, Self, cast
+from urllib.parse import quote_plus
 
 import msgspec
 import structlog
@@ -25,6 +27,9 @@ _MOST_PENDING = 1_000
 #: Asymmetric ones only: with HMAC, whoever knows the client's secret could vouch for anybody.
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 
+_BASIC: Final = "client_secret_basic"
+_POST: Final = "client_secret_post"
+
 #: What libraries raise for answers of a provider that are not what the standard says.
 _ODD: Final = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
 
@@ -41,6 +46,12 @@ class Provider(msgspec.Struct, frozen=True):
     token_endpoint: str
     jwks_uri: str
     userinfo_endpoint: str = ""
+    token_endpoint_auth_methods_supported: tuple[str, ...] = (_BASIC,)
+
+    @property
+    def takes_basic(self) -> bool:
+        """Whether the client's secret may be sent in a header, which is the standard's default."""
+        return _BASIC in self.token_endpoint_auth_methods_supported
 
 
 class _Pending(msgspec.Struct, frozen=True):
@@ -65,6 +76,13 @@ class _Client(Protocol):
     async def fetch_token(self, url: str, *, code: str, code_verifier: str) -> dict[str, object]: ...
 
 
+class _Credentials(Protocol):
+    """What Authlib hands over to who puts the client's secret into a request."""
+
+    client_id: str
+    client_secret: str
+
+
 class Oidc:
     """One identity provider. What it says of itself is asked for at the first login."""
 
@@ -83,7 +101,7 @@ class Oidc:
         while len(self._pending) >= _MOST_PENDING:
             self._pending.pop(min(self._pending, key=lambda state: self._pending[state].began_at))
         pending = _Pending(secrets.token_urlsafe(48), secrets.token_urlsafe(24), callback, next, now)
-        async with self._client(callback) as client:
+        async with self._client(provider, callback) as client:
             url, state = client.create_authorization_url(
                 provider.authorization_endpoint, code_verifier=pending.verifier, nonce=pending.nonce
             )
@@ -109,13 +127,14 @@ class Oidc:
 
     # --- talking to the provider ------------------------------------------------------------------------------------
 
-    def _client(self, callback: str) -> _Client:
+    def _client(self, provider: Provider, callback: str) -> _Client:
         from authlib.integrations.httpx_client import AsyncOAuth2Client  # noqa: PLC0415 - slow to import, seldom needed
 
         options = self._options
+        secretly = _basic if provider.takes_basic else _POST
         client = AsyncOAuth2Client(
             options.client_id, options.client_secret or None, scope=options.scopes, redirect_uri=callback,
-            token_endpoint_auth_method="client_secret_basic" if options.client_secret else "none",
+            token_endpoint_auth_method=secretly if options.client_secret else "none",
             code_challenge_method="S256", timeout=_TIMEOUT_S,
         )  # fmt: skip
         return cast("_Client", client)
@@ -165,7 +184,7 @@ class Oidc:
         from authlib.common.errors import AuthlibBaseError  # noqa: PLC0415 - as above
 
         try:
-            async with self._client(pending.callback) as client:
+            async with self._client(provider, pending.callback) as client:
                 token = await client.fetch_token(provider.token_endpoint, code=code, code_verifier=pending.verifier)
             keys = jwt.PyJWKSet.from_json((await self._fetch(provider.jwks_uri)).decode())
             claims = self._verified(str(token.get("id_token", "")), keys, provider)
@@ -173,7 +192,7 @@ class Oidc:
                 raise OidcError("The identity provider's answer is for another application.")
             if not secrets.compare_digest(str(claims.get("nonce", "")), pending.nonce):
                 raise OidcError("The identity provider's answer belongs to another login. Begin again.")
-            if self._options.role_claim.partition(".")[0] not in claims and provider.userinfo_endpoint:
+            if provider.userinfo_endpoint and not self._needed() <= claims.keys():
                 more = msgspec.json.decode(
                     await self._fetch(provider.userinfo_endpoint, str(token.get("access_token", ""))),
                     type=dict[str, Any],
@@ -194,6 +213,11 @@ class Oidc:
             id_token, key, _ALGORITHMS, audience=self._options.client_id, issuer=provider.issuer, leeway=60,
             options={"require": ["exp", "iat", "sub", "aud", "iss"]},
         )  # fmt: skip
+
+    def _needed(self) -> set[str]:
+        """The claims that decide; many providers tell them in the user info alone."""
+        mail = {"email"} if "email" in self._options.scopes.split() or self._options.domains else set[str]()
+        return {self._options.role_claim.partition(".")[0], *mail}
 
     # --- what claims mean -------------------------------------------------------------------------------------------
 
@@ -219,6 +243,15 @@ class Oidc:
         if not earned and self._options.default_role:
             earned = [read_role(self._options.default_role)]
         return max(earned, default=None)
+
+
+def _basic(
+    client: _Credentials, _method: str, uri: str, headers: dict[str, str], body: str
+) -> tuple[str, dict[str, str], str]:
+    """Puts the secret into a header as RFC 6749 §2.3.1 has it: form-encoded first, which Authlib leaves out."""
+    pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
+    headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+    return uri, headers, body
 
 
 def _verified_email(claims: Mapping[str, Any]) -> bool:

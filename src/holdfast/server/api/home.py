@@ -43,10 +43,12 @@ button {{ font: inherit; font-size: .9rem; padding: .2rem .7rem; color: inherit;
 </table>
 </html>
 """
-_NO_APPS = (
-    "<p>None has registered yet. Name one with <code>holdfast dev -u http://localhost:8000/api/inngest</code>, "
-    "or let the dev server find it on one of the usual ports.</p>"
-)
+_NO_APPS = "<p>None has registered yet. Name one with <code>holdfast {mode} -u {url}</code>, {or_else}.</p>"
+_APP = "http://localhost:8000/api/inngest"
+_NO_APPS_HERE = {
+    "dev": _NO_APPS.format(mode="dev", url=_APP, or_else="or let the dev server find it on one of the usual ports"),
+    "cloud": _NO_APPS.format(mode="start", url=_APP, or_else=f"or have it register: <code>curl -X PUT {_APP}</code>"),
+}
 
 
 def routes(backend: Backend) -> list[Route]:
@@ -88,7 +90,7 @@ async def _apps(backend: Backend) -> str:
         f"<td>{escape(app.error or 'connected')}</td><td><code>{escape(app.url)}</code></td></tr>"
         for app in apps
     ]
-    return f"<table>{''.join(rows)}</table>" if rows else _NO_APPS
+    return f"<table>{''.join(rows)}</table>" if rows else _NO_APPS_HERE[backend.info.kind]
 
 
 def _count(functions: int) -> str:

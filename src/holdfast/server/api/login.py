@@ -21,6 +21,7 @@ from holdfast.server.api.routing import ApiRoute
 #: Cookie that ties a login at the identity provider to the browser that began it.
 _OIDC_COOKIE = "holdfast_oidc"
 _MAX_FORM = 16 * 1024
+_ANOTHER_SITE = "Refused: a page of another site made this request"
 
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif;
@@ -109,7 +110,9 @@ class Login:
         return self._page(200, next)
 
     async def leave(self, request: Request) -> Response:
-        """Ends the session."""
+        """Ends the session. Without its cookie, too: a browser forgets it by this answer whoever's page asked."""
+        if other_site(request.scope):
+            return public_error(403, _ANOTHER_SITE)
         principal = current.get()
         if principal is not None and principal.by_cookie:
             await self._access.log_out(principal)
@@ -121,7 +124,7 @@ class Login:
 
     async def _enter(self, request: Request) -> Response:
         if other_site(request.scope):
-            return public_error(403, "Refused: a page of another site made this request")
+            return public_error(403, _ANOTHER_SITE)
         body = await request.body()
         as_json = _wants_json(request)
         try:
