@@ -26,7 +26,10 @@ _QUIET_S: Final = 60.0
 _TEXT = [(b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-options", b"nosniff")]
 _SAFE = frozenset({"GET", "HEAD"})
 _WHO_ARE_YOU = "Log in, or send an API token or the signing key: Authorization: Bearer <token>"
-_OTHER_SITE = "Refused: a page of another site made this request ({origin})"
+_OTHER_SITE = (
+    "Refused: a page of another site made this request ({origin}, and this server was asked for as {host}). "
+    "If both are this server's, a proxy in between must hand on Host unchanged, with its port"
+)
 _OTHER_NAME = (
     "Refused: this dev server was asked for under the name {host}, and other sites can make such names. "
     "If it is yours, start with --allowed-host {host}"
@@ -90,7 +93,7 @@ class Guard:
     def _judge(self, scope: Scope, rule: Rule, principal: Principal | None) -> _Refusal | None:
         safe = scope.get("method") in _SAFE
         if principal is not None and principal.by_cookie and not safe and other_site(scope):
-            return _forbidden(_OTHER_SITE.format(origin=_site(scope)))
+            return _forbidden(about_other_site(scope))
         if rule.who in {Who.OPEN, Who.OWN}:
             return None
         if principal is None:
@@ -164,13 +167,19 @@ def other_site(scope: Scope) -> bool:
     return from_elsewhere(header(scope, b"host"), header(scope, b"origin"), header(scope, b"sec-fetch-site"))
 
 
+def about_other_site(scope: Scope) -> str:
+    """Tells why a request was refused as one of another site, and what to do if it is none."""
+    origin = header(scope, b"origin")[:100] or "its name is not told"
+    return _OTHER_SITE.format(origin=origin, host=header(scope, b"host")[:100] or "nothing")
+
+
 def _stranger(scope: Scope, rule: Rule, allowed: tuple[str, ...]) -> _Refusal | None:
     """Refuses pages of other sites in `dev`, where nothing else protects what is open."""
     if rule.who in {Who.OPEN, Who.OWN}:
         return None
     host, origin = header(scope, b"host"), header(scope, b"origin")
     if origin and not of_local_page(origin, allowed) and from_elsewhere(host, origin, ""):
-        return _forbidden(_OTHER_SITE.format(origin=_site(scope)))
+        return _forbidden(about_other_site(scope))
     if host and not local(host, allowed) and (rule.who is Who.CONSOLE or origin or _by_browser(scope)):
         return _forbidden(_OTHER_NAME.format(host=host.partition(":")[0]))
     return None
@@ -179,10 +188,6 @@ def _stranger(scope: Scope, rule: Rule, allowed: tuple[str, ...]) -> _Refusal | 
 def _by_browser(scope: Scope) -> bool:
     """Whether a browser makes a request, as far as it says: SDKs may use any name, pages that rebind theirs not."""
     return header(scope, b"user-agent").startswith("Mozilla/") or bool(header(scope, b"sec-fetch-site"))
-
-
-def _site(scope: Scope) -> str:
-    return header(scope, b"origin")[:100] or "its name is not told"
 
 
 def _forbidden(text: str) -> _Refusal:

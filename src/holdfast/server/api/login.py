@@ -14,14 +14,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from holdfast.server.access.access import COOKIE, Access, LoginRefused
 from holdfast.server.access.oidc import Oidc, OidcError
 from holdfast.server.access.principals import current
-from holdfast.server.api.auth import other_site
+from holdfast.server.api.auth import about_other_site, other_site
 from holdfast.server.api.errors import json_response, public_error
 from holdfast.server.api.routing import ApiRoute
 
 #: Cookie that ties a login at the identity provider to the browser that began it.
 _OIDC_COOKIE = "holdfast_oidc"
 _MAX_FORM = 16 * 1024
-_ANOTHER_SITE = "Refused: a page of another site made this request"
 
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif;
@@ -112,7 +111,7 @@ class Login:
     async def leave(self, request: Request) -> Response:
         """Ends the session. Without its cookie, too: a browser forgets it by this answer whoever's page asked."""
         if other_site(request.scope):
-            return public_error(403, _ANOTHER_SITE)
+            return public_error(403, about_other_site(request.scope))
         principal = current.get()
         if principal is not None and principal.by_cookie:
             await self._access.log_out(principal)
@@ -124,7 +123,7 @@ class Login:
 
     async def _enter(self, request: Request) -> Response:
         if other_site(request.scope):
-            return public_error(403, _ANOTHER_SITE)
+            return public_error(403, about_other_site(request.scope))
         body = await request.body()
         as_json = _wants_json(request)
         try:
