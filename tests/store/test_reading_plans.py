@@ -14,7 +14,7 @@ import pytest
 from api.book import FUNCTION_ID, START, Library
 from holdfast.protocol.ids import ulid
 from holdfast.server.model.status import RunStatus
-from holdfast.server.store.history import EventFilter, RunFilter, RunOrder, RunPosition, RunTime, StreamFilter
+from holdfast.server.store.history import EventFilter, RunFilter, RunOrder, RunPosition, RunTime, SessionFilter, StreamFilter
 from holdfast.server.store.sqlite.history import SqliteHistory
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from holdfast.server.store.sqlite.readers import Readers
 
-LARGE = {"runs", "r", "events", "e", "event_runs", "er", "steps", "spans"}
+LARGE = {"runs", "r", "events", "e", "event_runs", "er", "steps", "spans", "event_sessions", "s", "session_runs", "x"}
 """Tables that grow with what is done, and what queries call them."""
 
 
@@ -134,6 +134,18 @@ def test_events_are_read_from_their_place(
 ) -> None:
     for ask in (lambda: history.events(where, 40, ulid(START, 9)), lambda: history.count_events(where)):
         lines = plans(history, monkeypatch, ask)
+        assert scans(lines) == []
+        assert sorts(lines) == []
+
+
+def test_sessions_are_read_from_their_place(history: SqliteHistory, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = SessionFilter("chat", START, START + 10, "c")
+    for ask in (
+        lambda: history.session_keys("c", 20, "a"),
+        lambda: history.sessions(where, 20, (ulid(START, 9), "c")),
+        lambda: history.session_runs(where, "c1", 20, ulid(START, 9)),
+    ):
+        lines = [line for line in plans(history, monkeypatch, ask) if line != "SCAN s VIRTUAL TABLE INDEX 1:"]
         assert scans(lines) == []
         assert sorts(lines) == []
 

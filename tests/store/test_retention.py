@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from holdfast.protocol.ids import UlidSource, ulid
@@ -62,7 +63,7 @@ class Shop:
 
     def run(
         self, age: int, function: str = "fn", status: RunStatus = RunStatus.COMPLETED, events: tuple[str, ...] = (),
-        lasted: int = 0,
+        lasted: int = 0, sessions: dict[str, str] | None = None,
     ) -> Run:  # fmt: skip
         """A run that ended `age` ms ago, with a step, a span and its events; by default one event of its own."""
         began = NOW - age - lasted
@@ -70,6 +71,9 @@ class Shop:
         own = events or (self.event(age + lasted),)
         made = run(self.ids.next(began), own)
         made.function_id, made.scheduled_at, made.status = function, began, status
+        assert made.body is not None
+        if sessions:
+            made.body.events = [msgspec.json.encode({"meta": {"sessions": sessions}})]
         if status.ended:
             made.ended_at = NOW - age
             changes.new_runs[made.id] = made
@@ -138,6 +142,18 @@ def test_ended_runs_go_with_all_that_is_theirs(tmp_path: Path) -> None:
             assert shop.query(f"SELECT count(*) FROM {kind}") == [(len(young),)]
         assert shop.query("SELECT count(*) FROM metadata") == shop.query("SELECT count(*) FROM user_spans") == [(0,)]
         assert await shop.retention.sweep() == Figures(1)
+
+    scenario(tmp_path, Policy(age=7 * DAY), play)
+
+
+def test_a_session_goes_with_its_last_run(tmp_path: Path) -> None:
+    async def play(shop: Shop) -> None:
+        shop.run(8 * DAY, sessions={"chat": "old", "user": "u1"})
+        shop.run(8 * DAY, sessions={"chat": "long"})
+        shop.run(6 * DAY, sessions={"chat": "long", "user": "u2"})
+        await shop.retention.sweep()
+        found = shop.query("SELECT key, id FROM event_sessions ORDER BY key")
+        assert found == shop.query("SELECT key, id FROM session_runs ORDER BY key") == [("chat", "long"), ("user", "u2")]
 
     scenario(tmp_path, Policy(age=7 * DAY), play)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from holdfast.protocol.rawjson import UNREADABLE, decode_members, decode_text, encode, kind
 
 if TYPE_CHECKING:
@@ -13,6 +15,25 @@ if TYPE_CHECKING:
 MAX_SESSIONS: Final = 5
 MAX_KEY_BYTES: Final = 128
 MAX_ID_BYTES: Final = 512
+
+
+_MARK: Final = b'"meta":{"sessions":{'
+_NONE: Final[dict[str, str]] = {}
+
+
+class _Meta(msgspec.Struct, frozen=True):
+    sessions: dict[str, str] = {}
+
+
+class _Event(msgspec.Struct, frozen=True):
+    meta: _Meta = _Meta()
+
+
+def sessions_of(event: bytes) -> dict[str, str]:
+    """The ids by key of an accepted event, in the form that functions see."""
+    if _MARK not in event:  # most name none
+        return _NONE
+    return msgspec.json.decode(event, type=_Event).meta.sessions
 
 
 def merge_sessions(meta: bytes) -> bytes:

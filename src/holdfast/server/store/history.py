@@ -138,6 +138,32 @@ class StreamFilter(msgspec.Struct, frozen=True):
     before: str = ""
 
 
+class SessionKey(msgspec.Struct, frozen=True):
+    """A key of `meta.sessions`, and when its first run was scheduled (ms)."""
+
+    key: str
+    created_at: int
+
+
+class SessionFilter(msgspec.Struct, frozen=True):
+    """Which sessions of a key a list holds: those with a run that was scheduled in a window (ms, both ends included)."""
+
+    key: str
+    since: int = 0
+    until: int | None = None
+    search: str = ""  # part of the id, in either case
+
+
+class StoredSession(msgspec.Struct):
+    """A session of a key; what it counts is within the filter's window."""
+
+    id: str
+    last_run: str  # id of the newest run, in the window or not
+    runs: int = 0
+    failed: int = 0
+    functions: list[str] = []  # ids
+
+
 class TraceRow(msgspec.Struct, frozen=True, gc=False):
     """One row of a run's record. `memoised` tells rows of `steps` from those of `spans`."""
 
@@ -197,6 +223,20 @@ class History(Protocol):
 
     async def debug_runs(self, function_id: str, debug_run_id: str, debug_session_id: str) -> list[StoredRun]:
         """The debug runs of a function with a debug run id or session id (either may be empty), newest first."""
+        ...
+
+    async def session_keys(self, search: str, limit: int, after: str = "") -> list[SessionKey]:
+        """A page of the keys of sessions, in their order; `search` is a part of them."""
+        ...
+
+    async def sessions(
+        self, where: SessionFilter, limit: int, before: tuple[str, str] = ("", "")
+    ) -> list[StoredSession]:
+        """A page of sessions, the one that was active last first; `before` is a place: last run and id."""
+        ...
+
+    async def session_runs(self, where: SessionFilter, id: str, limit: int, before: str = "") -> list[StoredRun]:
+        """A page of a session's runs, newest first, `before` a run."""
         ...
 
     async def traces(self, run_ids: Collection[str]) -> dict[str, RunTrace]:

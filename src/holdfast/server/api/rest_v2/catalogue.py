@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from holdfast.server.api.rest_v2 import account, apps, events, functions, keys, refused, runs, scores, trace, webhooks
+from holdfast.server.api.rest_v2 import account, apps, events, functions, keys, refused, runs, scores, sessions, trace, webhooks
 
 if TYPE_CHECKING:
     from holdfast.server.api.rest_v2.operation import Operation
@@ -14,6 +14,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *runs.OPERATIONS,
     *trace.OPERATIONS,
     *scores.OPERATIONS,
+    *sessions.OPERATIONS,
     *apps.OPERATIONS,
     *functions.OPERATIONS,
     *events.OPERATIONS,

@@ -15,6 +15,8 @@ IncludeOutput = Annotated[bool, Meta(description="Whether outputs are wanted.")]
 Object = Annotated[Raw, Meta(extra_json_schema={"type": "object", "additionalProperties": True})]
 Items = Annotated[Raw, Meta(extra_json_schema={"type": "array", "items": {}})]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+From = Annotated[Time, Meta(description="The first moment of the window, inclusive.")]
+Until = Annotated[Time, Meta(description="The last moment of the window, inclusive.")]
 
 
 def sent(given: Raw | UnsetType) -> bytes:

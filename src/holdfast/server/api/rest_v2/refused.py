@@ -59,9 +59,6 @@ _MESSAGES: Final[tuple[tuple[str, Method, str, tuple[str, ...]], ...]] = (
         "GetExperiment", "GET", "/apps/{app_id}/functions/{function_id}/experiments/{experiment_id:path}",
         ("Experiments",),
     ),
-    ("ListSessionKeys", "GET", "/sessions", ("Sessions",)),
-    ("ListSessions", "GET", "/sessions/{session_key}", ("Sessions",)),
-    ("ListSessionRuns", "GET", "/sessions/{session_key}/{session_id:path}/runs", ("Sessions",)),
 )  # fmt: skip
 
 _SANDBOXES: Final[tuple[tuple[str, Method, str], ...]] = (

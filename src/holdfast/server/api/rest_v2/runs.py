@@ -15,12 +15,13 @@ from holdfast.server.api.rest_v2.apps import find_app
 from holdfast.server.api.rest_v2.fields import (
     AppId,
     Cursor,
+    From,
     FunctionId,
     IncludeOutput,
     Items,
     Limit100,
     RunId,
-    Time,
+    Until,
     sent,
 )
 from holdfast.server.api.rest_v2.functions import AppRef, FunctionRef, find_function, local_id
@@ -70,10 +71,8 @@ class _List(Sent):
 
     cursor: Cursor = ""
     limit: Limit100 | None = None
-    from_: Annotated[Time, Meta(description="The first moment of the window, inclusive.")] = msgspec.field(
-        name="from", default=""
-    )
-    until: Annotated[Time, Meta(description="The last moment of the window, inclusive.")] = ""
+    from_: From = msgspec.field(name="from", default="")
+    until: Until = ""
     time_field: Annotated[
         str, Meta(description="The time of a run that window and order mean: `queuedAt`, `startedAt` or `endedAt`.")
     ] = ""
@@ -218,23 +217,29 @@ async def _page(backend: Backend, given: _List, where: RunFilter, *, nothing: bo
     rows: list[StoredRun] = [] if nothing else await backend.history.runs(where, order, size + 1, after)
     shown = rows[:size]
     page = page_of(rows, size, run_cursor(shown[-1], order) if shown else "")
-    window = TimeRange(from_=given.from_, until=given.until) if given.from_ and given.until else None
-    return Answer(await show_runs(backend, shown, with_output=given.include_output), page, window)
+    runs = await show_runs(backend, shown, with_output=given.include_output)
+    return Answer(runs, page, TimeRange.of(given.from_, given.until))
 
 
 def _window(given: _List, where: RunFilter) -> RunFilter:
-    since, until = _moment(given.from_, "from"), _moment(given.until, "until")
-    if since is not None and until is not None and since > until:
-        raise invalid("from must be before until")
+    since, until = window(given.from_, given.until)
     if given.time_field not in _TIMES:
         raise invalid("timeField is invalid")
     if any(name not in _BY_STATUS for name in given.status):
         raise invalid("Status is invalid")
     statuses = tuple(_BY_STATUS[name] for name in given.status)
     return msgspec.structs.replace(
-        where, since=since or 0, until=until, time=_TIMES[given.time_field], statuses=statuses,
+        where, since=since, until=until, time=_TIMES[given.time_field], statuses=statuses,
         deferred=given.is_deferred,
     )  # fmt: skip
+
+
+def window(from_: str, until: str) -> tuple[int, int | None]:
+    """A window of time in ms, both ends included. Raises RefusalError."""
+    first, last = _moment(from_, "from"), _moment(until, "until")
+    if first is not None and last is not None and first > last:
+        raise invalid("from must be before until")
+    return first or 0, last
 
 
 def _moment(text: str, name: str) -> int | None:
@@ -304,14 +309,15 @@ def _document(run: StoredRun, function: FunctionRecord | None, app: AppRecord | 
     return Run(
         id=run.id,
         function=FunctionRef(id=local_id(function, app), name=function.name) if function else FunctionRef(id=""),
-        app=AppRef(id=app.name if app is not None else ""), status=_status(run),
+        app=AppRef(id=app.name if app is not None else ""), status=show_status(run),
         queued_at=show_time(run.scheduled_at), started_at=show_moment(run.started_at), ended_at=show_moment(ended),
         duration_ms=show_duration(run.started_at, ended), trigger=trigger,
         output=as_object(output) if output is not None else None,
     )  # fmt: skip
 
 
-def _status(run: StoredRun) -> str:
+def show_status(run: StoredRun) -> str:
+    """A run's status as this API calls it."""
     return RUN_STATUSES[RunStatus.CANCELLED if run.status is RunStatus.SKIPPED else run.status]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import msgspec
 
@@ -33,6 +33,11 @@ class TimeRange(Shown):
 
     from_: str = msgspec.field(name="from")
     until: str
+
+    @classmethod
+    def of(cls, from_: str, until: str) -> Self | None:
+        """A window that has both ends."""
+        return cls(from_=from_, until=until) if from_ and until else None
 
 
 class Metadata(Shown):

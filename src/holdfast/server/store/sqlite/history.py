@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from holdfast.server.store.history import Page, RunOrder, RunTrace
-from holdfast.server.store.sqlite import rows
+from holdfast.server.store.sqlite import rows, sessions
 from holdfast.server.store.sqlite.pages import EventPages, RunPages
 from holdfast.server.store.sqlite.queries import load_queries, named
 from holdfast.server.store.sqlite.readers import Readers
@@ -22,8 +22,11 @@ if TYPE_CHECKING:
         EventFilter,
         RunFilter,
         RunPosition,
+        SessionFilter,
+        SessionKey,
         StoredEvent,
         StoredRun,
+        StoredSession,
         StreamFilter,
         TraceRow,
     )
@@ -97,6 +100,20 @@ class SqliteHistory:
         """The debug runs of a function with a debug run id or session id (either may be empty), newest first."""
         parameters = {"function": function_id, "debug_run": debug_run_id, "debug_session": debug_session_id}
         return await self._all(_QUERIES["debug_runs"], parameters, rows.read_run)
+
+    async def session_keys(self, search: str, limit: int, after: str = "") -> list[SessionKey]:
+        """A page of the keys of sessions, in their order; `search` is a part of them."""
+        return await self.readers.call(lambda db: sessions.keys(db, search, limit, after))
+
+    async def sessions(
+        self, where: SessionFilter, limit: int, before: tuple[str, str] = ("", "")
+    ) -> list[StoredSession]:
+        """A page of sessions, the one that was active last first; `before` is a place: last run and id."""
+        return await self.readers.call(_snapshot(lambda db: sessions.page(db, where, limit, before)))
+
+    async def session_runs(self, where: SessionFilter, id: str, limit: int, before: str = "") -> list[StoredRun]:
+        """A page of a session's runs, newest first, `before` a run."""
+        return await self.readers.call(_snapshot(lambda db: sessions.runs(db, where, id, limit, before)))
 
     async def traces(self, run_ids: Collection[str]) -> dict[str, RunTrace]:
         """Everything stored of many runs."""

@@ -26,6 +26,7 @@ from holdfast.server.store.sqlite.faults import fault
 from holdfast.server.store.sqlite.files import make_file, make_folder
 from holdfast.server.store.sqlite.migrate import migrate
 from holdfast.server.store.sqlite.queries import named
+from holdfast.server.store.sqlite.sessions import link_sessions
 from holdfast.server.store.store import EndedRun, Erased, Recovered, StoreError, Value, Write
 
 _encode = msgspec.json.encode
@@ -132,6 +133,7 @@ class SqliteStore:
         if changes.new_runs:
             many(_INSERT_RUN, columns.new_run_rows(changes))
             link_runs(db, changes.new_runs.values())
+            link_sessions(db, changes.new_runs.values())
         if changes.runs:
             many(_UPDATE_RUN, columns.run_rows(changes))
         if changes.ended:

@@ -39,6 +39,14 @@ SELECT 'run ' || run_id, 'step ' || step_id FROM steps GROUP BY run_id, step_id 
 -- name: metadata belongs to a run
 SELECT 'run ' || m.run_id, 'metadata ' || m.id FROM metadata m WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = m.run_id)
 
+-- name: sessions have runs
+SELECT 'session ' || x.key || ' ' || x.id, 'run ' || x.run_id FROM session_runs x
+WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = x.run_id)
+   OR NOT EXISTS (SELECT 1 FROM event_sessions s WHERE s.key = x.key AND s.id = x.id AND x.run_id BETWEEN s.first_run AND s.last_run)
+UNION ALL
+SELECT 'session ' || s.key || ' ' || s.id, 'has none' FROM event_sessions s
+WHERE NOT EXISTS (SELECT 1 FROM session_runs x WHERE x.key = s.key AND x.id = s.id)
+
 -- name: totals of events are their counts
 SELECT 'events ' || name, 'bucket ' || bucket FROM (
     SELECT received_at >> 24 AS bucket, name, 1 AS n FROM events e WHERE n = (SELECT min(n) FROM events WHERE id = e.id)
