@@ -145,7 +145,7 @@ def _ending() -> list[signal.Signals]:
 
 async def _serve(config: Config, listener: socket.socket) -> None:
     # Threads (history readers, checkpoints) hand the interpreter back quickly: step hops are a matter of milliseconds.
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(0.0001)
     GuardedHttp.pace = make_room()
     server = Server(config)
     http = _Http(

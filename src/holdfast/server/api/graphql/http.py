@@ -115,7 +115,8 @@ class GraphQLApi:
             if not free:
                 return _refused(503, BUSY, {"retry-after": "1"})
             try:
-                status, answer = await while_connected(request.receive, self._worker.run(self._process(given, home)))
+                work = self._worker.run(lambda: self._process(given, home))
+                status, answer = await while_connected(request.receive, work)
             except DisconnectedError:
                 return Response(status_code=400)  # nobody reads it
         return Response(answer, status, media_type="application/json")
@@ -144,7 +145,8 @@ class GraphQLApi:
         with self._place() as free:
             if not free:
                 return _encode({"errors": [{"message": BUSY}], "data": None})
-            return (await self._worker.run(self._process(given, asyncio.get_running_loop())))[1]
+            home = asyncio.get_running_loop()
+            return (await self._worker.run(lambda: self._process(given, home)))[1]
 
     async def _process(self, given: _Request, home: asyncio.AbstractEventLoop) -> tuple[int, bytes]:
         try:
