@@ -50,7 +50,7 @@ class Played:
                 self.calls.append(headers)
                 self.called.set()
                 status, value = self.answer(headers, json.loads(body or b"null"))
-                text = json.dumps(value).encode()
+                text = value if isinstance(value, bytes) else json.dumps(value).encode()
                 writer.write(_HEAD % (status, len(text)) + text)
                 await writer.drain()
         except asyncio.IncompleteReadError:

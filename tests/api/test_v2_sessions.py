@@ -128,6 +128,14 @@ def test_bad_input(rig: Rig, path: str, text: str) -> None:
     assert text in error["message"]
 
 
+def test_text_that_no_database_holds_is_no_accident(rig: Rig) -> None:
+    body = b'{"name":"go","meta":{"sessions":{"chat":"\\ud800","\\udfff":"x"}}}'
+    answer = rig.client.post("/e/key", content=body)
+    assert answer.status_code in {200, 400}
+    run(rig, {"chat": "c1"})
+    assert "c1" in [each["id"] for each in get(rig, "/sessions/chat")["data"]]
+
+
 def test_nothing_known_is_an_empty_list(rig: Rig) -> None:
     for path in ("/sessions", "/sessions/none", "/sessions/none/none/runs"):
         assert "data" not in get(rig, path)

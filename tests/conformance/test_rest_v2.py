@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .harness import wait_until
+
 if TYPE_CHECKING:
     from .harness import App
 
@@ -87,3 +89,31 @@ def test_functions_tell_their_configuration(any_app: App) -> None:
     listed = get(any_app, f"/apps/{any_app.id}/functions?limit=100")
     assert function in listed["data"]
     assert get(any_app, f"/apps/{any_app.id}")["data"]["functionCount"] >= len(listed["data"])
+
+
+def test_an_experiment_and_its_scores(js_app: App) -> None:
+    runs = [js_app.finish("experiment", {"variant": variant}) for variant in ("small", "large", "small", "")]
+    assert [run.output["variant"] for run in runs] == ["small", "large", "small", "small"]
+    for score, run in enumerate(runs):
+        post(js_app, f"/runs/{run.id}/scores", [{"name": "quality", "value": score}])
+    found = get(js_app, f"/apps/{js_app.id}/functions/experiment/experiments/model")["data"]
+    figures = {
+        each["variantName"]: (each["runCount"], *(each["metrics"][0][name] for name in ("avg", "min", "max")))
+        for each in found["variants"]
+    }
+    assert figures == {"small": (3, 5 / 3, 0, 3), "large": (1, 1, 1, 1)}
+    assert found["selectionStrategy"] == "weighted"  # the newest run's
+    assert {each["variantName"]: each["weight"] for each in found["variantWeights"]} == {"small": 1, "large": 0}
+    (listed,) = get(js_app, f"/apps/{js_app.id}/functions/experiment/experiments")["data"]
+    assert (listed["id"], listed["totalRuns"], listed["variants"]) == ("model", 4, ["small", "large"])
+
+
+def test_sessions(any_app: App) -> None:
+    chat = any_app.event("chat")
+    event = {"name": any_app.event("two-steps"), "data": {}, "meta": {"sessions": {"chat": chat}}}
+    (id,) = any_app.platform.http.post("/e/key", json=event).json()["ids"]
+    (run,) = wait_until(lambda: get(any_app, f"/events/{id}/runs").get("data"), 10, "a run")
+    assert any_app.platform.wait_run(run["id"]).status == "COMPLETED"
+    # Lifecycle events stay in the session: what they start may be in the list as well.
+    first = get(any_app, f"/sessions/chat/{chat}/runs")["data"][-1]
+    assert (first["id"], first["status"], first["function"]["app"]["id"]) == (run["id"], "COMPLETED", any_app.id)

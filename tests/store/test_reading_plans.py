@@ -14,7 +14,16 @@ import pytest
 from api.book import FUNCTION_ID, START, Library
 from holdfast.protocol.ids import ulid
 from holdfast.server.model.status import RunStatus
-from holdfast.server.store.history import EventFilter, RunFilter, RunOrder, RunPosition, RunTime, SessionFilter, StreamFilter
+from holdfast.server.store.history import (
+    EventFilter,
+    ExperimentFilter,
+    RunFilter,
+    RunOrder,
+    RunPosition,
+    RunTime,
+    SessionFilter,
+    StreamFilter,
+)
 from holdfast.server.store.sqlite.history import SqliteHistory
 
 if TYPE_CHECKING:
@@ -23,7 +32,22 @@ if TYPE_CHECKING:
 
     from holdfast.server.store.sqlite.readers import Readers
 
-LARGE = {"runs", "r", "events", "e", "event_runs", "er", "steps", "spans", "event_sessions", "s", "session_runs", "x"}
+LARGE = {
+    "runs",
+    "r",
+    "events",
+    "e",
+    "event_runs",
+    "er",
+    "steps",
+    "spans",
+    "event_sessions",
+    "s",
+    "session_runs",
+    "x",
+    "experiment_runs",
+    "scores",
+}
 """Tables that grow with what is done, and what queries call them."""
 
 
@@ -148,6 +172,12 @@ def test_sessions_are_read_from_their_place(history: SqliteHistory, monkeypatch:
         lines = [line for line in plans(history, monkeypatch, ask) if line != "SCAN s VIRTUAL TABLE INDEX 1:"]
         assert scans(lines) == []
         assert sorts(lines) == []
+
+
+def test_experiments_are_found_by_function_and_name(history: SqliteHistory, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = ExperimentFilter("f", "e", "a", START, START + 10)
+    for ask in (lambda: history.experiment(where), lambda: history.experiments("f", 20, ("f", "d"))):
+        assert scans(plans(history, monkeypatch, ask)) == []
 
 
 def test_what_belongs_to_ids_is_found_by_them(history: SqliteHistory, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,12 +134,17 @@ def test_ended_runs_go_with_all_that_is_theirs(tmp_path: Path) -> None:
         young = [shop.run(6 * DAY, status=status) for status in RunStatus if status.ended]
         shop.query("INSERT INTO metadata VALUES (?,'i','','',0,'','','','{}')", old[0].id)
         shop.query("INSERT INTO user_spans VALUES (?,'t','s',0,0,0,'{}')", old[0].id)
+        for made in (old[0], young[0]):
+            shop.query("INSERT INTO experiment_runs VALUES ('fn','e',?,'a','','[]','{}')", made.id)
+            shop.query("INSERT INTO scores VALUES (?,'','good',1)", made.id)
         did = await shop.retention.sweep()
         assert shop.runs() == {made.id for made in young}
         assert (did.runs, did.events) == (len(old), len(old))
         assert did.bytes > 0
         for kind in KINDS:
             assert shop.query(f"SELECT count(*) FROM {kind}") == [(len(young),)]
+        for kind in ("experiment_runs", "scores"):
+            assert shop.query(f"SELECT run_id FROM {kind}") == [(young[0].id,)]
         assert shop.query("SELECT count(*) FROM metadata") == shop.query("SELECT count(*) FROM user_spans") == [(0,)]
         assert await shop.retention.sweep() == Figures(1)
 
@@ -153,7 +158,9 @@ def test_a_session_goes_with_its_last_run(tmp_path: Path) -> None:
         shop.run(6 * DAY, sessions={"chat": "long", "user": "u2"})
         await shop.retention.sweep()
         found = shop.query("SELECT key, id FROM event_sessions ORDER BY key")
-        assert found == shop.query("SELECT key, id FROM session_runs ORDER BY key") == [("chat", "long"), ("user", "u2")]
+        assert (
+            found == shop.query("SELECT key, id FROM session_runs ORDER BY key") == [("chat", "long"), ("user", "u2")]
+        )
 
     scenario(tmp_path, Policy(age=7 * DAY), play)
 

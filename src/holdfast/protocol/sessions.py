@@ -33,7 +33,10 @@ def sessions_of(event: bytes) -> dict[str, str]:
     """The ids by key of an accepted event, in the form that functions see."""
     if _MARK not in event:  # most name none
         return _NONE
-    return msgspec.json.decode(event, type=_Event).meta.sessions
+    try:
+        return msgspec.json.decode(event, type=_Event).meta.sessions
+    except UNREADABLE:  # it is nested as deep as this program can read
+        return _NONE
 
 
 def merge_sessions(meta: bytes) -> bytes:

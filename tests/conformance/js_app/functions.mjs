@@ -1,7 +1,7 @@
 // What the JavaScript app serves: the same function ids, events and outputs as python_functions.py, plus what only this SDK has
 // (signals, fetch, wrapped AI calls, buffered checkpoints). Every function listens to `<app id>/<function id>`.
 
-import { NonRetriableError, RetryAfterError, cron, openai, referenceFunction } from "inngest";
+import { NonRetriableError, RetryAfterError, cron, experiment, openai, referenceFunction } from "inngest";
 
 export const ran = [];
 
@@ -44,6 +44,14 @@ export function build(client, app, upstream) {
   define("two-steps", {}, async ({ run }) => {
     const a = await run("first", 1);
     return { a, b: await run("second", { sum: a + 1 }) };
+  });
+
+  define("experiment", {}, async ({ event: received, group, run }) => {
+    const chosen = await group.experiment("model", {
+      variants: { small: () => run("small", 1), large: () => run("large", 2) },
+      select: received.data.variant ? experiment.fixed(received.data.variant) : experiment.weighted({ small: 1, large: 0 }),
+    });
+    return { variant: chosen.variant, result: chosen.result };
   });
 
   define("return-null", {}, ({ mark }) => {

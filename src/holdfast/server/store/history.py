@@ -146,7 +146,7 @@ class SessionKey(msgspec.Struct, frozen=True):
 
 
 class SessionFilter(msgspec.Struct, frozen=True):
-    """Which sessions of a key a list holds: those with a run that was scheduled in a window (ms, both ends included)."""
+    """Which sessions of a key a list holds: those with a run scheduled in a window (ms, both ends included)."""
 
     key: str
     since: int = 0
@@ -162,6 +162,46 @@ class StoredSession(msgspec.Struct):
     runs: int = 0
     failed: int = 0
     functions: list[str] = []  # ids
+
+
+class ExperimentFilter(msgspec.Struct, frozen=True):
+    """An experiment, and which runs of it count: by the time of scheduling (ms, both ends included) and variant."""
+
+    function_id: str
+    name: str
+    variant: str = ""
+    since: int = 0
+    until: int | None = None
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """What the scores of one name come to."""
+
+    key: str
+    avg: float
+    min: float
+    max: float
+
+
+class Variant(msgspec.Struct, frozen=True):
+    """The runs that got a variant."""
+
+    name: str
+    runs: int
+    metrics: list[Metric]
+
+
+class Experiment(msgspec.Struct, frozen=True):
+    """An experiment of a function: the variants that runs got, and what the newest one said of it."""
+
+    function_id: str
+    name: str
+    strategy: str
+    variants: list[Variant]
+    available: list[str]
+    weights: dict[str, float]
+    first_run: str  # ids; "" if no run counts
+    last_run: str
 
 
 class TraceRow(msgspec.Struct, frozen=True, gc=False):
@@ -237,6 +277,14 @@ class History(Protocol):
 
     async def session_runs(self, where: SessionFilter, id: str, limit: int, before: str = "") -> list[StoredRun]:
         """A page of a session's runs, newest first, `before` a run."""
+        ...
+
+    async def experiments(self, function_id: str, limit: int, after: tuple[str, str] = ("", "")) -> list[Experiment]:
+        """A page of experiments of a function, or of all (""), `after` a function and a name. No metrics."""
+        ...
+
+    async def experiment(self, where: ExperimentFilter) -> Experiment | None:
+        """One experiment with its metrics."""
         ...
 
     async def traces(self, run_ids: Collection[str]) -> dict[str, RunTrace]:

@@ -14,7 +14,9 @@ import msgspec
 
 from holdfast.protocol.ids import step_hash
 from holdfast.protocol.limits import KIB, MIB
+from holdfast.server.model.experiment import EXPERIMENT, SCORE
 from holdfast.server.model.telemetry import MetadataOp, MetadataScope
+from holdfast.server.store.experiments import noted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,11 +28,10 @@ MAX_UPDATE: Final = 64 * KIB
 MAX_PER_RUN: Final = MIB
 MAX_KIND: Final = 128  # characters
 MAX_SCORE_NAME: Final = 128  # bytes
-SCORE: Final = "inngest.score"
 RESERVED: Final = "inngest."
 RESERVED_KINDS: Final = frozenset({
     "inngest.ai", "inngest.http", "inngest.http.timing", "inngest.response_headers", "inngest.warnings",
-    "inngest.experiment", SCORE,
+    EXPERIMENT, SCORE,
 })  # fmt: skip
 _OPS: Final = get_args(MetadataOp)
 _SHORTEST_CONTROL: Final = 0x20
@@ -107,6 +108,8 @@ class MetadataLog:
                 (run_id, self._new_id(), place.scope, place.step_id, place.attempt, place.span_id, update.kind,
                  update.op, values.decode()),
             )  # fmt: skip
+            for write in noted(run_id, place.step_id, update.kind, update.op, update.values):
+                self._partition.write(write.statement, *write.rows)
         self._pending[run_id] += size
         try:
             await self._partition.committed()

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from holdfast.server.api.rest_v2 import account, apps, events, functions, keys, refused, runs, scores, sessions, trace, webhooks
+from holdfast.server.api.rest_v2 import (
+    account,
+    apps,
+    events,
+    experiments,
+    functions,
+    keys,
+    refused,
+    runs,
+    scores,
+    sessions,
+    trace,
+    webhooks,
+)
 
 if TYPE_CHECKING:
     from holdfast.server.api.rest_v2.operation import Operation
@@ -15,6 +28,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *trace.OPERATIONS,
     *scores.OPERATIONS,
     *sessions.OPERATIONS,
+    *experiments.OPERATIONS,
     *apps.OPERATIONS,
     *functions.OPERATIONS,
     *events.OPERATIONS,

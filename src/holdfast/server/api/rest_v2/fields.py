@@ -6,6 +6,9 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from holdfast.server.api.graphql.cursors import read_id_cursor
+from holdfast.server.api.rest_v2.wire import invalid
+
 RunId = Annotated[str, Meta(description="The run's id, a ULID.")]
 AppId = Annotated[str, Meta(description="The app's id as its code has it, or its UUID.")]
 FunctionId = Annotated[str, Meta(description="The function's id as its code has it, with or without the app's.")]
@@ -22,6 +25,14 @@ Until = Annotated[Time, Meta(description="The last moment of the window, inclusi
 def sent(given: Raw | UnsetType) -> bytes:
     """The JSON that was given; nothing for none."""
     return b"" if given is UNSET else bytes(given).strip()
+
+
+def read_place(cursor: str) -> str:
+    """The place that a cursor names; "" for none. Raises RefusalError."""
+    place = read_id_cursor(cursor)
+    if cursor and not place:
+        raise invalid("Cursor is invalid")
+    return place
 
 
 def limit(most: int) -> Meta:

@@ -30,7 +30,7 @@ from holdfast.server.api.rest_v2.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from holdfast.server.api.backend import Backend
     from holdfast.server.model.app import AppRecord, FunctionRecord
@@ -77,6 +77,14 @@ class FunctionRef(Shown):
     name: str = ""
 
 
+class OwnedFunction(Shown, kw_only=True):
+    """A function, and whose it is."""
+
+    id: str
+    name: str = ""
+    app: AppRef
+
+
 class Function(Shown, kw_only=True):
     """A function. `id` and `slug` are what its code calls it."""
 
@@ -102,6 +110,18 @@ def local_id(function: FunctionRecord, app: AppRecord | None) -> str:
     return function.slug.removeprefix(f"{app.name}-") if app is not None else function.slug
 
 
+async def show_functions(backend: Backend, ids: Collection[str]) -> dict[str, OwnedFunction]:
+    """Functions by their internal ids, as lists show them."""
+    found = await backend.history.functions_by_id(ids)
+    apps = await backend.history.apps_by_id({function.app_id for function in found.values()})
+    shown: dict[str, OwnedFunction] = {}
+    for id, function in found.items():
+        app = apps.get(function.app_id)
+        ref = AppRef(id=app.name if app is not None else "")
+        shown[id] = OwnedFunction(id=local_id(function, app), name=function.name, app=ref)
+    return shown
+
+
 async def find_function(backend: Backend, app: AppRecord, given: str) -> FunctionRecord:
     """A function of an app by its id. Raises RefusalError."""
     slugs = [f"{app.name}-{given}", given]
@@ -110,6 +130,10 @@ async def find_function(backend: Backend, app: AppRecord, given: str) -> Functio
         if slug in found and found[slug].app_id == app.id:
             return found[slug]
     raise not_found("Function not found")
+
+
+UNKNOWN: Final = OwnedFunction(id="", app=AppRef(id=""))
+"""In place of a function that is gone."""
 
 
 async def _functions(backend: Backend, given: GetFunctions) -> Answer:

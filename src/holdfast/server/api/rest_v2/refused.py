@@ -53,12 +53,6 @@ _MESSAGES: Final[tuple[tuple[str, Method, str, tuple[str, ...]], ...]] = (
     ("GetInsightsEventSchemas", "GET", "/insights/events/schemas", ("Insights",)),
     ("QueryInsights", "POST", "/insights/query", ("Insights",)),
     ("PromptInsights", "POST", "/insights/query/prompt", ("Insights",)),
-    ("ListExperiments", "GET", "/experiments", ("Experiments",)),
-    ("ListFunctionExperiments", "GET", "/apps/{app_id}/functions/{function_id}/experiments", ("Experiments",)),
-    (
-        "GetExperiment", "GET", "/apps/{app_id}/functions/{function_id}/experiments/{experiment_id:path}",
-        ("Experiments",),
-    ),
 )  # fmt: skip
 
 _SANDBOXES: Final[tuple[tuple[str, Method, str], ...]] = (

@@ -10,13 +10,13 @@ from holdfast.server.api.rest_v2.fields import RunId
 from holdfast.server.api.rest_v2.operation import Operation, runner
 from holdfast.server.api.rest_v2.runs import checked_run_id, find_run
 from holdfast.server.api.rest_v2.wire import Answer, RefusalError, Sent, Shown, invalid
-from holdfast.server.telemetry.metadata import SCORE, MetadataError, Target, Update, is_finite, score_name_problem
+from holdfast.server.model.experiment import EXPERIMENT, SCORE
+from holdfast.server.telemetry.metadata import MetadataError, Target, Update, is_finite, score_name_problem
 
 if TYPE_CHECKING:
     from holdfast.server.api.backend import Backend
 
 _MOST: Final = 100
-_EXPERIMENT: Final = "inngest.experiment"
 _MAX_NAME: Final = 128  # bytes
 
 
@@ -77,7 +77,7 @@ async def _record(backend: Backend, run_id: str, score: Score) -> RecordedScore:
     updates = [Update(SCORE, {score.name: {"value": score.value}})]
     variant = score.experiment
     if variant is not None:
-        updates.append(Update(_EXPERIMENT, {"name": variant.id, "variant": variant.variant}))
+        updates.append(Update(EXPERIMENT, {"name": variant.id, "variant": variant.variant}))
     try:
         await backend.record_metadata(run_id, Target(step_id=score.step_id), updates)
     except MetadataError as error:

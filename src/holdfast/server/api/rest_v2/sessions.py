@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Meta
 
 from holdfast.protocol.ids import ulid_time
-from holdfast.server.api.graphql.cursors import id_cursor, read_id_cursor
-from holdfast.server.api.rest_v2.fields import Cursor, From, Limit100, Until
-from holdfast.server.api.rest_v2.functions import AppRef, local_id
+from holdfast.server.api.graphql.cursors import id_cursor
+from holdfast.server.api.rest_v2.fields import Cursor, From, Limit100, Until, read_place
+from holdfast.server.api.rest_v2.functions import UNKNOWN, OwnedFunction, show_functions
 from holdfast.server.api.rest_v2.operation import Operation, runner
 from holdfast.server.api.rest_v2.runs import show_status, window
 from holdfast.server.api.rest_v2.wire import (
@@ -21,7 +21,6 @@ from holdfast.server.api.rest_v2.wire import (
     Sent,
     Shown,
     TimeRange,
-    invalid,
     page_of,
     page_size,
     show_moment,
@@ -30,8 +29,6 @@ from holdfast.server.api.rest_v2.wire import (
 from holdfast.server.store.history import SessionFilter
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from holdfast.server.api.backend import Backend
     from holdfast.server.store.history import StoredRun, StoredSession
 
@@ -79,14 +76,6 @@ class Key(Shown, kw_only=True):
     created_at: str
 
 
-class SessionFunction(Shown, kw_only=True):
-    """A function that had runs in a session."""
-
-    id: str
-    name: str = ""
-    app: AppRef
-
-
 class Session(Shown, kw_only=True):
     """A session. Runs are counted within the window; `failureRate` is the failed ones' share of them."""
 
@@ -95,14 +84,14 @@ class Session(Shown, kw_only=True):
     failed_run_count: int
     failure_rate: float
     last_active_at: str  # when its newest run was queued
-    functions: list[SessionFunction]
+    functions: list[OwnedFunction]
 
 
 class SessionRun(Shown, kw_only=True):
     """A run of a session."""
 
     id: str
-    function: SessionFunction
+    function: OwnedFunction
     event_name: str = ""
     status: str
     queued_at: str
@@ -112,7 +101,7 @@ class SessionRun(Shown, kw_only=True):
 
 async def _keys(backend: Backend, given: ListSessionKeys) -> Answer:
     size = page_size(given.limit, 100)
-    found = await backend.history.session_keys(given.search, size + 1, _place(given.cursor))
+    found = await backend.history.session_keys(given.search, size + 1, read_place(given.cursor))
     shown = [Key(id=each.key, created_at=show_time(each.created_at)) for each in found[:size]]
     return Answer(shown, page_of(found, size, id_cursor(shown[-1].id) if shown else ""))
 
@@ -121,10 +110,10 @@ async def _sessions(backend: Backend, given: ListSessions) -> Answer:
     size = page_size(given.limit, 100)
     since, until = window(given.from_, given.until)
     where = SessionFilter(given.session_key, since, until, given.search)
-    place = _place(given.cursor)
+    place = read_place(given.cursor)
     found = await backend.history.sessions(where, size + 1, (place[:_ULID], place[_ULID:]))
     shown = found[:size]
-    functions = await _functions(backend, {id for session in shown for id in session.functions})
+    functions = await show_functions(backend, {id for session in shown for id in session.functions})
     cursor = id_cursor(shown[-1].last_run + shown[-1].id) if shown else ""
     sessions = [_session(session, functions) for session in shown]
     return Answer(sessions, page_of(found, size, cursor), TimeRange.of(given.from_, given.until))
@@ -133,33 +122,15 @@ async def _sessions(backend: Backend, given: ListSessions) -> Answer:
 async def _runs(backend: Backend, given: ListSessionRuns) -> Answer:
     size = page_size(given.limit, 100)
     where = SessionFilter(given.session_key, *window(given.from_, given.until))
-    found = await backend.history.session_runs(where, given.session_id, size + 1, _place(given.cursor))
+    found = await backend.history.session_runs(where, given.session_id, size + 1, read_place(given.cursor))
     shown = found[:size]
-    functions = await _functions(backend, {run.function_id for run in shown})
+    functions = await show_functions(backend, {run.function_id for run in shown})
     page = page_of(found, size, id_cursor(shown[-1].id) if shown else "")
-    runs = [_run(run, functions.get(run.function_id, _UNKNOWN)) for run in shown]
+    runs = [_run(run, functions.get(run.function_id, UNKNOWN)) for run in shown]
     return Answer(runs, page, TimeRange.of(given.from_, given.until))
 
 
-def _place(cursor: str) -> str:
-    place = read_id_cursor(cursor)
-    if cursor and not place:
-        raise invalid("Cursor is invalid")
-    return place
-
-
-async def _functions(backend: Backend, ids: Collection[str]) -> dict[str, SessionFunction]:
-    found = await backend.history.functions_by_id(ids)
-    apps = await backend.history.apps_by_id({function.app_id for function in found.values()})
-    shown: dict[str, SessionFunction] = {}
-    for id, function in found.items():
-        app = apps.get(function.app_id)
-        ref = AppRef(id=app.name if app is not None else "")
-        shown[id] = SessionFunction(id=local_id(function, app), name=function.name, app=ref)
-    return shown
-
-
-def _session(session: StoredSession, functions: dict[str, SessionFunction]) -> Session:
+def _session(session: StoredSession, functions: dict[str, OwnedFunction]) -> Session:
     return Session(
         id=session.id, run_count=session.runs, failed_run_count=session.failed,
         failure_rate=session.failed / session.runs if session.runs else 0.0,
@@ -168,7 +139,7 @@ def _session(session: StoredSession, functions: dict[str, SessionFunction]) -> S
     )  # fmt: skip
 
 
-def _run(run: StoredRun, function: SessionFunction) -> SessionRun:
+def _run(run: StoredRun, function: OwnedFunction) -> SessionRun:
     return SessionRun(
         id=run.id, function=function, event_name=run.event_name, status=show_status(run),
         queued_at=show_time(run.scheduled_at), started_at=show_moment(run.started_at),
@@ -176,22 +147,23 @@ def _run(run: StoredRun, function: SessionFunction) -> SessionRun:
     )  # fmt: skip
 
 
-_UNKNOWN: Final = SessionFunction(id="", app=AppRef(id=""))
-
 OPERATIONS: Final = (
     Operation(
         id="ListSessionKeys", method="GET", path="/sessions", summary="List session keys",
         description="The keys by which events name sessions, in their order, in pages.",
         request=ListSessionKeys, run=runner(ListSessionKeys, _keys), answer=list[Key], paged=True,
+        command="list-session-keys",
     ),
     Operation(
         id="ListSessions", method="GET", path="/sessions/{session_key}", summary="List sessions",
         description="A key's sessions that have runs in the window, the one that was active last first, in pages.",
         request=ListSessions, run=runner(ListSessions, _sessions), answer=list[Session], paged=True,
+        command="list-sessions",
     ),
     Operation(
         id="ListSessionRuns", method="GET", path="/sessions/{session_key}/{session_id:path}/runs",
         summary="List runs of a session", description="A session's runs, newest first, in pages.",
         request=ListSessionRuns, run=runner(ListSessionRuns, _runs), answer=list[SessionRun], paged=True,
+        command="list-session-runs",
     ),
 )  # fmt: skip

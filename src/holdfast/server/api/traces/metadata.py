@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from holdfast.protocol.rawjson import UNREADABLE
 from holdfast.server.api.traces.extraction import add
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def reported(updates: msgspec.Raw | None, at: int) -> list[Update]:
         return []
     try:
         found = _decode_updates(updates)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return []
     for update in found:
         update.at = at

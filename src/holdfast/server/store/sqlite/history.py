@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from holdfast.server.store.history import Page, RunOrder, RunTrace
-from holdfast.server.store.sqlite import rows, sessions
+from holdfast.server.store.sqlite import experiments, rows, sessions
 from holdfast.server.store.sqlite.pages import EventPages, RunPages
 from holdfast.server.store.sqlite.queries import load_queries, named
 from holdfast.server.store.sqlite.readers import Readers
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from holdfast.server.model.job import Job
     from holdfast.server.store.history import (
         EventFilter,
+        Experiment,
+        ExperimentFilter,
         RunFilter,
         RunPosition,
         SessionFilter,
@@ -114,6 +116,14 @@ class SqliteHistory:
     async def session_runs(self, where: SessionFilter, id: str, limit: int, before: str = "") -> list[StoredRun]:
         """A page of a session's runs, newest first, `before` a run."""
         return await self.readers.call(_snapshot(lambda db: sessions.runs(db, where, id, limit, before)))
+
+    async def experiments(self, function_id: str, limit: int, after: tuple[str, str] = ("", "")) -> list[Experiment]:
+        """A page of experiments of a function, or of all (""), `after` a function and a name. No metrics."""
+        return await self.readers.call(_snapshot(lambda db: experiments.page(db, function_id, limit, after)))
+
+    async def experiment(self, where: ExperimentFilter) -> Experiment | None:
+        """One experiment with its metrics."""
+        return await self.readers.call(_snapshot(lambda db: experiments.find(db, where)))
 
     async def traces(self, run_ids: Collection[str]) -> dict[str, RunTrace]:
         """Everything stored of many runs."""

@@ -22,6 +22,7 @@ from holdfast.server.model.status import RunStatus
 from holdfast.server.store.sqlite import upkeep
 from holdfast.server.store.sqlite import writes as columns
 from holdfast.server.store.sqlite.counting import count_events, count_runs, link_runs
+from holdfast.server.store.sqlite.experiments import note_steps
 from holdfast.server.store.sqlite.faults import fault
 from holdfast.server.store.sqlite.files import make_file, make_folder
 from holdfast.server.store.sqlite.migrate import migrate
@@ -142,6 +143,7 @@ class SqliteStore:
             many(_INSERT_EVENT_RUN, changes.event_runs)
         if changes.steps:
             many(_INSERT_STEP, columns.step_rows(changes))
+            note_steps(db, changes.steps)
         if changes.spans:
             many(_INSERT_SPAN, columns.span_rows(changes))
         if changes.jobs:

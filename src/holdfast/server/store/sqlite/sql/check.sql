@@ -47,6 +47,12 @@ UNION ALL
 SELECT 'session ' || s.key || ' ' || s.id, 'has none' FROM event_sessions s
 WHERE NOT EXISTS (SELECT 1 FROM session_runs x WHERE x.key = s.key AND x.id = s.id)
 
+-- name: experiments and scores belong to a run
+SELECT 'run ' || e.run_id, 'experiment ' || e.name FROM experiment_runs e
+WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = e.run_id AND r.function_id = e.function_id)
+UNION ALL
+SELECT 'run ' || s.run_id, 'score ' || s.name FROM scores s WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = s.run_id)
+
 -- name: totals of events are their counts
 SELECT 'events ' || name, 'bucket ' || bucket FROM (
     SELECT received_at >> 24 AS bucket, name, 1 AS n FROM events e WHERE n = (SELECT min(n) FROM events WHERE id = e.id)
