@@ -21,7 +21,12 @@ DOCUMENT: Any = json.loads(document("1"))
 @pytest.fixture(scope="module")
 def rig() -> Iterator[Rig]:
     with Rig(one_step()) as rig:
-        rig.run()
+        event = {"name": "go", "meta": {"sessions": {"chat": "c1"}}}
+        (event_id,) = rig.client.post("/e/key", json=event).json()["ids"]
+        (run,) = rig.client.get(f"/v1/events/{event_id}/runs").json()["data"]
+        rig.client.loop.run(rig.server.partition.ended(run["run_id"]))
+        score = {"name": "good", "value": 1, "experiment": {"id": "e1", "variant": "a"}}
+        assert rig.client.post(f"/v2/runs/{run['run_id']}/scores", json=[score]).status_code == 200
         rig.client.post("/v2/env/webhooks", json={"name": "a", "transform": "body"}, headers={"x-inngest-env": "dev"})
         rig.client.post("/v2/keys/events", json={"name": "ci"})
         yield rig
@@ -62,6 +67,7 @@ def test_reading(rig: Rig, path: str) -> None:
     ids = {
         "run_id": run["id"], "event_id": run["trigger"]["eventIds"][0], "app_id": "shop", "function_id": "charge",
         "name": "shop", "function": "shop-charge", "webhook_id": hook, "env": "dev",
+        "session_key": "chat", "session_id": "c1", "experiment_id": "e1",
     }  # fmt: skip
     query = "?includeOutput=true" if "/v2/" in path else ""
     answer = rig.client.get(path.format(**ids) + query, headers={"x-inngest-env": "dev"})

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CASES: list[dict[str, Any]] = recorded("v2_requests.json")
+#: What the reference refuses with 501, and this server has.
+HERE = {"/api/v2/sessions", "/api/v2/experiments"}
+CASES: list[dict[str, Any]] = [case for case in recorded("v2_requests.json") if case["path"] not in HERE]
 RUN = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 
