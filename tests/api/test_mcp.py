@@ -7,7 +7,7 @@ import contextlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import pytest
@@ -17,6 +17,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolRequestParams
 
 from holdfast.server.access.principals import ANYONE, Role, current
+from holdfast.server.api.mcp import docs
 
 from .access_rig import KEY, Rig
 from .serving import Served
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
 
     from mcp.types import CallToolResult
 
+    from holdfast.server.api.backend import Backend
+
 SERVED = {
     "health", "get_run", "list_runs", "list_function_runs", "get_event_runs", "rerun", "cancel_run", "get_app",
     "get_apps", "get_run_trace", "get_function", "list_functions", "invoke_function", "send_event", "get_run_status",
-    "poll_run_status", "invoke_function_sync",
+    "poll_run_status", "invoke_function_sync", "list_docs", "grep_docs", "read_doc",
 }  # fmt: skip
 
 
@@ -194,6 +197,38 @@ def test_other_requests(server: Served) -> None:
     )
     assert status == 400
     assert b"Traceback" not in body
+
+
+def test_the_documentation(server: Served) -> None:
+    listed = result(server, "list_docs")
+    assert listed["totalDocs"] == len(listed["docs"]) == sum(listed["categories"].values()) > 40
+    assert {"path": "how-to/back-up.md", "title": "Back up, restore, check"} in listed["docs"]
+    found = result(server, "grep_docs", pattern=r"HOLDFAST db (backup|restore)\b", limit=3)
+    assert found["count"] == len(found["matches"]) == 3
+    first = found["matches"][0]
+    page = result(server, "read_doc", path=first["file"])
+    assert page["content"].splitlines()[first["line"] - 1].strip() == first["content"]
+    assert page["size"] == len(page["content"].encode())
+    assert result(server, "grep_docs", pattern="no such words anywhere") == {"matches": [], "count": 0}
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "text"),
+    [
+        ("read_doc", {"path": "../README.md"}, "There is no page ../README.md. list_docs tells which there are"),
+        ("read_doc", {"path": "/etc/passwd"}, "There is no page"), ("read_doc", {}, "The arguments can't be read"),
+        ("grep_docs", {"pattern": "("}, "pattern can't be read"), ("grep_docs", {"pattern": ""}, "1 to 200 characters"),
+        ("grep_docs", {"pattern": "a", "limit": 0}, "limit must be 1 to 100"), ("list_docs", {"x": 1}, "x"),
+    ],
+)  # fmt: skip
+def test_documentation_that_is_not_there(server: Served, tool: str, arguments: dict[str, Any], text: str) -> None:
+    assert text in failure(server, tool, **arguments)
+
+
+def test_a_pattern_that_takes_long_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docs, "_SEARCH_S", 0.0)
+    found = asyncio.run(docs.TOOLS[1].run(cast("Backend", None), b'{"pattern": "a"}'))
+    assert found == {"matches": [], "count": 0, "message": "The search took too long: there may be more"}
 
 
 def test_nothing_is_loaded_before_it_is_asked_for(server: Served) -> None:

@@ -16,7 +16,7 @@ from holdfast.server.api.schemas import Schema, input_schema
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from holdfast.server.api.mcp.tools import Tool
+    from holdfast.server.api.mcp.tool import Tool
     from holdfast.server.api.rest_v2.operation import Operation
 
 _HEADERS: Final = {

@@ -45,6 +45,11 @@ def search(pattern: str, text: str) -> bool:
 
 @lru_cache(_CACHE)
 def _automaton(pattern: str) -> Automaton:
+    return compiled(pattern)
+
+
+def compiled(pattern: str) -> Automaton:
+    """A pattern to search with, for one thread alone; ExpressionError as for `search`."""
     parser = _Parser(pattern)
     return Automaton(parser.program, parser.start)
 

@@ -17,7 +17,8 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from holdfast.protocol.limits import MAX_EVENT
 from holdfast.server.access.commands import ForbiddenError, check
 from holdfast.server.access.policy import rule_of
-from holdfast.server.api.mcp.tools import TOOLS, Tool, ToolError
+from holdfast.server.api.mcp.tool import Tool, ToolError
+from holdfast.server.api.mcp.tools import TOOLS
 from holdfast.server.api.operations import declared, tool_of
 from holdfast.server.api.rest_v2.catalogue import OPERATIONS
 from holdfast.server.api.rest_v2.operation import Operation, renamed
@@ -35,7 +36,8 @@ log = structlog.get_logger(__name__)
 
 _INSTRUCTIONS: Final = (
     "Tools of a Holdfast server, which runs durable functions. Start with get_apps and list_functions; send_event and"
-    " invoke_function start runs, get_run and get_run_trace tell what became of one."
+    " invoke_function start runs, get_run and get_run_trace tell what became of one. grep_docs and read_doc tell how it"
+    " works."
 )
 _OPERATIONS: Final = {operation.tool: operation for operation in OPERATIONS if operation.tool}
 _TOOLS: Final = {tool.name: tool for tool in TOOLS}

@@ -1,61 +1,34 @@
-"""Tools that are no operation of REST v2: sending an event and seeing what came of it, in one call."""
+"""Tools that are no operation of REST v2: sending an event and seeing what came of it in one call; documentation."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from holdfast.protocol.events import read_events
-from holdfast.protocol.rawjson import UNREADABLE, json_or_text
+from holdfast.protocol.rawjson import json_or_text
 from holdfast.protocol.rfc3339 import format_rfc3339
-from holdfast.server.access.principals import Role
+from holdfast.server.api.mcp import docs
+from holdfast.server.api.mcp.tool import Tool, ToolError, tool
 from holdfast.server.api.parse import read_ulid
-from holdfast.server.api.schemas import Schema, components
 from holdfast.server.api.statuses import RUN_STATUSES
 from holdfast.server.api.traces import StepError, read_output
 from holdfast.server.model.status import RunStatus, SpanStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from holdfast.protocol.events import Event
     from holdfast.server.api.backend import Backend
     from holdfast.server.model.app import FunctionRecord
     from holdfast.server.store.history import RunTrace, StoredRun, TraceRow
 
-R = TypeVar("R", bound=msgspec.Struct)
-
 _LONGEST_S: Final = 300
 _MOST_RUNS: Final = 100
 _Anything = Annotated[Raw, Meta(description="Any JSON.")]
-
-
-class ToolError(Exception):
-    """A tool can't do what it was asked for; the text is for the caller."""
-
-
-class Tool(msgspec.Struct, frozen=True):
-    """A tool: its arguments are a struct, its result is JSON."""
-
-    name: str
-    title: str
-    description: str
-    request: type[msgspec.Struct]
-    run: Callable[[Backend, bytes], Awaitable[object]]
-    reads: bool
-
-    @property
-    def role(self) -> Role:
-        """Who may call it."""
-        return Role.VIEWER if self.reads else Role.OPERATOR
-
-    def schema(self) -> Schema:
-        """What its arguments are."""
-        _, parts = components([self.request], "#/$defs/{name}")
-        return {"additionalProperties": False, **parts[self.request.__name__]}
 
 
 class SendEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -88,19 +61,6 @@ class InvokeSync(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     data: _Anything | UnsetType = UNSET
     user: _Anything | UnsetType = UNSET
     timeout: Annotated[int, Meta(description="Seconds to wait at most.")] = 30
-
-
-def _tool(request: type[R], handler: Callable[[Backend, R], Awaitable[object]]) -> Callable[..., Awaitable[object]]:
-    decode = msgspec.json.Decoder(request).decode
-
-    async def run(backend: Backend, arguments: bytes) -> object:
-        try:
-            given = decode(arguments)
-        except UNREADABLE as error:
-            raise ToolError(f"The arguments can't be read: {error}") from None
-        return await handler(backend, given)
-
-    return run
 
 
 async def _send(backend: Backend, given: SendEvent) -> object:
@@ -257,18 +217,19 @@ def _time(ms: int) -> str:
 TOOLS: Final = (
     Tool(
         "send_event", "Send event", "Sends an event; tells its id and the runs that it started.",
-        SendEvent, _tool(SendEvent, _send), reads=False,
+        SendEvent, tool(SendEvent, _send), reads=False,
     ),
     Tool(
         "get_run_status", "Get run status", "Where a run stands, with its steps, errors and output.",
-        GetRunStatus, _tool(GetRunStatus, _status), reads=True,
+        GetRunStatus, tool(GetRunStatus, _status), reads=True,
     ),
     Tool(
         "poll_run_status", "Poll run status", "Waits until runs have ended, for a time, and tells where they stand.",
-        PollRunStatus, _tool(PollRunStatus, _poll), reads=True,
+        PollRunStatus, tool(PollRunStatus, _poll), reads=True,
     ),
     Tool(
         "invoke_function_sync", "Invoke function and wait", "Runs a function and answers its output or error.",
-        InvokeSync, _tool(InvokeSync, _invoke), reads=False,
+        InvokeSync, tool(InvokeSync, _invoke), reads=False,
     ),
+    *docs.TOOLS,
 )  # fmt: skip
