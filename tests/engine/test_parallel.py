@@ -7,7 +7,7 @@ import pytest
 from holdfast.protocol.events import read_events
 from holdfast.server.model.status import RunStatus, SpanStatus
 
-from .replies import complete, failed, failing, hashed, op, ops, planned, ran, returns, sleep, wait
+from .replies import Reply, complete, failed, failing, hashed, invoke, op, ops, planned, ran, returns, sleep, wait
 from .world import HOUR, MINUTE, SECOND, T0, World, function
 
 
@@ -285,3 +285,26 @@ def test_a_body_that_is_loaded_late_has_what_the_turn_saved(world: World) -> Non
     world.load(run)
     assert run.body is not None
     assert list(run.body.steps) == [hashed("v"), hashed("w")]
+
+
+@pytest.mark.parametrize("answer", [ops(ran("renamed")), ops(failed("renamed")), ops(planned("renamed")), ops()])
+@pytest.mark.parametrize(
+    "beside", [sleep("s", "10s"), wait("w", "e", "10s"), invoke("i", "app-other", timeout="10s"), planned("b")]
+)
+def test_a_step_that_is_gone_from_the_code_strands_nobody(answer: Reply, beside: dict[str, object]) -> None:
+    """It was planned under a name that no call finds again. The last one of its group asks the app anew."""
+    world = World(function(retries=0), function("app-other", "other"))
+    run = world.start()
+    world.reply(ops(planned("named-by-the-clock"), beside))
+    world.reply(answer, "named-by-the-clock")
+    for _ in range(20):
+        world.advance(SECOND)
+        for call in [call for call in world.calls if call.run is run]:
+            world.calls.remove(call)
+            world.load(run)
+            world.answer(call, ops(ran("b")) if call.job.step == hashed("b") else ops())
+    world.advance(SECOND)
+    (call,) = (call for call in world.calls if call.run is run)
+    world.load(run)
+    world.answer(call, returns("done"))
+    assert world.status(run) is RunStatus.COMPLETED

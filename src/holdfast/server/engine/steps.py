@@ -11,7 +11,7 @@ from holdfast.protocol.responses import Outcome
 from holdfast.server.engine import finish
 from holdfast.server.engine.core import Cancellation, Core
 from holdfast.server.engine.run import Run
-from holdfast.server.model.job import Job, JobKind
+from holdfast.server.model.job import Job, JobKind, PauseKind
 from holdfast.server.model.span import NULL, Call, Span
 from holdfast.server.model.status import RunStatus, SpanStatus
 
@@ -77,10 +77,14 @@ def discover(
 ) -> bool:  # fmt: skip
     """Asks the app what comes after `step`, unless siblings of its group are still pending. Tells whether it does.
 
-    `after` is the job whose lease and row the discovery takes over.
+    `after` is the job whose lease and row the discovery takes over. A sibling that nothing open can bring any more is
+    not waited for: the code that planned it may be gone, and the run would lie there for ever.
     """
     if run.pending and not race:
-        return False
+        if any(item is not after and item.kind is not PauseKind.CANCEL for item in run.open):
+            return False
+        run.pending = run.state.group = None
+        core.changes.touch(run)
     if run.step_count >= core.step_limit(run):
         limit = core.step_limit(run)
         fail(core, run, overflow(limit, "function has too many steps"))
