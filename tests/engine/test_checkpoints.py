@@ -85,6 +85,19 @@ def test_a_checkpoint_that_comes_twice_saves_once(world: World) -> None:
     assert world.step(run, "a") == {"data": 1}
 
 
+def test_a_checkpoint_of_a_call_that_nobody_waits_for_strands_nobody(world: World) -> None:
+    """A call that was given up reports the step that another one was to run."""
+    run = world.start()
+    world.reply(ops(planned("a")))
+    call = world.calls.pop()
+    world.checkpoint(call, ran("a", 1))
+    assert world.answer(call, ops(ran("a", 2))) is False
+    assert world.step(run, "a") == {"data": 1}
+    world.reply(returns("done"), "")
+    assert world.status(run) is RunStatus.COMPLETED
+    world.check_idle()
+
+
 def test_a_legacy_step_may_be_checkpointed(world: World) -> None:
     run = world.start()
     world.checkpoint(world.calls[0], op("Step", "a", data={"data": 1}))

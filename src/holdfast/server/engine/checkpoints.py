@@ -35,7 +35,11 @@ def queue_item(job: Job) -> str:
 
 
 def save_steps(core: Core, run: Run, reported: list[Op], item: str) -> None:
-    """Saves what an open call has done so far, and gives its job fresh attempts. Nothing is enqueued."""
+    """Saves what an open call has done so far, and gives its job fresh attempts. Nothing is enqueued.
+
+    But for a step whose own call this makes needless, if that was all that the run had: the call that reports is none
+    that the run knows of (any more), and nobody would ask the app again.
+    """
     for op in reported:
         if op.op in _NEVER:
             raise CheckpointError(f"cannot checkpoint opcode: {op.op}")
@@ -51,6 +55,8 @@ def save_steps(core: Core, run: Run, reported: list[Op], item: str) -> None:
     if job is not None and saved and job.attempt:
         job.attempt = 0
         core.changes.jobs[run.id, job.no] = job
+    if run.id in core.runs and answer.completed is not None:
+        _ask_anew(core, run, answer)
 
 
 def report(core: Core, run: Run, job: Job, reported: list[Op]) -> None:
@@ -82,8 +88,14 @@ def _let_go(core: Core, run: Run, job: Job, answer: steps.Answer) -> None:
     elif answer.completed is not None and answer.kind is JobKind.EDGE_ERROR:
         steps.discover(core, run, answer.completed, kind=JobKind.EDGE_ERROR)
     core.close(run, job)
-    if run.id in core.runs and all(item.kind is PauseKind.CANCEL for item in run.open):
-        steps.discover(core, run, answer.completed or "", race=True)  # it let go without saying what comes next
+    if run.id in core.runs:  # it may have let go without saying what comes next
+        _ask_anew(core, run, answer)
+
+
+def _ask_anew(core: Core, run: Run, answer: steps.Answer) -> None:
+    """Has the app asked what comes next, if nothing is open that would."""
+    if all(item.kind is PauseKind.CANCEL for item in run.open):
+        steps.discover(core, run, answer.completed or "", race=True)
 
 
 def _answer(core: Core, run: Run, job: Job | None) -> steps.Answer:
