@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from holdfast.protocol.functions import ConcurrencyLimit
 from holdfast.server.engine.checkpoints import CheckpointError, queue_item
+from holdfast.server.engine.run import Run
+from holdfast.server.model.job import JobKind
 
 from .replies import (
     Reply,
@@ -31,7 +33,7 @@ from .replies import (
     undefer,
     wait,
 )
-from .world import HOUR, MINUTE, SECOND, World, function
+from .world import HOUR, MINUTE, SECOND, World, function, open_endpoint
 
 NAMES = st.sampled_from("abcd")
 RACE = st.booleans()
@@ -74,6 +76,17 @@ def checkpoint(world: World, number: int, steps: list[dict[str, Any]]) -> None:
                 world.checkpoint(call, *steps, item=queue_item(call.job) if number % 2 else "")
 
 
+def report(world: World, number: int, steps: list[dict[str, Any]]) -> None:
+    """The process behind an endpoint tells what it did, or what it leaves to the server."""
+    if own := driven(world):
+        with contextlib.suppress(CheckpointError):
+            world.report(own[number % len(own)], *steps)
+
+
+def driven(world: World) -> list[Run]:
+    return [run for run in world.engine.core.runs.values() if any(item.kind is JobKind.SYNC for item in run.open)]
+
+
 def cancel(world: World, number: int, _: object) -> None:
     if runs := list(world.engine.core.runs.values()):
         world.cancel(runs[number % len(runs)])
@@ -84,7 +97,11 @@ def advance(world: World, ms: int, _: object) -> None:
 
 
 def something_comes(world: World, which: int, _: object) -> None:
-    [lambda: world.send("go"), lambda: world.send("e"), lambda: world.signal("s"), world.restart][which]()
+    moves: list[Callable[[], object]] = [
+        lambda: world.send("go"), lambda: world.send("e"), lambda: world.signal("s"), world.restart,
+        lambda: open_endpoint(world, world.functions[0]),
+    ]  # fmt: skip
+    moves[which]()
 
 
 Move = tuple[Callable[[World, int, Any], None], int, Any]
@@ -94,7 +111,8 @@ ANSWERS: st.SearchStrategy[Move] = st.tuples(st.just(answer), WHICH, REPLIES)
 MOVES: st.SearchStrategy[Move] = st.one_of(
     ANSWERS, ANSWERS, st.tuples(st.just(exchange), WHICH, st.booleans()), st.tuples(st.just(cancel), WHICH, st.none()),
     st.tuples(st.just(checkpoint), WHICH, st.lists(STEPS, max_size=2)), st.tuples(st.just(advance), TIMES, st.none()),
-    st.tuples(st.just(something_comes), st.integers(0, 3), st.none()),
+    st.tuples(st.just(something_comes), st.integers(0, 4), st.none()),
+    st.tuples(st.just(report), WHICH, st.lists(OPS, max_size=3)),
 )  # fmt: skip
 LIMITS = st.sampled_from([(), (ConcurrencyLimit(1),), (ConcurrencyLimit(1, "event.name"),)])
 
@@ -111,6 +129,8 @@ def test_no_run_is_left_lying(script: list[Move], retries: int, limits: tuple[Co
         while world.calls or world.exchanges:
             answer(world, 0, returns("done"))
             exchange(world, 0, True)
+        for run in driven(world):
+            world.report(run, complete("done"))
         if not world.engine.core.runs:
             break
         world.advance(10 * MINUTE)
