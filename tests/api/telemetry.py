@@ -102,6 +102,13 @@ class Rig:
         self.client.loop.run(self.server.partition.ended(run["run_id"]))
         return str(run["run_id"])
 
+    def run_of(self, event: Any) -> str:
+        """Sends an event and waits for the end of the one run that it starts; answers the run's id."""
+        (event_id,) = self.client.post("/e/key", json=event).json()["ids"]
+        (run,) = self.client.get(f"/v1/events/{event_id}/runs").json()["data"]
+        self.client.loop.run(self.server.partition.ended(run["run_id"]))
+        return str(run["run_id"])
+
     def pause(self) -> None:
         """Lets no run start."""
         assert self.client.post("/v1/functions/shop-charge/pause").status_code == 200

@@ -21,12 +21,9 @@ DOCUMENT: Any = json.loads(document("1"))
 @pytest.fixture(scope="module")
 def rig() -> Iterator[Rig]:
     with Rig(one_step()) as rig:
-        event = {"name": "go", "meta": {"sessions": {"chat": "c1"}}}
-        (event_id,) = rig.client.post("/e/key", json=event).json()["ids"]
-        (run,) = rig.client.get(f"/v1/events/{event_id}/runs").json()["data"]
-        rig.client.loop.run(rig.server.partition.ended(run["run_id"]))
+        run = rig.run_of({"name": "go", "meta": {"sessions": {"chat": "c1"}}})
         score = {"name": "good", "value": 1, "experiment": {"id": "e1", "variant": "a"}}
-        assert rig.client.post(f"/v2/runs/{run['run_id']}/scores", json=[score]).status_code == 200
+        assert rig.client.post(f"/v2/runs/{run}/scores", json=[score]).status_code == 200
         rig.client.post("/v2/env/webhooks", json={"name": "a", "transform": "body"}, headers={"x-inngest-env": "dev"})
         rig.client.post("/v2/keys/events", json={"name": "ci"})
         yield rig

@@ -45,11 +45,7 @@ def rig() -> Iterator[Rig]:
 
 
 def run(rig: Rig, variant: str, experiment: str = "model", **more: Any) -> str:
-    data = {"experiment": experiment, "variant": variant, **more}
-    (event,) = rig.client.post("/e/key", json={"name": "go", "data": data}).json()["ids"]
-    (run,) = rig.client.get(f"/v1/events/{event}/runs").json()["data"]
-    rig.client.loop.run(rig.server.partition.ended(run["run_id"]))
-    return str(run["run_id"])
+    return rig.run_of({"name": "go", "data": {"experiment": experiment, "variant": variant, **more}})
 
 
 def get(rig: Rig, path: str, status: int = 200) -> Any:

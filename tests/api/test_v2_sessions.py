@@ -28,11 +28,9 @@ def rig() -> Iterator[Rig]:
 
 def run(rig: Rig, sessions: dict[str, Any] | None, **data: Any) -> str:
     """Sends an event in some sessions and waits for the end of its run; answers the run's id."""
-    meta = {"meta": {"sessions": sessions}} if sessions is not None else {}
-    (event,) = rig.client.post("/e/key", json={"name": "go", "data": data, **meta}).json()["ids"]
-    (run,) = rig.client.get(f"/v1/events/{event}/runs").json()["data"]
-    rig.client.loop.run(rig.server.partition.ended(run["run_id"]))
-    return str(run["run_id"])
+    return rig.run_of(
+        {"name": "go", "data": data, **({"meta": {"sessions": sessions}} if sessions is not None else {})}
+    )
 
 
 def get(rig: Rig, path: str, status: int = 200) -> Any:

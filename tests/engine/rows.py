@@ -85,7 +85,8 @@ class Rows:
             run = runs.get(item.run_id) or runs.setdefault(item.run_id, self._run(item.run_id))
             run.open.put(item)
             run.next_no = max(run.next_no, item.no)
-        return list(runs.values())
+        stranded = [self._run(id) for id, row in self.runs.items() if not row.status.ended and id not in runs]
+        return [*runs.values(), *stranded]
 
     def _run(self, id: str) -> Run:
         row, body = self.runs[id], self.body(id)

@@ -308,3 +308,14 @@ def test_a_step_that_is_gone_from_the_code_strands_nobody(answer: Reply, beside:
     world.load(run)
     world.answer(call, returns("done"))
     assert world.status(run) is RunStatus.COMPLETED
+
+
+def test_a_run_that_has_nothing_to_go_on_with_is_taken_up_at_a_start(world: World) -> None:
+    """No engine leaves one. If a defect did, or a row was lost, a restart mends it."""
+    run = world.start()
+    world.reply(ops(ran("a"), sleep("s")))
+    world.rows.jobs.clear()
+    world.restart()
+    world.reply(returns("done"))
+    assert world.status(run) is RunStatus.COMPLETED
+    world.check_idle()

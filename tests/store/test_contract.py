@@ -56,6 +56,17 @@ def test_every_column_of_a_run_comes_back(bench: Bench) -> None:
     assert found.body is None
 
 
+def test_a_run_that_has_not_ended_comes_back_without_any_job_too(bench: Bench) -> None:
+    changes = begin(begun(), run())
+    changes.jobs.clear()
+    changes.events.append(event())
+    changes.steps.append(("r1", 1, "s", b'"four"', span()))
+    bench.store.commit(changes)
+    (found,) = live(bench).values()
+    assert (found.id, found.step_count, found.seq, list(found.open)) == ("r1", 1, 1, [])
+    assert found.state_size == len(event().json) + len(b'"four"')
+
+
 def test_every_field_of_a_job_and_a_pause_comes_back(bench: Bench) -> None:
     sent_job = job(
         attempt=2, kind=JobKind.SLEEP, step="s", outgoing="o", race=True, generation=4, epoch=7, name="é",

@@ -37,7 +37,7 @@ from holdfast.server.engine.flow.pausing import Mode
 from holdfast.server.engine.queue import Deadline, Item, Tick
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Body, Run
-from holdfast.server.engine.steps import FailEarly, OpError, fail
+from holdfast.server.engine.steps import FailEarly, OpError, discover, fail
 from holdfast.server.expressions import Activation
 from holdfast.server.model.cancellation import BulkCancellation
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
@@ -278,8 +278,11 @@ class Engine:
 
     # --- recovery ---------------------------------------------------------------------------------------------------
 
-    def adopt(self, run: Run, now: int, shelved: Container[Suspect] = ()) -> None:
-        """Takes a live run from the store: its open items are put back where they were, but for `shelved` ones."""
+    def adopt(self, run: Run, now: int, shelved: Container[Suspect] = ()) -> bool:
+        """Takes a live run from the store: its open items are put back where they were, but for `shelved` ones.
+
+        False for one that has none, as no engine leaves it: its app is asked what comes next.
+        """
         self.core.now = now
         self.core.runs[run.id] = run
         self._adopt_flow(run)
@@ -295,6 +298,10 @@ class Engine:
                 self.core.queue.timers.add(item.due, item)
             elif item.kind is not JobKind.SYNC:
                 self.core.queue.timers.add(max(item.due, 0), item)
+        if any(item.kind is not PauseKind.CANCEL for item in run.open):
+            return True
+        discover(self.core, run, "", race=True)
+        return False
 
     def _adopt_flow(self, run: Run) -> None:
         core, state = self.core, run.state

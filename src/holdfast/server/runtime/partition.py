@@ -35,6 +35,8 @@ Callback = Callable[[StoreError | None], None]
 SOON_MS = 2_000
 SMALL_BODY = 16_384
 
+_SHOWN = 20  # ids in a log line
+
 RELOADING = "the server is reloading its state; try again"
 #: The first wait before the store is read again, and the longest: each is twice the one before.
 STORE_RETRY_S = 0.2
@@ -317,8 +319,9 @@ class Partition:
         self.configure()
         for kind, key, record in recovered.flow:
             engine.restore(kind, key, record, self._flow_events(kind, record))
-        for run in recovered.runs:
-            engine.adopt(run, now, self.strikes.shelved)
+        stranded = [run.id for run in recovered.runs if not engine.adopt(run, now, self.strikes.shelved)]
+        if stranded:
+            log.warning("runs had nothing that would go on; their apps are asked again", runs=stranded[:_SHOWN])
         if recovered.runs:
             log.info("runs recovered", runs=len(recovered.runs))
         self._set_timer()

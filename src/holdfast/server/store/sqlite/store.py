@@ -26,7 +26,7 @@ from holdfast.server.store.sqlite.experiments import note_steps
 from holdfast.server.store.sqlite.faults import fault
 from holdfast.server.store.sqlite.files import make_file, make_folder
 from holdfast.server.store.sqlite.migrate import migrate
-from holdfast.server.store.sqlite.queries import named
+from holdfast.server.store.sqlite.queries import load_queries, named
 from holdfast.server.store.sqlite.sessions import link_sessions
 from holdfast.server.store.store import EndedRun, Erased, Recovered, StoreError, Value, Write
 
@@ -64,20 +64,7 @@ _DROP_BATCHED = "DELETE FROM batch_events WHERE batch_id=?"
 _BATCHED = "SELECT event_id FROM batch_events WHERE batch_id=? ORDER BY place"
 _ALL_APPS = f"SELECT {', '.join(AppRecord.__struct_fields__)} FROM apps ORDER BY id"  # noqa: S608 - field names
 _ALL_FUNCTIONS = f"SELECT {', '.join(FunctionRecord.__struct_fields__)} FROM functions ORDER BY slug, id"  # noqa: S608
-_LIVE_RUNS = """
-    SELECT id, function_id, app_id, status, scheduled_at, started_at, event_name, cron, batch_id, original_run_id,
-           detail, state
-    FROM runs WHERE id IN (SELECT run_id FROM jobs UNION SELECT run_id FROM pauses)"""
-_STEP_TOTALS = """
-    SELECT run_id, count(*), sum(length(CAST(output AS BLOB))), max(seq) FROM steps
-    WHERE run_id IN (SELECT run_id FROM jobs UNION SELECT run_id FROM pauses) GROUP BY run_id"""
-_SPAN_TOTALS = """
-    SELECT run_id, max(seq) FROM spans
-    WHERE run_id IN (SELECT run_id FROM jobs UNION SELECT run_id FROM pauses) GROUP BY run_id"""
-_EVENT_SIZES = """
-    SELECT r.run_id, sum(length(CAST(e.json AS BLOB))) FROM event_runs r
-    JOIN events e ON e.id = r.event_id AND e.n = (SELECT min(n) FROM events WHERE id = r.event_id)
-    WHERE r.run_id IN (SELECT run_id FROM jobs UNION SELECT run_id FROM pauses) GROUP BY r.run_id"""
+_RECOVERY = load_queries("recovery")
 
 
 class SqliteStore:
@@ -235,13 +222,13 @@ class SqliteStore:
             raise fault(self.path, error) from error
 
     def _recovered(self, db: sqlite3.Connection) -> Recovered:
-        runs = {run.id: run for run in map(_live_run, db.execute(_LIVE_RUNS))}
-        for run_id, count, size, seq in db.execute(_STEP_TOTALS):
+        runs = {run.id: run for run in map(_live_run, db.execute(_RECOVERY["runs"]))}
+        for run_id, count, size, seq in db.execute(_RECOVERY["step_totals"]):
             run = runs[run_id]
             run.step_count, run.state_size, run.seq = count, size or 0, seq
-        for run_id, seq in db.execute(_SPAN_TOTALS):
+        for run_id, seq in db.execute(_RECOVERY["span_totals"]):
             runs[run_id].seq = max(runs[run_id].seq, seq)
-        for run_id, size in db.execute(_EVENT_SIZES):
+        for run_id, size in db.execute(_RECOVERY["event_sizes"]):
             runs[run_id].state_size += size
         for (text,) in db.execute("SELECT job FROM jobs"):
             _reopen(runs, decode_job(text))
