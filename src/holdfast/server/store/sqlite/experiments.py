@@ -11,7 +11,7 @@ from holdfast.server.model.experiment import EXPERIMENT, SCORE
 from holdfast.server.model.span import NULL
 from holdfast.server.store.experiments import noted
 from holdfast.server.store.history import Experiment, Metric, Variant
-from holdfast.server.store.sqlite.lists import first_id, last_id
+from holdfast.server.store.sqlite.lists import LAST, id_range
 from holdfast.server.store.sqlite.queries import load_queries, named
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from holdfast.server.store.history import ExperimentFilter
 
 _QUERIES: Final = load_queries("experiments")
-_LAST: Final = "Z" * 26
 _MARKS: Final = (EXPERIMENT.encode(), SCORE.encode())
 
 
@@ -65,8 +64,8 @@ def find(db: sqlite3.Connection, where: ExperimentFilter) -> Experiment | None:
     known = _Where(where.function_id, where.name)
     if not db.execute(_QUERIES["variants"], known.parameters()).fetchone():
         return None
-    high = _LAST if where.until is None else last_id(where.until)
-    return _experiment(db, _Where(where.function_id, where.name, where.variant, first_id(where.since), high))
+    window = id_range(where.since, where.until)
+    return _experiment(db, _Where(where.function_id, where.name, where.variant, *window))
 
 
 class _Where(msgspec.Struct, frozen=True):
@@ -74,7 +73,7 @@ class _Where(msgspec.Struct, frozen=True):
     name: str
     variant: str = ""
     low: str = ""
-    high: str = _LAST
+    high: str = LAST
 
     def parameters(self) -> dict[str, str]:
         return msgspec.structs.asdict(self)

@@ -31,7 +31,8 @@ _MOST_RANGES: Final = 200
 _MAX_ENTROPY: Final = 2**80 - 1
 ENDED_STATUSES: Final = (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED)
 _LIVE: Final = (RunStatus.RUNNING, RunStatus.SCHEDULED)
-_LAST: Final = "Z" * 26
+LAST: Final = "Z" * 26
+"""No id comes after it."""
 _NEVER: Final = 2**62
 
 
@@ -88,7 +89,7 @@ class Bounds(NamedTuple):
     """Between which ids, and which values of the order's time, all ended runs of a list are (by the totals)."""
 
     low: str = ""
-    high: str = _LAST
+    high: str = LAST
     first: int = 0
     last: int = _NEVER
 
@@ -132,7 +133,7 @@ class RunList:
             found.add_choice("t.function_id", self._facets.functions)
         time = self._time or RunTime.STARTED
         text = (
-            f"SELECT min(t.bucket), max(t.bucket) || '{_LAST}', ifnull(min(t.first_{time}), 1),"  # noqa: S608
+            f"SELECT min(t.bucket), max(t.bucket) || '{LAST}', ifnull(min(t.first_{time}), 1),"  # noqa: S608
             f" ifnull(max(t.last_{time}), 1) FROM run_totals t WHERE {found.text}"
         )
         return Query(text, tuple(found.parameters))
@@ -202,7 +203,7 @@ class RunList:
     def _ids(self, bounds: Bounds) -> tuple[str, str]:
         if self._where.time is not RunTime.QUEUED:
             return bounds.low, bounds.high
-        return first_id(self._where.since), _LAST if self._where.until is None else last_id(self._where.until)
+        return id_range(self._where.since, self._where.until)
 
     def _range(  # a range of an index: what it is of, and between what
         self,
@@ -289,6 +290,11 @@ def first_id(ms: int) -> str:
 def last_id(ms: int) -> str:
     """The greatest id of a moment; below all ids for a moment before the epoch."""
     return ulid(min(ms, MAX_ULID_MS), _MAX_ENTROPY) if ms >= 0 else ""
+
+
+def id_range(since: int, until: int | None) -> tuple[str, str]:
+    """The ids of a window of moments, both ends included: `BETWEEN` these."""
+    return first_id(since), LAST if until is None else last_id(until)
 
 
 def _levels(order: Sequence[RunOrder]) -> Iterable[_Level]:

@@ -10,7 +10,7 @@ from holdfast.protocol.sessions import sessions_of
 from holdfast.server.model.status import RunStatus
 from holdfast.server.store.history import SessionKey, StoredSession
 from holdfast.server.store.sqlite import rows
-from holdfast.server.store.sqlite.lists import first_id, last_id
+from holdfast.server.store.sqlite.lists import LAST, id_range
 from holdfast.server.store.sqlite.queries import load_queries
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _QUERIES: Final = load_queries("sessions")
 _RUN: Final = load_queries("history")["runs_by_id"]
-_LAST: Final = "Z" * 26
 
 
 def link_sessions(db: sqlite3.Connection, begun: Iterable[Run]) -> None:
@@ -51,7 +50,7 @@ def keys(db: sqlite3.Connection, search: str, limit: int, after: str) -> list[Se
 def page(db: sqlite3.Connection, where: SessionFilter, limit: int, before: tuple[str, str]) -> list[StoredSession]:
     """A page of a key's sessions, the one that was active last first, `before` a place: last run and id."""
     window = _window(where)
-    place = {"before_run": before[0] or _LAST, "before": before[1], "search": where.search, "limit": limit}
+    place = {"before_run": before[0] or LAST, "before": before[1], "search": where.search, "limit": limit}
     found: list[tuple[str, str]] = db.execute(_QUERIES["page"], {**window, **place}).fetchall()
     sessions = {id: StoredSession(id, last) for id, last in found}
     ids = json.dumps(list(sessions))
@@ -65,12 +64,12 @@ def page(db: sqlite3.Connection, where: SessionFilter, limit: int, before: tuple
 
 def runs(db: sqlite3.Connection, where: SessionFilter, id: str, limit: int, before: str) -> list[StoredRun]:
     """A page of a session's runs, the newest first, `before` one."""
-    given = {**_window(where), "id": id, "limit": limit, "before": before or _LAST}
+    given = {**_window(where), "id": id, "limit": limit, "before": before or LAST}
     ids = [run_id for (run_id,) in db.execute(_QUERIES["runs"], given)]
     found = {run.id: run for run in map(rows.read_run, db.execute(_RUN, (json.dumps(ids),)))}
     return [found[id] for id in ids if id in found]
 
 
 def _window(where: SessionFilter) -> dict[str, str]:
-    high = _LAST if where.until is None else last_id(where.until)
-    return {"key": where.key, "low": first_id(where.since), "high": high}
+    low, high = id_range(where.since, where.until)
+    return {"key": where.key, "low": low, "high": high}

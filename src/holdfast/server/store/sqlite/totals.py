@@ -9,15 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from holdfast.server.store.history import RunTime
-from holdfast.server.store.sqlite.lists import (
-    BUCKET,
-    ENDED,
-    LIVE,
-    Conditions,
-    add_window,
-    first_id,
-    last_id,
-)
+from holdfast.server.store.sqlite.lists import BUCKET, ENDED, LAST, LIVE, Conditions, add_window, id_range
 from holdfast.server.store.sqlite.queries import load_queries
 
 if TYPE_CHECKING:
@@ -27,7 +19,6 @@ if TYPE_CHECKING:
     from holdfast.server.store.sqlite.lists import Facets
 
 _QUERIES: Final = load_queries("history")
-_LAST: Final = "Z" * 26
 _NEVER: Final = 2**62
 
 
@@ -55,8 +46,7 @@ def _live(connection: sqlite3.Connection, where: RunFilter, facets: Facets) -> i
 def _ended(connection: sqlite3.Connection, where: RunFilter, facets: Facets) -> int:
     if where.time is not RunTime.QUEUED:
         return _ended_by_time(connection, where, facets)
-    low = first_id(where.since)
-    high = last_id(where.until) if where.until is not None else _LAST
+    low, high = id_range(where.since, where.until)
     if high < low:
         return 0
     found = Conditions()
@@ -69,7 +59,7 @@ def _ended(connection: sqlite3.Connection, where: RunFilter, facets: Facets) -> 
         ends.add(high[:BUCKET])
     for bucket in ends:
         edge = _ended_runs(facets)
-        edge.add("r.id BETWEEN ? AND ?", max(low, bucket), min(high, bucket + _LAST))
+        edge.add("r.id BETWEEN ? AND ?", max(low, bucket), min(high, bucket + LAST))
         total += _count(connection, _index(facets), where, edge, windowed=True)
     return total
 
