@@ -178,8 +178,6 @@ ODDITIES: dict[tuple[str, str], dict[str, dict[str, Any] | None]] = {
     ("js/signal-timeout", "legacy"): {"ask": {"output": False}},
     # A step's id is known, also in a planning answer.
     ("py/parallel-one-fails", "legacy"): {"nap": {"step": True}},
-    # An invocation that timed out has a child all the same.
-    ("py/invoke-timeout", "legacy"): {"call": {"info": {"runID": "set"}}},
     # The retry's job leads nowhere: nothing was measured for a call that never came.
     ("raw/broken-too-many-ops", "new"): {"": {"response": None, "metadata": []}},
 }

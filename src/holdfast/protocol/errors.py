@@ -17,6 +17,8 @@ MAX_NESTED: Final = 32 * 1024
 
 _FIELDS: Final = ("cause", "error", "message", "name", "stack")
 _STORED: Final = ("cause", "data", "message", "name", "noRetry", "stack")
+#: Go's SDK sends `"data":null`, and can't read its own state back without it.
+_NULLABLE: Final = frozenset({"cause", "data", "stack"})
 
 
 def standard_error(output: bytes | None, error: str) -> bytes:
@@ -48,9 +50,13 @@ def server_error(name: str, message: str, error: str | None = None, stack: str |
 def step_error(error: bytes, no_retry: bool | None = None) -> bytes:
     """Reduce a step's error, as its SDK sent it, to what is stored of it (§4.5); other keys such as `code` are lost.
 
-    `no_retry` replaces what the SDK says of it.
+    A null `cause`, `data` or `stack` is kept. `no_retry` replaces what the SDK says of it.
     """
-    members = {name: bytes(value) for name, value in pick(error, *_STORED).items() if bytes(value) != b"null"}
+    members = {
+        name: bytes(value)
+        for name, value in pick(error, *_STORED).items()
+        if name in _NULLABLE or bytes(value) != b"null"
+    }
     if error[:1] == b'"':
         members["message"] = error
     if no_retry is not None:

@@ -75,7 +75,7 @@ class Op(msgspec.Struct, gc=False):
     error: bytes | None = None
     opts: bytes | None = None
     type: str = ""  # opts.type
-    race: bool = False  # opts.parallelMode == "race"
+    race: bool = False  # opts.parallelMode is "race", in any case
     started_at: int = 0  # ms, from timing; 0 when not given
     ended_at: int = 0
     userland_id: str = ""
@@ -204,7 +204,7 @@ def _read_opts(op: Op, json: bytes) -> None:
         return
     if type_ := bytes(opts.type):
         op.type = text_of(opts.type) if type_[:1] == b'"' else ""
-    op.race = bytes(opts.mode) == b'"race"'
+    op.race = bytes(opts.mode).lower() == b'"race"'  # Go's SDK writes "Race"
     input_ = bytes(opts.input)
     if not input_ or input_ == _NULL:
         return

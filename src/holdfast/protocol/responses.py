@@ -54,6 +54,7 @@ class Outcome(msgspec.Struct, gc=False):
     sdk: str = ""
     headers: dict[str, str] = {}
     size: int = 0
+    text: bool = False  # the body was no JSON: `output` is its text, quoted
 
 
 class _Envelope(msgspec.Struct, gc=False):
@@ -82,7 +83,10 @@ def read_response(status: int, headers: Mapping[str, str], body: bytes, now_ms: 
 
 def transport_failure(text: str, code: str = "") -> Outcome:
     """Answer the outcome of a call that got no usable answer (§2.6)."""
-    output = quote(code) if code == TOO_LARGE_CODE else server_error("Error", text, text)
+    if code == TOO_LARGE_CODE:
+        output = server_error(code, text, stack=f"{code}: {text}")
+    else:
+        output = server_error("Error", text, text)
     return Outcome(0, output=output, error=text)
 
 
@@ -110,7 +114,7 @@ def _read_ops(outcome: Outcome, body: bytes) -> None:
         return
     if not outcome.sdk:
         outcome.error = NOT_SDK
-        outcome.output = _decode_body(body)
+        _keep_body(outcome, body)
         return
     if outcome.no_retry:
         for op in ops:
@@ -122,11 +126,11 @@ def _read_ops(outcome: Outcome, body: bytes) -> None:
 def _read_result(outcome: Outcome, body: bytes) -> None:
     """Apply the overrides of §3.1 in their order; later ones win."""
     good = 200 <= outcome.status < 300
-    outcome.output = _decode_body(body)
+    _keep_body(outcome, body)
     if not good:
         outcome.error = f"invalid status code: {outcome.status}"
         if not outcome.sdk:
-            outcome.output = _upstream_error(outcome, body)
+            outcome.output, outcome.text = _upstream_error(outcome, body), False
     if outcome.no_retry:
         outcome.error = NO_RETRY
     if outcome.retry_at is not None:
@@ -153,18 +157,17 @@ def _version(text: str) -> int | None:
         return None
 
 
-def _decode_body(body: bytes) -> bytes | None:
+def _keep_body(outcome: Outcome, body: bytes) -> None:
     """Make JSON of a body (§3.6): an object within a string is taken out of it, what isn't JSON becomes a string."""
     if not body.strip():
-        return None
+        return
     json = valid(body)
     if json is None:
-        return quote(body.decode("utf-8", "replace"))
-    if json[:1] == b'"':
-        inner = decode_text(json).strip().encode()
-        if inner[:1] == b"{":
-            return valid(inner) or json
-    return json
+        outcome.output, outcome.text = quote(body.decode("utf-8", "replace")), True
+    elif json[:1] == b'"' and (inner := decode_text(json).strip().encode())[:1] == b"{":
+        outcome.output = valid(inner) or json
+    else:
+        outcome.output = json
 
 
 def _upstream_error(outcome: Outcome, body: bytes) -> bytes:

@@ -82,8 +82,27 @@ def test_runs_end_as_recorded(case: dict[str, object]) -> None:
     ],
 )
 def test_bodies_become_json(body: bytes, output: bytes | None) -> None:
-    assert read(200, body) == Outcome(200, output=output, sdk=SDK["x-inngest-sdk"], headers=SDK, size=len(body))
+    outcome = read(200, body)
+    expected = Outcome(200, output=output, sdk=SDK["x-inngest-sdk"], headers=SDK, size=len(body), text=outcome.text)
+    assert outcome == expected
     assert read(500, body).output == output
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "text"),
+    [
+        (200, SDK, b"plain text", True),
+        (500, SDK, b"oh no", True),
+        (200, {}, b"<html>", True),
+        (206, {}, b"[]", False),
+        (502, {}, b"<html>", False),  # the server's own words are the output
+        (200, SDK, b'"text"', False),
+        (200, SDK, b'"{\\"a\\": 1}"', False),
+        (200, SDK, b"", False),
+    ],
+)
+def test_answers_that_are_no_json_are_marked(status: int, headers: dict[str, str], body: bytes, text: bool) -> None:
+    assert read_response(status, headers, body, NOW).text is text
 
 
 def test_ops() -> None:
@@ -238,7 +257,12 @@ def test_too_large_answers() -> None:
     assert outcome == transport_failure(
         "Your function's response body exceeds the maximum size limit", "output_too_large"
     )
-    assert (outcome.status, outcome.output) == (0, b'"output_too_large"')
+    assert outcome.status == 0
+    error = json.loads(outcome.output or b"")["error"]
+    message = "Your function's response body exceeds the maximum size limit"
+    text = f"output_too_large: {message}"
+    assert error == {"error": text, "name": "output_too_large", "message": message, "stack": text}
+    assert json.loads(standard_error(outcome.output, outcome.error)) == error  # what on-failure handlers are told
 
 
 def test_transport_failures() -> None:

@@ -33,6 +33,15 @@ def test_a_signature_fits_one_body_key_and_time() -> None:
     assert not signing.verify(KEY, b"{}", header.replace("t=17", "t=18"))
 
 
+def test_one_newline_at_the_end_of_an_answer_need_not_be_signed() -> None:
+    header = signing.sign(KEY, b"{}", 1_700_000_000)
+    assert signing.verify_answer(KEY, b"{}", header)
+    assert signing.verify_answer(KEY, b"{}\n", header)
+    assert signing.verify_answer(KEY, b"{}\n", signing.sign(KEY, b"{}\n", 1))
+    assert not signing.verify_answer(KEY, b"{}\n\n", header)
+    assert not signing.verify_answer(KEY, b"{} ", header)
+
+
 @pytest.mark.parametrize("header", ["", "t=1", "t=1&s=00", "s=00&t=1", "t=x&s=" + "0" * 64, "t=1&s=" + "é" * 64])
 def test_malformed_signatures(header: str) -> None:
     assert not signing.verify(KEY, b"{}", header)

@@ -65,6 +65,7 @@ def _report(answer: Answer, reported: list[Op]) -> None:
                 answer.call.ended_at,
                 job=answer.job.id,
                 call=answer.call,
+                info={"opened": reported[0].id} if answer.alone else None,
             ),
         )
     for wave in (True, False):
@@ -125,8 +126,8 @@ def _function_outcome(core: Core, run: Run, job: Job, outcome: Outcome, call: Ca
     if outcome.error:
         _attempt_failed(core, run, job, outcome, call)
         return
-    core.record(run, _function_span(job, call, SpanStatus.COMPLETED), outcome.output)
-    finish.finish(core, run, RunStatus.COMPLETED, outcome.output)
+    core.record(run, _function_span(job, call, SpanStatus.COMPLETED, text=outcome.text), outcome.output)
+    finish.finish(core, run, RunStatus.COMPLETED, outcome.output, text=outcome.text)
 
 
 def _attempt_failed(core: Core, run: Run, job: Job, outcome: Outcome, call: Call) -> None:
@@ -134,9 +135,9 @@ def _attempt_failed(core: Core, run: Run, job: Job, outcome: Outcome, call: Call
     final = outcome.no_retry or job.attempt + 1 >= job.max_attempts
     status = SpanStatus.FAILED if final else SpanStatus.ERRORED
     output = outcome.output if outcome.output is not None else msgspec.json.encode(outcome.error)
-    core.record(run, _function_span(job, call, status, outcome.error), output)
+    core.record(run, _function_span(job, call, status, outcome.error, text=outcome.text), output)
     if final:
-        finish.finish(core, run, RunStatus.FAILED, output, outcome.error)
+        finish.finish(core, run, RunStatus.FAILED, output, outcome.error, text=outcome.text)
     else:
         retry_job(core, run, job, outcome.retry_at or retry_due(core, job.attempt))
 
@@ -151,10 +152,10 @@ def retry_job(core: Core, run: Run, job: Job, due: int) -> None:
     core.push(run, again)
 
 
-def _function_span(job: Job, call: Call, status: SpanStatus, error: str = "") -> Span:
+def _function_span(job: Job, call: Call, status: SpanStatus, error: str = "", *, text: bool) -> Span:
     return Span(
         "function", status, job.queued_at, call.started_at, call.ended_at, attempt=job.attempt,
-        max_attempts=job.max_attempts, job=job.id, call=call, error=error,
+        max_attempts=job.max_attempts, job=job.id, call=call, error=error, info={"text": True} if text else None,
     )  # fmt: skip
 
 

@@ -23,12 +23,17 @@ _OPS: dict[JobKind | PauseKind, str] = {
 }
 
 
-def finish(core: Core, run: Run, status: RunStatus, output: bytes | None, error: str = "") -> None:
-    """Ends a run. Its row, its open items and its lifecycle events are one transition. Needs the run's body."""
+def finish(
+    core: Core, run: Run, status: RunStatus, output: bytes | None, error: str = "", *, text: bool = False
+) -> None:
+    """End a run. Its row, its open items and its lifecycle events are one transition. Needs the run's body.
+
+    `text` says that the output is an answer that was no JSON.
+    """
     run.status, run.ended_at, run.output = status, core.now, output
     if run.started_at is None and status is not RunStatus.CANCELLED:
         run.started_at = core.now
-    run.detail.error = error
+    run.detail.error, run.detail.text = error, text
     core.changes.touch(run)
     core.changes.ended.append(run)
     del core.runs[run.id]

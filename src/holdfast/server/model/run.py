@@ -23,6 +23,7 @@ class RunDetail(msgspec.Struct, omit_defaults=True, gc=False):
     cancelled_by: str = ""  # event id, or what else cancelled it
     op: str = ""  # hashed id of the RunComplete op that ended it
     error: str = ""  # the attempt error's text of a failed run
+    text: bool = False  # the app's last answer was no JSON: the output is its text, quoted
     metadata: dict[str, msgspec.Raw] | None = None
     trace: TraceContext | None = None  # where the sender of its event stood
 

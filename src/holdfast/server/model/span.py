@@ -58,6 +58,8 @@ class Span(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
     #: Sleep: `until`. Wait: `event`, `expression`, `timeout`, `found`, `timed_out`.
     #: Signal: `signal`, `timeout`, `timed_out`.
     #: Invoke: `function`, `event_id`, `timeout`, `return_event`, `run_id`, `timed_out`.
+    #: Plan: `opened`, the hashed id of the step, if the answer reported one alone.
+    #: Function: `text`, if the answer was no JSON and the output is its text, quoted.
     info: dict[str, str | int | bool] | None = msgspec.field(name="f", default=None)
     #: Userland id and index, metadata updates of the SDK.
     userland: dict[str, str | int] | None = msgspec.field(name="u", default=None)

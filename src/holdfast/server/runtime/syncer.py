@@ -12,7 +12,7 @@ import structlog
 
 from holdfast.protocol.canonical import canonical
 from holdfast.protocol.limits import PING_TIMEOUT_S
-from holdfast.protocol.signing import sign, verify
+from holdfast.protocol.signing import sign, verify_answer
 from holdfast.protocol.urls import with_scheme
 from holdfast.server.drivers.http import Answer, CallFailure, HttpClient
 from holdfast.server.model.app import AppRecord
@@ -55,6 +55,7 @@ class Syncer:
         self._interval = interval
         self._tasks: list[asyncio.Task[None]] = []
         self.found: set[str] = set()
+        self._refused: dict[str, str] = {}  # why an app's functions were refused, by URL
 
     def start(self, urls: Sequence[str], *, poll: bool, discover: bool) -> None:
         """Expects apps at `urls`, and keeps pinging: all, or without `poll` those in error. `discover` scans ports."""
@@ -93,13 +94,22 @@ class Syncer:
             return str(error), False
         in_band = answer.headers.get("x-inngest-sync-kind", "").replace("-", "_") == "in_band"
         if signers and answer.status == 200 and in_band:
-            return self._accept_in_band(answer), True
+            return self._take_in_band(url, answer), True
         return _error_of(answer), bool(answer.headers.get("x-inngest-sdk"))
+
+    def _take_in_band(self, url: str, answer: Answer) -> str:
+        """Take the functions, or log why not: once, although the app is asked again and again."""
+        error = self._accept_in_band(answer)
+        if error and self._refused.get(url) != error:
+            reason = "its signature fits none of the signing keys" if error == "unauthorized" else error
+            log.warning("sync refused", url=url, reason=reason)
+        self._refused[url] = error
+        return error
 
     def _accept_in_band(self, answer: Answer) -> str:
         """The app sent its functions with its answer (§1.7), which must be signed as it is the whole registration."""
         signature = answer.headers.get("x-inngest-signature", "")
-        if not any(verify(key, answer.body, signature) for key in self._signers()):
+        if not any(verify_answer(key, answer.body, signature) for key in self._signers()):
             return "unauthorized"
         try:
             self._apps.register(registration_of(answer.body))

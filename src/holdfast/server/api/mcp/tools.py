@@ -189,7 +189,7 @@ def _step(row: TraceRow) -> dict[str, object]:
         "stepName": span.name, "stepId": span.step_id, "status": "failed" if failed else "completed",
         "startedAt": _time(span.started_at), "attempt": span.attempt,
     }  # fmt: skip
-    error = read_output(row, wrapped=False).error
+    error = read_output(row).error
     return {**step, "error": _text(error)} if error is not None else step
 
 

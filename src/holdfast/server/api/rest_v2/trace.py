@@ -91,7 +91,7 @@ def _reader(stored: RunTrace, output: bytes | None, events: Sequence[StoredEvent
         seq = OutputRef.decode(output_id).seq
         if seq == ROOT:
             return read_result(stored.run, output, events)
-        return read_output(rows[seq], wrapped=False) if seq in rows else SpanOutput()
+        return read_output(rows[seq]) if seq in rows else SpanOutput()
 
     return read
 

@@ -8,7 +8,15 @@ from __future__ import annotations
 from holdfast.server.api.traces.history import HistoryItem, build_history, history_output_seq
 from holdfast.server.api.traces.legacy import build_legacy_trace
 from holdfast.server.api.traces.node import TraceNode
-from holdfast.server.api.traces.output import OutputRef, SpanOutput, StepError, read_output, read_result
+from holdfast.server.api.traces.output import (
+    OutputRef,
+    SpanOutput,
+    StepError,
+    answer_text,
+    read_output,
+    read_result,
+    span_text,
+)
 from holdfast.server.api.traces.tree import build_trace
 
 __all__ = [
@@ -17,10 +25,12 @@ __all__ = [
     "SpanOutput",
     "StepError",
     "TraceNode",
+    "answer_text",
     "build_history",
     "build_legacy_trace",
     "build_trace",
     "history_output_seq",
     "read_output",
     "read_result",
+    "span_text",
 ]

@@ -1,21 +1,31 @@
 """The legacy trace tree, `trace` without `preview`: for the Python helper and older suites (`protocol/graphql.md` §13).
 
 One child per queue item: flat if its one request succeeded, else a group of attempts, with a queued one behind them
-while a retry is due. Steps without a request of their own (waits, sleeps, invocations, checkpointed steps) are flat.
+while a retry is due. Steps without a request of their own (waits, sleeps, invocations, checkpointed steps) are flat,
+but for one whose queue item failed before: it is the last attempt of a group that has its name.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from holdfast.server.api.statuses import RUN_STATUSES
 from holdfast.server.api.traces.node import NodeFactory, group_id, span_status
 from holdfast.server.api.traces.output import OutputRef, is_value
-from holdfast.server.api.traces.stepinfo import PAUSE_OPS, finished_step_info, pause_info, sleep_info
+from holdfast.server.api.traces.stepinfo import (
+    PAUSE_OPS,
+    InvokeStepInfo,
+    finished_step_info,
+    pause_info,
+    sleep_info,
+)
 from holdfast.server.api.traces.vocabulary import (
     COMPLETED,
     ENDED,
     FAILED,
+    GATEWAYS,
     QUEUED,
     RUN_COMPLETE,
     RUNNING,
@@ -29,7 +39,7 @@ if TYPE_CHECKING:
     from holdfast.server.api.traces.node import TraceNode
     from holdfast.server.api.traces.stepinfo import StepInfo
     from holdfast.server.model.job import Job
-    from holdfast.server.model.span import Span
+    from holdfast.server.model.span import Call, Span
     from holdfast.server.store.history import RunTrace, TraceRow
 
 _QUEUED_SPAN: Final = "queued"
@@ -47,11 +57,13 @@ class _Builder:
         self._run = trace.run
         self._now = now_ms
         self._make = NodeFactory(trace.run, "legacy")
+        self._root = ""  # the root's span id
         self._due = {job.id: job for job in trace.jobs} if not trace.run.status.ended else {}
 
     def build(self, name: str) -> TraceNode:
         run = self._run
         root = self._make.node("root", name, RUN_STATUSES[run.status], run.scheduled_at)
+        self._root = root.span_id
         children = self._children()
         root.is_root = True
         root.started_at, root.ended_at = run.started_at, run.ended_at
@@ -64,17 +76,21 @@ class _Builder:
     def _children(self) -> list[TraceNode]:
         items: dict[str, list[TraceRow]] = {}
         flat: list[TraceNode] = []
+        opened: dict[str, str] = {}
         for row in self._trace.rows:
+            if row.span.kind == "plan":
+                opened.update(_opened(row.span))
             if row.span.kind in {"plan", "kept"}:
                 continue
             call = row.span.call
             if call is None:
                 flat.append(self._lone(row))
             else:
-                items.setdefault(call.job, []).append(row)
-        children = [self._item(job, rows) for job, rows in items.items()] + flat
+                items.setdefault(_item_of(row.span, call, opened), []).append(row)
         if not self._run.status.ended:
-            children += self._open()
+            flat += self._open()
+        flat = [self._under_attempts(node, items.pop(opened.get(node.step_id or "", ""), [])) for node in flat]
+        children = [self._item(job, rows) for job, rows in items.items()] + flat
         children.sort(key=lambda node: node.started_at or node.queued_at)
         if not self._run.status.ended and all(child.status in ENDED for child in children):
             children.append(self._queued("Queued step", children[-1] if children else None))
@@ -86,11 +102,33 @@ class _Builder:
             return self._attempt(rows[0], _name(last, attempts=1))
         return self._group(job, rows)
 
+    def _under_attempts(self, step: TraceNode, failed: list[TraceRow]) -> TraceNode:
+        """Return a step without a request of its own, as the last attempt of the queue item that failed before."""
+        if not failed:
+            return step
+        attempts = [self._attempt(row, f"Attempt {index}") for index, row in enumerate(failed)]
+        last = self._make.node(f"attempt/{step.span_id}", f"Attempt {len(failed)}", step.status, step.queued_at)
+        last.attempts, last.duration, last.output = len(failed), step.duration, step.output
+        last.started_at, last.ended_at = step.started_at, step.ended_at
+        last.step_op, last.step_info, last.step_id = step.step_op, step.step_info, step.step_id
+        group = msgspec.structs.replace(
+            step, attempts=len(failed), queued_at=attempts[0].queued_at, started_at=attempts[0].started_at
+        )
+        _close(group)
+        self._adopt(group, [*attempts, last])
+        return group
+
+    def _adopt(self, group: TraceNode, attempts: list[TraceNode]) -> None:
+        """Put attempts below a group; as their parent they name the root."""
+        group.adopt(attempts)
+        for attempt in attempts:
+            attempt.parent_span_id = self._root
+
     def _group(self, job: str, rows: list[TraceRow]) -> TraceNode:
         last = rows[-1].span
         attempts = [self._attempt(row, f"Attempt {index}") for index, row in enumerate(rows)]
         first, final = attempts[0], attempts[-1]
-        retry = self._due.get(job)
+        retry = self._due.get(last.call.job) if last.call is not None else None
         under_step = last.kind == "attempt" or (last.kind == "step" and final.status == COMPLETED)
         node = self._make.node(f"group/{job}", _name(last, len(rows)), final.status, first.queued_at)
         node.span_id = f"{'steprun' if under_step else 'exec'}-{group_id(self._run.id, job)}"
@@ -101,9 +139,12 @@ class _Builder:
         if retry is not None and final.status == FAILED:
             node.status, node.output, node.attempts = RUNNING, None, 0
             node.name = "execute" if last.kind == "function" else node.name
-            attempts.append(self._queued(f"Attempt {len(rows)}", final, attempt=retry.attempt))
         _close(node)
-        node.adopt(attempts)
+        self._adopt(node, attempts)
+        if node.status == RUNNING and retry is not None:
+            queued = self._queued(f"Attempt {len(rows)}", final, attempt=retry.attempt)
+            queued.parent_span_id = final.span_id
+            node.children_spans.append(queued)
         return node
 
     def _attempt(self, row: TraceRow, name: str) -> TraceNode:
@@ -171,7 +212,25 @@ def _describe(node: TraceNode, span: Span) -> None:
     node.step_id = span.step_id or None
     if span.kind in {"step", "attempt"}:
         node.step_op = STEP_OPS.get(span.op, "RUN")
-        node.step_info = finished_step_info(span)
+        node.step_info = _without_late_run(finished_step_info(span))
+
+
+def _without_late_run(info: StepInfo | None) -> StepInfo | None:
+    """Return what is known of a step; an invocation that timed out tells no run here."""
+    if isinstance(info, InvokeStepInfo) and info.timed_out:
+        return msgspec.structs.replace(info, run_id=None)
+    return info
+
+
+def _item_of(span: Span, call: Call, opened: dict[str, str]) -> str:
+    """Return the queue item of a request; a gateway's is the one whose answer asked for it."""
+    return opened.get(span.step_id, call.job) if span.op in GATEWAYS else call.job
+
+
+def _opened(span: Span) -> dict[str, str]:
+    """Return the queue item of an answer that planned, by the one step that it reported."""
+    step = (span.info or {}).get("opened")
+    return {str(step): span.call.job} if step and span.call is not None else {}
 
 
 def _name(span: Span, attempts: int) -> str:

@@ -78,29 +78,50 @@ class SpanOutput(msgspec.Struct, frozen=True):
 
 
 class _ErrorBody(msgspec.Struct, omit_defaults=True):
+    error: object = None
     message: object = ""
     name: object = None
     stack: object = None
     cause: object = None
 
 
-def read_output(row: TraceRow, wrapped: bool) -> SpanOutput:
-    """What a row came to. `wrapped` keeps the `{"data":…}` around what is stored of a step."""
-    stored = row.output
-    span = row.span
+#: Steps that the server performs: the legacy tree shows what is stored of them, wrapper and all.
+_SERVED: Final = frozenset({"InvokeFunction", "AIGateway", "Gateway", "WaitForSignal"})
+
+
+def read_output(row: TraceRow, *, legacy: bool = False) -> SpanOutput:
+    """Return what a row came to, as the new tree shows it, or the `legacy` one."""
+    stored, span = row.output, row.span
     given = _input(span)
     if stored is None:
         return SpanOutput(given)
-    if span.kind == "function" and span.status is SpanStatus.COMPLETED:
-        return SpanOutput(given, _text(stored))
-    members = _members(stored)
     if span.kind == "function":
-        return SpanOutput(given, error=_error(stored, members))
+        return _function_output(stored, span, given, legacy=legacy)
+    members = _members(stored)
     if "error" in members and "data" not in members:
         return SpanOutput(given, error=step_error(bytes(members["error"])))
-    if set(members) == {"data"} and not wrapped:
+    if set(members) == {"data"} and not (legacy and span.op in _SERVED):
         return SpanOutput(given, _text(bytes(members["data"])))
     return SpanOutput(given, _text(stored))
+
+
+def _function_output(stored: bytes, span: Span, given: str | None, *, legacy: bool) -> SpanOutput:
+    if span.status is SpanStatus.COMPLETED:
+        return SpanOutput(given, span_text(stored, span) if legacy else _text(stored))
+    error = _error(stored, _members(stored))
+    if legacy and error.stack is None:
+        error = msgspec.structs.replace(error, stack=_server_text(stored))
+    return SpanOutput(given, error=error)
+
+
+def span_text(stored: bytes, span: Span) -> str:
+    """Return an output as the app wrote it: JSON, or the text of an answer that was none."""
+    return answer_text(stored, is_text=span.info is not None and span.info.get("text") is True)
+
+
+def answer_text(stored: bytes, *, is_text: bool) -> str:
+    """Return a stored JSON output as text; `is_text` takes the quotes off an answer that was no JSON."""
+    return _plain(stored) if is_text else _text(stored)
 
 
 def read_result(run: StoredRun, output: bytes | None, events: Sequence[StoredEvent]) -> SpanOutput:
@@ -140,6 +161,16 @@ def _input(span: Span) -> str | None:
 
 def _error(stored: bytes, members: dict[str, msgspec.Raw]) -> StepError:
     return step_error(bytes(members["error"]) if set(members) == {"error"} else stored)
+
+
+def _server_text(stored: bytes) -> str | None:
+    """Return the text of an error that this server made, `{"error":{"error":…}}`."""
+    wrapped = _members(stored)
+    try:
+        body = msgspec.json.decode(wrapped.get("error", b"{}"), type=_ErrorBody)
+    except UNREADABLE:
+        return None
+    return _string(body.error)
 
 
 def _members(raw: bytes) -> dict[str, msgspec.Raw]:

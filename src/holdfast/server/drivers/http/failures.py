@@ -10,15 +10,14 @@ import socket
 import ssl
 from typing import Final
 
+from holdfast.protocol.responses import TOO_LARGE, TOO_LARGE_CODE
+
 UNREACHABLE: Final = "Unable to reach SDK URL"
 CLOSED_EARLY: Final = "Your server closed the request before finishing."
 RESET_SENDING: Final = "Your server reset the connection while we were sending the request."
 RESET_READING: Final = "Your server reset the connection while we were reading the reply: Unexpected ending response"
 TLS_TIMEOUT: Final = "Your server didn't complete the TLS handshake in time"
 TIMED_OUT: Final = "Your server connection experienced a timeout or was blocked"
-TOO_LARGE: Final = "Your function's response body exceeds the maximum size limit"
-
-OUTPUT_TOO_LARGE: Final = "output_too_large"
 UNSUPPORTED_PROTOCOL: Final = "unsupported_protocol"
 CLIENT_CLOSED: Final = "client_closed"
 
@@ -57,7 +56,7 @@ def other(cause: str, code: str | None = None) -> CallFailure:
 
 def too_large() -> CallFailure:
     """Say that the body exceeds the limit, before or after decompression."""
-    return CallFailure(TOO_LARGE, OUTPUT_TOO_LARGE)
+    return CallFailure(TOO_LARGE, TOO_LARGE_CODE)
 
 
 def of_lookup(host: str, error: OSError) -> CallFailure:

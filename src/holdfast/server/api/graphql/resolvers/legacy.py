@@ -9,7 +9,7 @@ from holdfast.server.api.graphql.errors import fail
 from holdfast.server.api.graphql.resolvers.runs import run_function
 from holdfast.server.api.graphql.scalars import ulid_problem
 from holdfast.server.api.graphql.schema import resolver
-from holdfast.server.api.traces import HistoryItem, build_history, history_output_seq
+from holdfast.server.api.traces import HistoryItem, answer_text, build_history, history_output_seq, span_text
 from holdfast.server.model.status import RunStatus
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _cron(run: StoredRun, _context: Context) -> str | None:
 async def _output(run: StoredRun, context: Context) -> str | None:
     output = await context.outputs.load(run.id)
     context.budget.weigh(output)
-    return output.decode("utf-8", "replace") if output is not None else None
+    return answer_text(output, is_text=run.detail.text) if output is not None else None
 
 
 @resolver("FunctionRun.pendingSteps")
@@ -116,6 +116,6 @@ async def _history(run: StoredRun, context: Context) -> list[HistoryItem]:
 async def _history_item_output(run: StoredRun, context: Context, id: str) -> str:
     seq = history_output_seq(id)
     row = await context.history.trace_row(run.id, seq) if seq is not None else None
-    text = row.output.decode("utf-8", "replace") if row is not None and row.output is not None else ""
+    text = span_text(row.output, row.span) if row is not None and row.output is not None else ""
     context.budget.spend(text)
     return text

@@ -56,11 +56,7 @@ async def _output(_source: None, context: Context, output_id: str) -> SpanOutput
     row = await context.history.trace_row(ref.run_id, ref.seq) if ref.seq is not None else None
     if row is None:
         fail(_NO_OUTPUT)
-    # The legacy tree shows what was stored of a step that the server ran, wrapper and all.
-    return read_output(row, wrapped=not ref.preview and row.span.op in _SERVED)
-
-
-_SERVED = frozenset({"InvokeFunction", "AIGateway", "Gateway", "WaitForSignal"})
+    return read_output(row, legacy=not ref.preview)
 
 
 @resolver("Query.runTrigger")
