@@ -72,7 +72,7 @@ def test_retry_after(app: App) -> None:
     assert run.output == "done"
     assert app.ran(run.id) == [("body", 0), ("body", 1)]
     first, second = times(app, run.id, "body")
-    assert 1.9 <= second - first <= 4.5  # three seconds, from the start of the current one
+    assert 3 <= second - first <= 5.5
 
 
 def test_retry_after_in_a_step(app: App) -> None:
@@ -80,4 +80,4 @@ def test_retry_after_in_a_step(app: App) -> None:
     assert run.output == "done"
     assert app.ran(run.id) == [("busy", 0), ("busy", 1)]
     first, second = times(app, run.id, "busy")
-    assert 1.9 <= second - first <= 4.5
+    assert 3 <= second - first <= 5.5

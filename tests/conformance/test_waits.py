@@ -35,13 +35,14 @@ def test_a_sleeping_run_is_running(app: App) -> None:
     assert app.platform.http.delete(f"/v1/runs/{run_id}").status_code == 200
 
 
-@pytest.mark.parametrize(("seconds", "least", "most"), [(2, 1, 4), (-3600, 0, 1)])
-def test_sleep_until(app: App, seconds: int, least: float, most: float) -> None:
+@pytest.mark.parametrize(("seconds", "least", "most"), [(2, 1.9, 4), (0.4, 0.3, 2), (-3600, 0, 1)])
+def test_sleep_until(app: App, seconds: float, least: float, most: float) -> None:
     until = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
     started = time.time()
     run = app.finish("sleep-until", {"until": until.isoformat(timespec="milliseconds")})
     assert run.output == "awake"
     assert least <= time.time() - started <= most
+    assert time.time() >= until.timestamp() - 0.001  # the text has whole milliseconds
 
 
 def test_the_matching_event_ends_the_wait(app: App) -> None:

@@ -195,3 +195,10 @@ def test_an_event_may_be_waited_for_by_what_it_tells() -> None:
     assert world.status(parent) is RunStatus.FAILED
     assert len(world.events(FAILED)) == 2
     world.check_idle()
+
+
+@pytest.mark.parametrize("trigger", ["inngest/function.invoked", "inngest/*", "inngest/function.*"])
+def test_an_invocation_starts_a_function_that_listens_to_invocations_once(trigger: str) -> None:
+    world = World(function("app-child", on=trigger), function("app-other", on=trigger))
+    started = world.invoke("app-child")
+    assert sorted(run.function_id for run in started) == ["id-app-child", "id-app-other"]

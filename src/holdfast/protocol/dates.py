@@ -10,8 +10,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from holdfast.protocol.durations import MILLISECOND, parse_duration
-from holdfast.protocol.rfc3339 import SECOND_MS, epoch_ms, format_rfc3339, offset_ms, parse_rfc3339
+from holdfast.protocol.durations import ceil_ms, parse_duration
+from holdfast.protocol.rfc3339 import (
+    SECOND_MS,
+    epoch_ms,
+    format_rfc3339,
+    has_finer_parts,
+    offset_ms,
+    parse_rfc3339,
+)
 
 __all__ = ["format_rfc3339", "parse_date", "parse_retry_after", "parse_rfc3339", "sleep_until"]
 
@@ -89,33 +96,33 @@ def parse_date(text: str) -> int:
 def parse_retry_after(text: str, now_ms: int) -> int | None:
     """Read a `Retry-After` header: seconds (up to 7 characters) or a date (`protocol/execution.md` §3.3).
 
-    Answers absolute milliseconds, a whole second between 1 s and 24 h after now's; None if it can't be read.
+    Return absolute milliseconds between 1 s and 24 h after now, never before the moment that was asked for (the
+    reference cuts it to a whole second); None if it can't be read.
     """
-    now = now_ms // SECOND_MS * SECOND_MS
-    at = _seconds_after(text, now)
+    at = _seconds_after(text, now_ms)
     if at is None:
         try:
-            at = parse_date(text)
+            at = _not_before(text)
         except ValueError:
             return None
-    return min(max(at // SECOND_MS * SECOND_MS, now + RETRY_AFTER_MIN_MS), now + RETRY_AFTER_MAX_MS)
+    return min(max(at, now_ms + RETRY_AFTER_MIN_MS), now_ms + RETRY_AFTER_MAX_MS)
 
 
 def sleep_until(text: str, now_ms: int) -> int:
     """Read when a sleep ends, from the op's duration or name (`protocol/execution.md` §4.3, Sleep).
 
-    A date has at least 10 characters and is rounded to a whole second from now; anything else is an extended duration,
-    nothing means at once. Answers absolute milliseconds, never before now; raises DurationError if it can't be read.
+    A date has at least 10 characters; anything else is an extended duration, nothing means at once. Return absolute
+    milliseconds, neither before now nor before the moment that was asked for. Raise DurationError if it can't be read.
     """
     if not text:
         return now_ms
     try:
-        distance = _round_to_second(parse_date(text) - now_ms) if len(text) >= _DATE_LENGTH else None
+        at = _not_before(text) if len(text) >= _DATE_LENGTH else None
     except ValueError:
-        distance = None
-    if distance is None:
-        distance = parse_duration(text) // MILLISECOND
-    return now_ms + max(distance, 0)
+        at = None
+    if at is None:
+        at = now_ms + ceil_ms(parse_duration(text))
+    return max(at, now_ms)
 
 
 def _read(parts: dict[str, str | None]) -> int:
@@ -149,5 +156,6 @@ def _seconds_after(text: str, now_ms: int) -> int | None:
     return now_ms + int(text) * SECOND_MS
 
 
-def _round_to_second(ms: int) -> int:
-    return (ms + SECOND_MS // 2) // SECOND_MS * SECOND_MS
+def _not_before(text: str) -> int:
+    """Read a date; parts below a millisecond count as a whole one."""
+    return parse_date(text) + has_finer_parts(text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from holdfast.protocol.rfc3339 import parse_rfc3339
+from holdfast.protocol.rfc3339 import has_finer_parts, parse_rfc3339
 
 MICROSECOND: Final = 1_000
 MILLISECOND: Final = 1_000_000
@@ -55,18 +55,24 @@ def parse_go_duration(text: str) -> int:
 def parse_timeout(text: str, now_ms: int) -> int:
     """Read the end of a wait: an extended duration from now, else an RFC 3339 time (`flow-control.md` §0.2).
 
-    Answers absolute milliseconds since the epoch, which may lie in the past. Raises DurationError with
-    `invalid duration "<text>"`, or `invalid RFC 3339 timestamp "<text>"` for a text with a `T`.
+    Return absolute milliseconds since the epoch, which may lie in the past; parts below a millisecond count as a whole
+    one. Raise DurationError with `invalid duration "<text>"`, or `invalid RFC 3339 timestamp "<text>"` for a text with
+    a `T`.
     """
     try:
-        return now_ms + parse_duration(text) // MILLISECOND
+        return now_ms + ceil_ms(parse_duration(text))
     except DurationError:
         pass
     try:
-        return parse_rfc3339(text)
+        return parse_rfc3339(text) + has_finer_parts(text)
     except ValueError:
         kind = "RFC 3339 timestamp" if "T" in text else "duration"
         raise DurationError(f"invalid {kind} {quoted(text)}") from None
+
+
+def ceil_ms(ns: int) -> int:
+    """Return the milliseconds of a duration, rounded up: what waits for them must not go on early."""
+    return -(-ns // MILLISECOND)
 
 
 def format_go_duration(ns: int) -> str:

@@ -16,6 +16,7 @@ _CYCLE_YEARS: Final = 400
 _CYCLE_DAYS: Final = 146_097
 _MAX_OFFSET_HOURS: Final = 24
 _SECONDS: Final = 1_000
+_FINER: Final = re.compile(r":[0-9]{2}[.,][0-9]{3}[0-9]*[1-9]")
 _PATTERN: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]+))?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -31,6 +32,11 @@ def parse_rfc3339(text: str) -> int:
         raise ValueError(f"not an RFC 3339 time: {text}")
     year, month, day, hour, minute, second = map(int, match.groups()[:6])
     return epoch_ms(year, month, day, hour, minute, second, match[7]) - offset_ms(match[8])
+
+
+def has_finer_parts(text: str) -> bool:
+    """Return whether a time has parts below a millisecond, which the readers here cut off."""
+    return _FINER.search(text) is not None
 
 
 def format_rfc3339(ms: int, fraction: bool) -> str:

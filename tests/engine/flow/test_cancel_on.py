@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 
 import pytest
@@ -102,16 +103,30 @@ def test_what_does_not_match_is_let_be(world_of: Make, condition: str) -> None: 
     w.check_idle()
 
 
-def test_an_older_event_never_cancels(world_of: Make) -> None:  # row 93
+def test_an_earlier_event_never_cancels(world_of: Make) -> None:  # row 93
     w = world_of(register(cancel=[{"event": "stop"}]))
-    older = w.make("stop", {})
-    w.now += SECOND
+    w.event("stop")
     w.event(n=1)
     w.middle()
-    w.accept(older)
     assert w.outcome(1) is RunStatus.RUNNING
     w.event("stop")
     assert w.outcome(1) is RunStatus.CANCELLED
+
+
+@pytest.mark.parametrize("behind_ms", [0, 2_000, 3_600_000])
+def test_a_cancel_event_counts_however_late_its_senders_clock_is(world_of: Make, behind_ms: int) -> None:
+    w = world_of(register(cancel=[{"event": "stop"}]))
+    w.event(n=1)
+    w.middle()
+    w.seeded("stop", [{}], f"{w.now - behind_ms},{b64encode(bytes(10)).decode()}")
+    assert w.outcome(1) is RunStatus.CANCELLED
+
+
+def test_a_run_and_its_cancel_event_in_one_seeded_request(world_of: Make) -> None:
+    w = world_of(register(on="any", cancel=[{"event": "any", "if": "async.data.stop"}]))
+    w.seeded("any", [{"n": 1}, {"n": 2, "stop": True}], f"{w.now - SECOND},{b64encode(bytes(10)).decode()}")
+    assert w.outcome(1) is RunStatus.CANCELLED
+    assert w.outcome(2) is RunStatus.RUNNING
 
 
 def test_its_own_trigger_never_cancels(world_of: Make) -> None:  # §4.8

@@ -113,6 +113,8 @@ def test_timeouts_are_durations_or_times() -> None:
     assert parse_timeout("1d", NOW) == NOW + 86_400_000
     assert parse_timeout("-5s", NOW) == NOW - 5_000
     assert parse_timeout("2023-11-14T22:13:21.5Z", NOW) == NOW + 1_500
+    assert parse_timeout("2023-11-14T22:13:21.5000001Z", NOW) == NOW + 1_501
+    assert parse_timeout("0.1ms", NOW) == NOW + 1
 
 
 @pytest.mark.parametrize(

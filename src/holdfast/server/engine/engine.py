@@ -354,7 +354,9 @@ class Engine:
         waited_for = core.waits.listens(event.name)
         started: list[Run] = []
         if event.invocation is not None:
-            started += self._invoke(event, event.invocation)
+            invoked = core.registry.find(event.invocation.fn_id)
+            started += self._invoke(event, event.invocation, invoked)
+            listeners = tuple(one for one in listeners if one.function is not invoked)  # an event starts it once
         if listeners or waited_for:
             activation = Activation(event.json, event.json, now_ms=core.now)
             if waited_for:
@@ -365,9 +367,8 @@ class Engine:
             resume.by_finish(core, event)
         return started
 
-    def _invoke(self, event: Event, invocation: Invocation) -> list[Run]:
+    def _invoke(self, event: Event, invocation: Invocation, function: Function | None) -> list[Run]:
         """Starts the function that an invocation asks for, or tells the invoker that there is none."""
-        function = self.core.registry.find(invocation.fn_id)
         if function is not None:
             run = admission.offer(self.core, admission.for_event(function, event))
             return [run] if run is not None else []

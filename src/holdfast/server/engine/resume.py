@@ -22,13 +22,16 @@ INVOKE_TIMEOUT = (
 
 
 def by_event(core: Core, event: Event, activation: Activation) -> None:
-    """Ends the waits that the event matches, and cancels the runs that it cancels."""
+    """Ends the waits that the event matches, and cancels the runs that it cancels.
+
+    The order of arrival decides, not the event's id: that may hold the time of a sender whose clock is behind.
+    """
     for pause in core.waits.matching(event.name, activation):
         run = core.runs.get(pause.run_id)
         if run is None or pause.expires < core.now or not run.holds(pause):
             continue
         if pause.kind is PauseKind.CANCEL:
-            if event.id > run.id and event.id != pause.trigger:
+            if event.id != pause.trigger:
                 core.cancellations.append(Cancellation(run.id, event.id))
         else:
             _end(core, run, pause, event.json, SpanStatus.COMPLETED, {**waitinfo.of_pause(pause), "found": event.id})
