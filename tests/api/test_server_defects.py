@@ -9,18 +9,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from holdfast.protocol.ids import UlidSource
+from holdfast.protocol.responses import read_response
 from holdfast.server.access.keys import Keys
 from holdfast.server.api.events import EventApi
-from holdfast.server.drivers.http import Answer
+from holdfast.server.drivers.driver import Done, Request
+from holdfast.server.drivers.http import HttpClient
 from holdfast.server.engine import advance, resume
 from holdfast.server.engine.changes import Dispatch, Effect
 from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import DefectError, Engine
 from holdfast.server.engine.run import Run
 from holdfast.server.model.event import Event
+from holdfast.server.model.status import RunStatus
+from holdfast.server.realtime.broadcaster import Broadcaster
 from holdfast.server.runtime.apps import Apps
 from holdfast.server.runtime.dispatcher import UNHANDLED, Dispatcher
-from holdfast.server.runtime.partition import Partition
+from holdfast.server.runtime.gateways import Gateways
+from holdfast.server.runtime.partition import Partition, now_ms
 from holdfast.server.store.sqlite.store import SqliteStore
 from holdfast.server.store.store import StoreError
 
@@ -33,19 +38,29 @@ STEP_OPS = b'[{"op":"StepRun","id":"aa","name":"a","data":1}]'
 NAP_OPS = b'[{"op":"Sleep","id":"aa","name":"50ms","opts":{"duration":"50ms"}}]'
 
 
-class FakeClient:
+class FakeDriver:
     """Answers every call with the same body."""
 
     def __init__(self) -> None:
         self.ops = STEP_OPS
         self.calls = 0
+        self.abandoned: list[str] = []
 
-    def post(self, _target: object, _head: bytes, body: bytes, done: Callable[[Any], None]) -> None:
+    def call(self, request: Request, done: Done) -> None:
         self.calls += 1
         headers = {"x-inngest-sdk": "inngest-py:v0.5.19", "x-inngest-req-version": "2"}
-        again = b'"aa"' in body
-        answer = Answer(200, headers, b'"done"') if again else Answer(206, headers, self.ops)
-        asyncio.get_running_loop().call_soon(done, answer)
+        again = b'"aa"' in request.body
+        answer = (200, headers, b'"done"') if again else (206, headers, self.ops)
+        asyncio.get_running_loop().call_soon(done, read_response(*answer, 0))
+
+    def abandon(self, run_id: str) -> None:
+        self.abandoned.append(run_id)
+
+    def forget(self) -> None:
+        """Outcomes of earlier calls are dropped by the dispatcher."""
+
+    async def close(self) -> None:
+        """There is nothing to close."""
 
 
 class Shell:
@@ -56,8 +71,9 @@ class Shell:
         ids = UlidSource(lambda _bits: next(numbers))
         self.store = SqliteStore(folder / "main.db", "none")
         self.partition = Partition(lambda epoch: Engine(ids, lambda _: 0, Settings(), epoch), self.store)
-        self.client = FakeClient()
-        self.partition.performer = Dispatcher(self.partition, self.client, ids)  # type: ignore[arg-type]
+        self.client = FakeDriver()
+        gateways = Gateways(self.partition, HttpClient(), Broadcaster())
+        self.partition.performer = Dispatcher(self.partition, {"http": self.client}, gateways, ids)
         self.apps = Apps(self.partition)
         self.partition.recover()
         url = "http://127.0.0.1:1/x"
@@ -277,5 +293,46 @@ def test_effects_of_a_dead_engine_reach_nobody(tmp_path: Path) -> None:
         assert shell.runs() == {"good": [1]}
         calls = [e for e in performed if isinstance(e, Dispatch)]
         assert calls, "the reloaded engine made the call again"
+
+    scenario(tmp_path, play)
+
+
+def test_a_call_that_was_not_delivered_is_made_again(tmp_path: Path) -> None:
+    async def play(shell: Shell) -> None:
+        lost: list[Request] = []
+        call = shell.client.call
+
+        def losing(request: Request, done: Done) -> None:
+            if len(lost) < 3:
+                lost.append(request)
+                asyncio.get_running_loop().call_soon(done, None)
+            else:
+                call(request, done)
+
+        shell.client.call = losing  # type: ignore[method-assign]
+        await shell.send("good")
+        await shell.idle()
+        assert shell.runs() == {"good": [RunStatus.COMPLETED]}
+        assert [request.context.attempt for request in lost] == [0, 0, 0]
+        assert len({request.context.request_id for request in lost}) == 3
+        assert len({request.context.generation for request in lost}) == 3
+
+    scenario(tmp_path, play)
+
+
+def test_the_driver_hears_of_a_run_that_is_cancelled_while_it_is_called(tmp_path: Path) -> None:
+    async def play(shell: Shell) -> None:
+        calls: list[tuple[Request, Done]] = []
+        shell.client.call = lambda request, done: calls.append((request, done))  # type: ignore[method-assign]
+        await shell.send("good")
+        await asyncio.sleep(0.05)
+        (request, done) = calls[0]
+        run = shell.partition.engine.core.runs[request.context.run_id]
+        shell.partition.engine.cancel(run, "test", now_ms())
+        await shell.partition.committed()
+        assert shell.client.abandoned == [run.id]
+        done(read_response(200, {"x-inngest-sdk": "inngest-py:v0.5.19"}, b'"late"', 0))
+        await shell.partition.committed()
+        assert shell.runs() == {"good": [RunStatus.CANCELLED]}
 
     scenario(tmp_path, play)

@@ -23,12 +23,12 @@ from holdfast.server.api.asgi import while_connected
 from holdfast.server.api.errors import json_response, public_error
 from holdfast.server.api.tokens import TokenError, Tokens
 from holdfast.server.drivers.http import headers
+from holdfast.server.drivers.http.endpoints import plain_body
 from holdfast.server.drivers.http.failures import CallFailure
 from holdfast.server.engine import schedule
 from holdfast.server.engine.checkpoints import CheckpointError
 from holdfast.server.realtime import grants
 from holdfast.server.runtime.apps import Apps
-from holdfast.server.runtime.endpoints import plain_body
 from holdfast.server.runtime.partition import Partition, now_ms
 from holdfast.server.store.history import History
 

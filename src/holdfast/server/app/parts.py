@@ -14,12 +14,14 @@ from holdfast.server.access.options import OidcOptions
 from holdfast.server.access.options import Options as AccessOptions
 from holdfast.server.config import Config
 from holdfast.server.drivers.http import HttpClient
+from holdfast.server.drivers.http.driver import HttpDriver
 from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import Engine
 from holdfast.server.realtime.broadcaster import Broadcaster
 from holdfast.server.runtime.apps import Apps
 from holdfast.server.runtime.disk import Disk
 from holdfast.server.runtime.dispatcher import Dispatcher
+from holdfast.server.runtime.gateways import Gateways
 from holdfast.server.runtime.partition import Partition, now_ms
 from holdfast.server.runtime.retention import Policy, Retention
 from holdfast.server.runtime.syncer import Syncer
@@ -71,7 +73,9 @@ class Execution:
         self.keys.load(storage.store.select)
         self.client = HttpClient(total_timeout=CALL_TIMEOUT_S)
         self.realtime = Broadcaster()
-        self.dispatcher = Dispatcher(self.partition, self.client, ids, self.keys.signers, self.realtime)
+        http = HttpDriver(self.client, self.keys.signers)
+        gateways = Gateways(self.partition, self.client, self.realtime)
+        self.dispatcher = Dispatcher(self.partition, {"http": http, "https": http}, gateways, ids)
         self.dispatcher.verbose = config.verbose or config.log_level in {"debug", "trace"}
         self.partition.performer = self.dispatcher
         self.apps = Apps(self.partition)

@@ -152,6 +152,14 @@ def retry_job(core: Core, run: Run, job: Job, due: int) -> None:
     core.push(run, again)
 
 
+def requeue_job(core: Core, run: Run, job: Job) -> None:
+    """Puts a leased job back at the end of its queue; no attempt was made."""
+    again = msgspec.structs.replace(job, generation=job.generation + 1)
+    core.open_job(run, again)
+    core.release(run, job)
+    core.push(run, again)
+
+
 def _function_span(job: Job, call: Call, status: SpanStatus, error: str = "", *, text: bool) -> Span:
     return Span(
         "function", status, job.queued_at, call.started_at, call.ended_at, attempt=job.attempt,

@@ -147,6 +147,16 @@ class Engine:
         return True
 
     @_input
+    def on_undelivered(self, job: Job, now: int) -> bool:
+        """Take back a dispatched job that nobody has started on: it waits for its turn again. False if it is gone."""
+        run = self._start(job, now)
+        if run is None:
+            return False
+        advance.requeue_job(self.core, run, job)
+        self._drain()
+        return True
+
+    @_input
     def on_gateway(self, job: Job, op: Op, result: gateway.Result, now: int) -> bool:
         """The HTTP exchange of a gateway step ended."""
         run = self._start(job, now)

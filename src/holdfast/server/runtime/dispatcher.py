@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from functools import partial
 
 import structlog
 
-from holdfast.protocol.calls import CallContext, queue_item, render_body, render_headers
-from holdfast.protocol.canonical import canonical
+from holdfast.protocol.calls import CallContext, queue_item, render_body
 from holdfast.protocol.ids import UlidSource
-from holdfast.protocol.responses import Outcome, read_response, transport_failure
-from holdfast.protocol.signing import sign
-from holdfast.protocol.urls import set_step_id
-from holdfast.server.drivers.http import Answer, CallFailure, HttpClient, Target
-from holdfast.server.engine.changes import Dispatch, Effect, Perform
+from holdfast.protocol.responses import Outcome, transport_failure
+from holdfast.server.drivers.driver import Driver, Request
+from holdfast.server.drivers.http.endpoints import origin_of
+from holdfast.server.engine.changes import Dispatch, Effect
 from holdfast.server.engine.engine import DefectError
+from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Body, Run
 from holdfast.server.model.job import Job
 from holdfast.server.model.span import Call
-from holdfast.server.realtime.broadcaster import Broadcaster
-from holdfast.server.runtime import endpoints
 from holdfast.server.runtime.gateways import Gateways
 from holdfast.server.runtime.partition import Partition, now_ms
 
@@ -35,19 +31,19 @@ UNHANDLED = "error handling generator response: the server could not handle this
 
 
 class Dispatcher:
-    """Performs the engine's effects over HTTP. `signers` are the signing keys in force: the first one signs."""
+    """Performs the engine's effects: calls through `drivers`, by the scheme of the URL, and gateway steps.
+
+    Schemes without a driver are left to that of `http`, which says what is wrong with them.
+    """
 
     def __init__(
-        self, partition: Partition, client: HttpClient, ids: UlidSource, signers: Callable[[], Sequence[str]] = tuple,
-        broadcaster: Broadcaster | None = None,
-    ) -> None:  # fmt: skip
+        self, partition: Partition, drivers: Mapping[str, Driver], gateways: Gateways, ids: UlidSource
+    ) -> None:
         self._partition = partition
-        self._client = client
+        self._drivers = drivers
+        self._each_driver = list(dict.fromkeys(drivers.values()))
+        self._gateways = gateways
         self._ids = ids
-        self._signers = signers
-        self._gateways = Gateways(partition, client, broadcaster or Broadcaster())
-        self._targets: dict[str, Target] = {}
-        self._tasks: set[asyncio.Task[Outcome]] = set()
         self._generation = 0
         self._drained: asyncio.Future[None] | None = None
         self.calls = 0
@@ -56,33 +52,38 @@ class Dispatcher:
         """Whether each call, answer and end of a run is logged, at debug level."""
 
     def perform(self, effect: Effect) -> None:
-        """Starts one effect; none while the server drains: what it is about is leased anew after the next start."""
+        """Start one effect; none while the server drains: what it is about is leased anew after the next start."""
         if self._drained is not None:
             return
         try:
             if isinstance(effect, Dispatch):
                 self._call(effect.run, effect.job)
             else:
-                self._perform(effect)
+                self._gateways.perform(effect)
         except Exception as error:  # noqa: BLE001 - one run's bad data must not stop the others
             log.error("call could not be made", run=effect.run.id, job=effect.job.id, error=repr(error))
             outcome = transport_failure(f"error performing request: {error}")
             self._partition.soon(self._hand_in, effect.run, effect.job, outcome, 0, now_ms())
 
+    def abandon(self, run_id: str) -> None:
+        """Stop the calls of a run that has ended, as far as their transport can."""
+        for driver in self._each_driver:
+            driver.abandon(run_id)
+
     async def close(self) -> None:
-        """Drops gateway exchanges under way."""
+        """Drop calls and gateway exchanges under way."""
         self._generation += 1
-        for task in list(self._tasks):
-            task.cancel()
+        for driver in self._each_driver:
+            await driver.close()
         await self._gateways.close()
 
     @property
     def in_flight(self) -> int:
         """Exchanges under way, of all sorts."""
-        return self.calls + len(self._tasks) + len(self._gateways)
+        return self.calls + len(self._gateways)
 
     async def drain(self, patience: float) -> int:
-        """Makes no more calls and waits, so many seconds at most, for those under way; answers how many were left."""
+        """Start no more calls and wait, `patience` seconds at most, for those under way; return how many were left."""
         self._drained = asyncio.get_running_loop().create_future()
         self._gateways.on_end = self._ended
         self._ended()
@@ -95,8 +96,10 @@ class Dispatcher:
             self._drained.set_result(None)
 
     def forget(self) -> None:
-        """Answers to calls made so far are dropped: the engine was reloaded."""
+        """Drop the answers to calls made so far: the engine was reloaded."""
         self._generation += 1
+        for driver in self._each_driver:
+            driver.forget()
 
     # --- calls ------------------------------------------------------------------------------------------------------
 
@@ -110,38 +113,29 @@ class Dispatcher:
             return
         self._partition.load(run)
         assert run.body is not None
-        step = "" if job.op else job.step
-        context = self._context(run, job, run.body, step)
-        if run.state.sync_url:
-            self._call_endpoint(run, job, context)
-            return
-        target = self._target(function.config.url, step)
-        body, signature = self._body(context, run, run.body)
-        started = now_ms()
-        done = partial(self._answered, run, job, started, self._generation)
+        request = self._request(function, run, job, run.body)
+        done = partial(self._answered, run, job, now_ms(), self._generation)
         self.calls += 1
         try:
-            self._client.post(target, render_headers(context, run.app_id, signature), body, done)
+            self._driver(request).call(request, done)
         except BaseException:
             self.calls -= 1
             raise
         if self.verbose:
-            log.debug("call", run=run.id, function=function.slug, step=step, attempt=job.attempt, bytes=len(body))
+            step, size = request.context.step, len(request.body)
+            log.debug("call", run=run.id, function=function.slug, step=step, attempt=job.attempt, bytes=size)
 
-    def _call_endpoint(self, run: Run, job: Job, context: CallContext) -> None:
-        started, generation = now_ms(), self._generation
-        task = asyncio.ensure_future(endpoints.call(self._client, run, context, self._key()))
-        self._tasks.add(task)
+    def _driver(self, request: Request) -> Driver:
+        scheme = "http" if request.origin is not None else request.url.partition(":")[0].lower()
+        return self._drivers.get(scheme) or self._drivers["http"]
 
-        def done(task: asyncio.Task[Outcome]) -> None:
-            self._tasks.discard(task)
-            if not task.cancelled() and generation == self._generation:
-                error = task.exception()
-                outcome = task.result() if error is None else transport_failure(f"error performing request: {error}")
-                self._hand_in(run, job, outcome, started, now_ms())
-            self._ended()
-
-        task.add_done_callback(done)
+    def _request(self, function: Function, run: Run, job: Job, body: Body) -> Request:
+        step = "" if job.op else job.step
+        context = self._context(run, job, body, step)
+        if run.state.sync_url:
+            origin = origin_of(run.state.sync_method, run.state.sync_url, body.events[0])
+            return Request(context, run.app_id, function.slug, run.state.sync_url, b"", origin)
+        return Request(context, run.app_id, function.slug, function.config.url, _body(context, run, body))
 
     def _context(self, run: Run, job: Job, body: Body, step: str) -> CallContext:
         state = run.state
@@ -151,42 +145,22 @@ class Dispatcher:
             state.request_version, state.force_plan, _position(body, job.outgoing), run.detail.trace,
         )  # fmt: skip
 
-    def _body(self, context: CallContext, run: Run, body: Body) -> tuple[bytes, str]:
-        state = run.state
-        inputs = {id: bytes(raw) for id, raw in state.inputs.items()} if state.inputs else None
-        defers = {id: d.status == "after_run" for id, d in state.defers.items()} if state.defers else None
-        rendered = render_body(context, body.events, body.steps, run.state_size, inputs, defers)
-        key = self._key()
-        if not key:
-            return rendered, ""
-        rendered = canonical(rendered)
-        return rendered, sign(key, rendered, int(time.time()))
-
-    def _key(self) -> str:
-        signers = self._signers()
-        return signers[0] if signers else ""
-
-    def _target(self, url: str, step: str) -> Target:
-        if step:
-            return Target.parse(set_step_id(url, step))
-        target = self._targets.get(url)
-        if target is None:
-            target = self._targets[url] = Target.parse(set_step_id(url, "step"))
-        return target
-
     # --- answers ----------------------------------------------------------------------------------------------------
 
-    def _answered(self, run: Run, job: Job, started: int, generation: int, result: Answer | CallFailure) -> None:
+    def _answered(self, run: Run, job: Job, started: int, generation: int, outcome: Outcome | None) -> None:
         self.calls -= 1
         if generation == self._generation:
-            now = now_ms()
-            if isinstance(result, CallFailure):
-                self._hand_in(run, job, transport_failure(result.text, result.code or ""), started, now)
+            if outcome is None:
+                self._undelivered(job)
             else:
-                outcome = read_response(result.status, result.headers, result.body, now)
-                self._hand_in(run, job, outcome, started, now)
+                self._hand_in(run, job, outcome, started, now_ms())
         if self._drained is not None:
             self._ended()
+
+    def _undelivered(self, job: Job) -> None:
+        with contextlib.suppress(DefectError):
+            self._partition.engine.on_undelivered(job, now_ms())
+            self._partition.changed()
 
     def _hand_in(self, run: Run, job: Job, outcome: Outcome, started: int, now: int) -> None:
         call = Call(
@@ -215,8 +189,12 @@ class Dispatcher:
         if run.ended_at is not None:
             bound.debug("run ended", status=run.status.name.lower(), steps=run.step_count)
 
-    def _perform(self, effect: Perform) -> None:
-        self._gateways.perform(effect)
+
+def _body(context: CallContext, run: Run, body: Body) -> bytes:
+    state = run.state
+    inputs = {id: bytes(raw) for id, raw in state.inputs.items()} if state.inputs else None
+    defers = {id: d.status == "after_run" for id, d in state.defers.items()} if state.defers else None
+    return render_body(context, body.events, body.steps, run.state_size, inputs, defers)
 
 
 def _unanswerable() -> Outcome:

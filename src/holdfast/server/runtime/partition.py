@@ -55,6 +55,10 @@ class Performer(Protocol):
         """Starts one effect; must not block and must not raise."""
         ...
 
+    def abandon(self, run_id: str) -> None:
+        """Stop working for a run whose end is durable."""
+        ...
+
     def forget(self) -> None:
         """The engine was reloaded: answers to earlier calls no longer count."""
         ...
@@ -186,6 +190,8 @@ class Partition:
         if changes.ended and self.on_end is not None:
             self.on_end([run.id for run in changes.ended])
         if self.performer is not None:
+            for run in changes.ended:
+                self.performer.abandon(run.id)
             for effect in changes.effects:
                 self.performer.perform(effect)
         self._park(changes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from collections.abc import Callable
 
 import msgspec
 
@@ -13,11 +12,10 @@ from holdfast.protocol.calls import CallContext
 from holdfast.protocol.opcodes import Opcode, OpcodeError, parse_ops
 from holdfast.protocol.responses import Outcome, read_response, transport_failure
 from holdfast.protocol.signing import sign
-from holdfast.server.drivers.http import Answer, CallFailure, HttpClient
-from holdfast.server.engine.run import Run
-from holdfast.server.runtime.partition import now_ms
-
-Done = Callable[[Outcome], None]
+from holdfast.server.drivers.driver import Origin
+from holdfast.server.drivers.http.answer import Answer
+from holdfast.server.drivers.http.client import HttpClient
+from holdfast.server.drivers.http.failures import CallFailure
 
 
 class _Data(msgspec.Struct):
@@ -29,24 +27,26 @@ class _Event(msgspec.Struct):
     data: _Data
 
 
-async def call(client: HttpClient, run: Run, context: CallContext, key: str) -> Outcome:
-    """Repeats the original request. The SDK recognises it by its headers and loads the state itself."""
-    assert run.body is not None
-    data = msgspec.json.decode(run.body.events[0], type=_Event).data
-    body = (data.body or "").encode()
-    headers = _headers(
-        context, data.content_type or "application/json", sign(key, body, int(time.time())) if key else ""
-    )
+def origin_of(method: str, url: str, event: bytes) -> Origin:
+    """Return the request that began a run, as it was kept in the run's event."""
+    data = msgspec.json.decode(event, type=_Event).data
+    return Origin(method or "POST", url, data.content_type or "application/json", (data.body or "").encode())
+
+
+async def call(client: HttpClient, origin: Origin, context: CallContext, key: str) -> Outcome:
+    """Repeat the original request. The SDK recognises it by its headers and loads the state itself."""
+    signature = sign(key, origin.body, int(time.time())) if key else ""
+    headers = _headers(context, origin.content_type, signature)
     try:
-        answer = await client.fetch(run.state.sync_method or "POST", run.state.sync_url, headers, body)
+        answer = await client.fetch(origin.method, origin.url, headers, origin.body)
     except CallFailure as failure:
         return transport_failure(failure.text, failure.code or "")
     return read(answer)
 
 
 def read(answer: Answer) -> Outcome:
-    """Understands an answer: ops, or the endpoint's own response as a completion."""
-    outcome = read_response(answer.status, answer.headers, answer.body, now_ms())
+    """Read an answer: ops, or the endpoint's own response as a completion."""
+    outcome = read_response(answer.status, answer.headers, answer.body, time.time_ns() // 1_000_000)
     if outcome.ops is None and not outcome.error:
         return _completion(outcome, answer)
     if outcome.ops and len(outcome.ops) == 1 and outcome.ops[0].op is Opcode.RUN_COMPLETE:

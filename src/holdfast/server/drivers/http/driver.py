@@ -1,0 +1,89 @@
+"""Calls over HTTP: the first implementation of the driver protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from holdfast.protocol.calls import render_headers
+from holdfast.protocol.canonical import canonical
+from holdfast.protocol.responses import Outcome, read_response, transport_failure
+from holdfast.protocol.signing import sign
+from holdfast.protocol.urls import set_step_id
+from holdfast.server.drivers.driver import Done, Origin, Request
+from holdfast.server.drivers.http import endpoints
+from holdfast.server.drivers.http.answer import Answer
+from holdfast.server.drivers.http.client import HttpClient
+from holdfast.server.drivers.http.failures import CallFailure
+from holdfast.server.drivers.http.target import Target
+
+
+class HttpDriver:
+    """Posts calls to apps. `signers` are the signing keys in force: the first one signs."""
+
+    def __init__(self, client: HttpClient, signers: Callable[[], Sequence[str]] = tuple) -> None:
+        self._client = client
+        self._signers = signers
+        self._targets: dict[str, Target] = {}
+        self._tasks: set[asyncio.Task[Outcome]] = set()
+
+    def call(self, request: Request, done: Done) -> None:
+        """Post a call. Raises ValueError if the URL can't be called."""
+        if request.origin is not None:
+            self._call_endpoint(request, request.origin, done)
+            return
+        target = self._target(request.url, request.context.step)
+        body, signature = self._signed(request.body)
+        headers = render_headers(request.context, request.app_id, signature)
+        self._client.post(target, headers, body, partial(_answered, done))
+
+    def abandon(self, run_id: str) -> None:
+        """Do nothing: a request that was sent can't be taken back."""
+
+    def forget(self) -> None:
+        """Do nothing: the dispatcher drops the outcomes of earlier calls."""
+
+    async def close(self) -> None:
+        """Drop the calls of durable endpoints; the client, which others use too, is not closed."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _call_endpoint(self, request: Request, origin: Origin, done: Done) -> None:
+        task = asyncio.ensure_future(endpoints.call(self._client, origin, request.context, self._key()))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._endpoint_answered, done))
+
+    def _endpoint_answered(self, done: Done, task: asyncio.Task[Outcome]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            error = task.exception()
+            done(task.result() if error is None else transport_failure(f"error performing request: {error}"))
+
+    def _signed(self, body: bytes) -> tuple[bytes, str]:
+        key = self._key()
+        if not key:
+            return body, ""
+        body = canonical(body)
+        return body, sign(key, body, int(time.time()))
+
+    def _key(self) -> str:
+        signers = self._signers()
+        return signers[0] if signers else ""
+
+    def _target(self, url: str, step: str) -> Target:
+        if step:
+            return Target.parse(set_step_id(url, step))
+        target = self._targets.get(url)
+        if target is None:
+            target = self._targets[url] = Target.parse(set_step_id(url, "step"))
+        return target
+
+
+def _answered(done: Done, result: Answer | CallFailure) -> None:
+    if isinstance(result, CallFailure):
+        done(transport_failure(result.text, result.code or ""))
+    else:
+        done(read_response(result.status, result.headers, result.body, time.time_ns() // 1_000_000))

@@ -1,0 +1,58 @@
+"""A call that nobody has started on goes back into the queue; no attempt is spent on it."""
+
+from __future__ import annotations
+
+from holdfast.server.model.status import RunStatus
+
+from .replies import ops, ran, returns
+from .world import World
+
+
+def test_it_is_dispatched_again_with_another_generation(world: World) -> None:
+    run = world.start()
+    first = world.call()
+    assert world.engine.on_undelivered(first.job, world.now)
+    world.turn()
+    again = world.call()
+    assert again.job.generation == first.job.generation + 1
+    assert (again.job.attempt, again.job.id, again.job.no) == (0, first.job.id, first.job.no)
+    world.answer(again, returns("done"))
+    world.turn()
+    assert world.output(run) == "done"
+    world.check_idle()
+
+
+def test_an_answer_to_the_lost_call_counts_for_nothing(world: World) -> None:
+    run = world.start()
+    lost = world.call()
+    world.engine.on_undelivered(lost.job, world.now)
+    world.turn()
+    assert not world.answer(lost, returns("late"))
+    world.answer(world.call(), ops(ran("a", 1)))
+    world.turn()
+    assert world.step(run, "a") == {"data": 1}
+
+
+def test_without_a_worker_it_waits_and_the_place_is_free(world: World) -> None:
+    run = world.start()
+    lost = world.call()
+    world.engine.set_capacity(run.app_id, 0, world.now)
+    world.engine.on_undelivered(lost.job, world.now)
+    world.turn()
+    assert not world.engine.core.queue.leases
+    world.restart()
+    world.engine.set_capacity(run.app_id, None, world.now)
+    world.turn()
+    world.answer(world.call(), returns("done"))
+    world.turn()
+    assert world.status(run) is RunStatus.COMPLETED
+    world.check_idle()
+
+
+def test_of_a_run_that_was_cancelled_nothing_comes_back(world: World) -> None:
+    run = world.start()
+    lost = world.call()
+    world.cancel(run)
+    assert not world.engine.on_undelivered(lost.job, world.now)
+    world.turn()
+    world.check_idle()
