@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import uvicorn
 
-from holdfast.protocol.limits import EXPRESSION_TURNS
+from holdfast.protocol.limits import EXPRESSION_WORK
 from holdfast.server.api.asgi import Receive, Scope, Send, answer
-from holdfast.server.expressions import ExpressionError
+from holdfast.server.expressions import BudgetError
 from holdfast.server.expressions.activation import Activation
 from holdfast.server.expressions.compiler import compile
 from holdfast.server.serve.http import GuardedHttp, Pace
@@ -25,17 +25,17 @@ UNIQUE = "{of}.all(a, {of}.exists_one(b, b == a))"
 def test_a_long_list_in_an_event_does_not_hold_up_the_server() -> None:
     """An ordinary expression, whether all ids differ, took a minute for three megabytes of them."""
     found = compile(UNIQUE.format(of="event.data.ids"))
-    small = json.dumps({"name": "a", "data": {"ids": list(range(400))}}).encode()
+    small = json.dumps({"name": "a", "data": {"ids": list(range(100))}}).encode()
     assert found.is_true(Activation(small))
-    large = json.dumps({"name": "a", "data": {"ids": list(range(100_000))}}).encode()
+    large = json.dumps({"name": "a", "data": {"ids": list(range(40_000))}}).encode()
     began = time.process_time()
-    with pytest.raises(ExpressionError, match="elements were looked at"):
+    with pytest.raises(BudgetError, match="units of work"):
         found.evaluate(Activation(large))
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 0.5
 
 
 def test_each_expression_of_an_event_may_look_at_as_many() -> None:
-    count = EXPRESSION_TURNS * 3 // 4
+    count = EXPRESSION_WORK // 8
     activation = Activation(json.dumps({"name": "a", "data": {"ids": [1] * count}}).encode())
     found = compile("event.data.ids.all(a, a == 1)")
     assert found.is_true(activation)
@@ -45,7 +45,7 @@ def test_each_expression_of_an_event_may_look_at_as_many() -> None:
 def test_a_long_list_in_a_webhooks_request_is_refused() -> None:
     request = HookRequest(json.dumps(list(range(5_000))).encode(), {"content-type": "application/json"}, {})
     transform = '{"name": "a", "data": {"unique": ' + UNIQUE.format(of="body") + "}}"
-    with pytest.raises(TransformError, match="elements were looked at"):
+    with pytest.raises(TransformError, match="units of work"):
         events_of(transform, request, 0)
 
 

@@ -68,7 +68,10 @@ BACKOFF_JITTER_MS: Final = 30_000
 
 ACCOUNT_ID: Final = "00000000-0000-4000-a000-000000000000"
 ENV_ID: Final = "00000000-0000-4000-b000-000000000000"
-#: Elements that a macro of an expression (`all`, `exists`, `map` …) looks at, those of macros within it included.
-EXPRESSION_TURNS: Final = 200_000
+#: Work that one evaluation of an expression may do. A unit is about 0.1 µs: a node of the text, or an element of a list
+#: that is looked at, or 32 bytes of text that are searched or written.
+EXPRESSION_WORK: Final = 100_000
+#: Values (elements of lists, members of objects) that expressions look at in one part of an event.
+EXPRESSION_VALUES: Final = 50_000
 MIN_PASSWORD: Final = 10  # characters
 MAX_PASSWORD: Final = 1_024

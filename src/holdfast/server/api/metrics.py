@@ -160,6 +160,8 @@ class Metrics:
         for outcome in _CALL_STATUSES:
             calls.add_metric([outcome], tally.calls[outcome])
         yield calls
+        text = "Evaluations of expressions that were given up because they cost too much"
+        yield Counter("holdfast_expressions_exceeded", text, tally.expressions_exceeded)
         yield Counter("holdfast_reloads", "State read again after a failure", self._sources.partition.failures)
 
     def _store(self) -> Iterator[Metric]:

@@ -50,7 +50,7 @@ def offer(core: Core, request: Request, activation: Activation | None = None) ->
     if config.batch is None and config.rate_limit is None and config.debounce is None:
         return schedule(core, request)
     if activation is None:
-        activation = Activation(event.json, None, now_ms=core.now)
+        activation = core.activation(event.json)
     if config.batch is not None and not request.cron and _batched(config.batch, activation):
         return _append(core, config.batch, request, activation)
     if request.key and core.seen.holds(dedupe_key(request), core.now):

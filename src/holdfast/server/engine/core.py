@@ -27,6 +27,7 @@ from holdfast.server.engine.queue import Deadline, Entry, Limit, Queue
 from holdfast.server.engine.registry import Function, Registry
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.waits import Waits
+from holdfast.server.expressions import Activation
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.span import Span
 from holdfast.server.model.status import RunStatus
@@ -67,9 +68,9 @@ class Core:
     """All live state of one partition. `now` is the time of the input that is being handled (ms)."""
 
     __slots__ = (
-        "batches", "bulk", "cancellations", "capacities", "changes", "debounces", "epoch", "inbox", "jitter",
-        "new_id", "now", "pausing", "queue", "rate_limits", "registry", "runs", "seen", "settings", "singletons",
-        "throttles", "waits",
+        "batches", "bulk", "cancellations", "capacities", "changes", "debounces", "epoch", "exceeded", "inbox",
+        "jitter", "new_id", "now", "pausing", "queue", "rate_limits", "registry", "runs", "seen", "settings",
+        "singletons", "throttles", "waits",
     )  # fmt: skip
 
     def __init__(self, ids: IdSource, jitter: Callable[[int], int], settings: Settings, epoch: int) -> None:
@@ -93,7 +94,16 @@ class Core:
         self.seen = Seen()
         self.inbox: deque[Event] = deque()
         self.cancellations: list[Cancellation] = []
+        self.exceeded: list[str] = []
+        """Texts of expressions that used their budget up, for whoever counts and logs them."""
         self.changes = Changes()
+
+    def activation(self, event: bytes, async_event: bytes | None = None) -> Activation:
+        """What expressions look at: a run's event, and the one that just came in."""
+        return Activation(event, async_event, now_ms=self.now, on_exceeded=self._exceeded)
+
+    def _exceeded(self, text: str) -> None:
+        self.exceeded.append(text)
 
     # --- runs -------------------------------------------------------------------------------------------------------
 

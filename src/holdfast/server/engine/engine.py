@@ -38,7 +38,6 @@ from holdfast.server.engine.queue import Deadline, Item, Tick
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Body, Run
 from holdfast.server.engine.steps import FailEarly, OpError, discover, fail
-from holdfast.server.expressions import Activation
 from holdfast.server.model.cancellation import BulkCancellation
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.span import Call, Span
@@ -368,7 +367,7 @@ class Engine:
             started += self._invoke(event, event.invocation, invoked)
             listeners = tuple(one for one in listeners if one.function is not invoked)  # an event starts it once
         if listeners or waited_for:
-            activation = Activation(event.json, event.json, now_ms=core.now)
+            activation = core.activation(event.json, event.json)
             if waited_for:
                 resume.by_event(core, event, activation)
             if listeners:

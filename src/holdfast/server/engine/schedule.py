@@ -107,7 +107,7 @@ def _skipped(core: Core, run: Run, request: Request) -> bool:
     singleton = function.config.singleton
     if singleton is None:
         return False
-    activation = Activation(request.events[0].json, None, now_ms=core.now)
+    activation = core.activation(request.events[0].json)
     key = core.singletons.key(singleton, function.id, activation)
     if not key:
         return False
@@ -155,18 +155,18 @@ def _create(core: Core, request: Request) -> Run:
         function_version=function.version, key=request.key or run.id, debug_run_id=request.debug_run_id,
         debug_session_id=request.debug_session_id, trace=events[0].trace,
     )  # fmt: skip
-    _evaluate_keys(run, function, events[0], core.now)
+    _evaluate_keys(core, run, function, events[0])
     return run
 
 
-def _evaluate_keys(run: Run, function: Function, event: Event, now: int) -> None:
+def _evaluate_keys(core: Core, run: Run, function: Function, event: Event) -> None:
     """Evaluates concurrency keys, throttle key and priority once, from the first event."""
     config = function.config
     keyed = [("", item) for item in config.concurrency.steps if item.key]
     keyed += [("run-", item) for item in config.concurrency.runs if item.key]
     if not keyed and not config.priority and config.throttle is None:
         return
-    activation = Activation(event.json, None, now_ms=now)
+    activation = core.activation(event.json)
     if keyed:
         run.state.keys = [
             f"{prefix}{item.scope}:{item.hash}:{_owner(run, item.scope)}:{keys.value(item.key, activation)}"

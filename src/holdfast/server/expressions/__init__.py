@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from holdfast.server.expressions.activation import Activation
 from holdfast.server.expressions.compiler import Expression, compile
-from holdfast.server.expressions.errors import ExpressionError
+from holdfast.server.expressions.errors import BudgetError, ExpressionError
 from holdfast.server.expressions.index import EqualityIndex
 from holdfast.server.expressions.interpolate import Interpolated, interpolate
 from holdfast.server.expressions.policy import check, check_wait
@@ -19,6 +19,7 @@ from holdfast.server.expressions.values import MISSING, Missing, Value
 __all__ = [
     "MISSING",
     "Activation",
+    "BudgetError",
     "EqualityIndex",
     "Expression",
     "ExpressionError",

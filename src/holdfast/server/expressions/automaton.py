@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from holdfast.server.expressions.characters import Matcher
@@ -9,6 +10,9 @@ from holdfast.server.expressions.characters import Matcher
 MATCH: Final = 0
 """The number of the state that ends a search."""
 
+#: What a step costs that is not remembered, and each state that it reaches, in units of work.
+_STEP: Final = 10
+_REACHED: Final = 6
 # How many states the remembered sets may have altogether.
 _MAX_REMEMBERED: Final = 50_000
 
@@ -30,20 +34,22 @@ class Automaton:
     Args:
         program: the states; number `MATCH` is the end.
         start: the number of the first state.
+        widest: of how many parts the largest set of characters is made.
 
     """
 
-    __slots__ = ("_asserts", "_known", "_program", "_remembered", "_start")
+    __slots__ = ("_asserts", "_known", "_program", "_remembered", "_start", "_widest")
 
-    def __init__(self, program: list[State], start: int) -> None:
+    def __init__(self, program: list[State], start: int, widest: int = 1) -> None:
+        self._widest = widest
         self._program = program
         self._start = start
         self._asserts = any(state.assertion for state in program)
         self._remembered = 0
         self._known: dict[tuple[frozenset[int], str, str], frozenset[int] | None] = {}
 
-    def search(self, text: str) -> bool:
-        """Say if a match begins anywhere in the text."""
+    def search(self, text: str, pay: Callable[[int], None] = lambda _: None) -> bool:
+        """Say if a match begins anywhere in the text. `pay` is told the work, beyond one unit for each character."""
         states: frozenset[int] = frozenset()
         before = ""
         known = self._known
@@ -53,7 +59,7 @@ class Automaton:
             if key in known:
                 found = known[key]
             else:
-                found = known[key] = self._step(states, char, place)
+                found = known[key] = self._step(states, char, place, pay)
                 self._remember(found)
             if found is None:
                 return True
@@ -66,9 +72,11 @@ class Automaton:
             self._known.clear()
             self._remembered = 0
 
-    def _step(self, states: frozenset[int], char: str, place: str) -> frozenset[int] | None:
+    def _step(self, states: frozenset[int], char: str, place: str, pay: Callable[[int], None]) -> frozenset[int] | None:
         """Answer the states after a character, None if the match state is reached before it."""
+        pay(_STEP + _REACHED * len(states))
         reached = self._reach([*states, self._start], place)
+        pay((_REACHED + self._widest) * len(reached))
         if MATCH in reached:
             return None
         following: set[int] = set()

@@ -7,11 +7,13 @@ from functools import lru_cache
 from typing import Final
 
 from holdfast.protocol.durations import format_go_duration
+from holdfast.protocol.limits import EXPRESSION_WORK
 from holdfast.server.expressions import dialect
-from holdfast.server.expressions.activation import Activation
-from holdfast.server.expressions.errors import ExpressionError, too_deep
-from holdfast.server.expressions.folds import Evaluate, comprehension, present
-from holdfast.server.expressions.functions import CLOCK, FUNCTIONS, Function, size, span
+from holdfast.server.expressions.activation import Activation, below
+from holdfast.server.expressions.cost import weight
+from holdfast.server.expressions.errors import BudgetError, Exhausted, ExpressionError, too_deep
+from holdfast.server.expressions.folds import FAILED, Evaluate, comprehension, present
+from holdfast.server.expressions.functions import CLOCK, FUNCTIONS, Function, matches, size, span
 from holdfast.server.expressions.parser import parse
 from holdfast.server.expressions.syntax import (
     Binary,
@@ -37,11 +39,11 @@ from holdfast.server.expressions.values import (
     Uint,
     Value,
     format_timestamp,
-    format_value,
 )
 
 _CACHE: Final = 1024
 _SPECIAL: Final = frozenset({Timestamp, Duration, Uint, Kind})
+_SHORT: Final = dialect.SHORT
 _UNARY: Final = {"!": dialect.invert, "-": dialect.negate}
 
 
@@ -53,11 +55,12 @@ class Expression:
 
     """
 
-    __slots__ = ("_evaluate", "text")
+    __slots__ = ("_evaluate", "_work", "text")
 
-    def __init__(self, text: str, evaluate: Evaluate) -> None:
+    def __init__(self, text: str, evaluate: Evaluate, fixed: int = 0) -> None:
         self.text = text
         self._evaluate = evaluate
+        self._work = EXPRESSION_WORK - fixed
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
@@ -65,31 +68,46 @@ class Expression:
     def evaluate(self, activation: Activation) -> Value:
         """Compute the value: JSON-like (`int` is CEL's int, JSON's numbers are `float`), or MISSING.
 
-        Timestamps and durations come as texts. Raises ExpressionError where the dialect has no answer.
+        Timestamps and durations come as texts. Raises ExpressionError where the dialect has no answer, and BudgetError
+        for values that are too large for what the expression does with them.
         """
+        activation.left = self._work
         try:
             value = self._evaluate(activation)
         except RecursionError:
             raise too_deep() from None
+        except Exhausted:
+            raise self._exceeded(activation) from None
         return _plain(value) if value.__class__ in _SPECIAL else value
 
     def is_true(self, activation: Activation) -> bool:
         """Say if the value is `true`; anything else is a no: false, other types, missing, errors (§3.3)."""
+        activation.left = self._work
         try:
             return self._evaluate(activation) is True
         except (ExpressionError, RecursionError):
+            return False
+        except Exhausted:
+            self._exceeded(activation)
             return False
 
     def key(self, activation: Activation) -> str:
         """Compute the value as a key's text: Go's default formatting (`flow-control.md` §0.3), missing is `false`.
 
-        Raises ExpressionError where the dialect has no answer.
+        Raises ExpressionError where the dialect has no answer, and BudgetError as `evaluate` does.
         """
+        activation.left = self._work
         try:
             value = self._evaluate(activation)
-            return "false" if value is MISSING else format_value(value)
+            return "false" if value is MISSING else dialect.written(value, activation)
         except RecursionError:
             raise too_deep() from None
+        except Exhausted:
+            raise self._exceeded(activation) from None
+
+    def _exceeded(self, activation: Activation) -> BudgetError:
+        activation.exceeded(self.text)
+        return BudgetError()
 
 
 @lru_cache(_CACHE)
@@ -99,7 +117,8 @@ def compile(text: str) -> Expression:
     Raises ExpressionError with the reference's text, `error compiling expression: ERROR: <input>:1:5: …`.
     """
     try:
-        return Expression(text, closure(parse(text)))
+        node = parse(text)
+        return Expression(text, closure(node), weight(node))
     except RecursionError:
         raise too_deep() from None
 
@@ -116,17 +135,17 @@ def closure(node: Node, bound: frozenset[str] = frozenset()) -> Evaluate:  # noq
         case Name():
             return _variable(node.name, bound)
         case Select(test=True):
-            return _has(part(node.operand), node.field)
+            return _has(node, bound)
         case Select():
             return _select(node, bound)
         case Index():
-            return _index(part(node.operand), part(node.key))
+            return _event_path(node, bound) or _index(part(node.operand), part(node.key))
         case Call():
             return _call(node, list(map(part, (*_target(node), *node.arguments))))
         case Unary():
             return _unary(_UNARY[node.operator], part(node.operand))
         case Binary():
-            return _binary(dialect.OPERATORS[node.operator], part(node.left), part(node.right))
+            return _binary(node.operator, part(node.left), part(node.right))
         case Logic():
             return (_all if node.operator == "&&" else _any)(list(map(part, node.operands)))
         case Ternary():
@@ -166,9 +185,9 @@ def _variable(name: str, bound: frozenset[str]) -> Evaluate:
     if name in bound:
         return lambda scope: scope.variables[name]
     if name == "event":
-        return lambda scope: scope.event
+        return _below_event(())
     if name == "async":
-        return lambda scope: scope.async_event
+        return _below_async(())
     return _constant(KIND_NAMES.get(name, MISSING))
 
 
@@ -183,12 +202,31 @@ def _select(node: Select, bound: frozenset[str]) -> Evaluate:
         kind = KIND_NAMES.get(".".join((root.name, *names)))
         if kind is not None:
             return _constant(kind)
-    return _path(closure(root, bound), tuple(names))
+    return _event_path(node, bound) or _path(closure(root, bound), tuple(names))
 
 
-def _path(root: Evaluate, names: tuple[str, ...]) -> Evaluate:
+def _event_path(node: Node, bound: frozenset[str]) -> Evaluate | None:
+    """Compile names below an event, by which no more of a large one is decoded; None if the node is anything else."""
+    names: list[str] = []
+    while not isinstance(node, Name):
+        if isinstance(node, Select) and not node.test:
+            names.append(node.field)
+            node = node.operand
+        elif isinstance(node, Index) and isinstance(node.key, Literal) and isinstance(node.key.value, str):
+            names.append(node.key.value)
+            node = node.operand
+        else:
+            return None
+    if node.name in bound or node.name not in _EVENTS:
+        return None
+    return _EVENTS[node.name](tuple(reversed(names)))
+
+
+def _below_event(names: tuple[str, ...]) -> Evaluate:
     def run(scope: Activation) -> Value:
-        value = root(scope)
+        value: Value = scope.event_whole
+        if value is None:
+            return scope.look_up_event(names)
         for name in names:
             if not isinstance(value, dict):
                 return MISSING
@@ -198,20 +236,77 @@ def _path(root: Evaluate, names: tuple[str, ...]) -> Evaluate:
     return run
 
 
+def _below_async(names: tuple[str, ...]) -> Evaluate:
+    def run(scope: Activation) -> Value:
+        value: Value = scope.async_whole
+        if value is None:
+            return scope.look_up_async(names)
+        for name in names:
+            if not isinstance(value, dict):
+                return MISSING
+            value = value.get(name, MISSING)
+        return value
+
+    return run
+
+
+_EVENTS: Final = {"event": _below_event, "async": _below_async}
+
+
+def _path(root: Evaluate, names: tuple[str, ...]) -> Evaluate:
+    return lambda scope: below(root(scope), names)
+
+
 def _index(operand: Evaluate, key: Evaluate) -> Evaluate:
     return lambda scope: dialect.element(operand(scope), key(scope))
 
 
-def _has(operand: Evaluate, name: str) -> Evaluate:
-    return lambda scope: dialect.field(operand(scope), name) is not MISSING
+def _has(node: Select, bound: frozenset[str]) -> Evaluate:
+    value = _event_path(Select(node.at, node.operand, node.field), bound)
+    if value is None:
+        value = _path(closure(node.operand, bound), (node.field,))
+    found = value
+    return lambda scope: found(scope) is not MISSING
 
 
 def _unary(compute: Callable[[Value], Value], operand: Evaluate) -> Evaluate:
     return lambda scope: compute(operand(scope))
 
 
-def _binary(compute: Callable[[Value, Value], Value], left: Evaluate, right: Evaluate) -> Evaluate:
-    return lambda scope: compute(left(scope), right(scope))
+def _binary(operator: str, left: Evaluate, right: Evaluate) -> Evaluate:
+    if operator == "==":
+        return _equality(left, right, same=True)
+    if operator == "!=":
+        return _equality(left, right, same=False)
+    if operator == "+":
+        return _sum(left, right)
+    costly = dialect.COSTLY.get(operator)
+    if costly is not None:
+        return lambda scope: costly(left(scope), right(scope), scope)
+    plain = dialect.PLAIN[operator]
+    return lambda scope: plain(left(scope), right(scope))
+
+
+def _sum(left: Evaluate, right: Evaluate) -> Evaluate:
+    def run(scope: Activation) -> Value:
+        first, second = left(scope), right(scope)
+        if type(first) is str and type(second) is str and len(first) + len(second) < _SHORT:
+            return first + second
+        return dialect.add(first, second, scope)
+
+    return run
+
+
+def _equality(left: Evaluate, right: Evaluate, *, same: bool) -> Evaluate:
+    """Compile `==` and `!=`: short texts, by far the most common, take the short way."""
+
+    def run(scope: Activation) -> Value:
+        first, second = left(scope), right(scope)
+        if type(first) is str and type(second) is str and len(first) < _SHORT:
+            return (first == second) is same
+        return dialect.equals(first, second, scope) is same
+
+    return run
 
 
 def _all(operands: Sequence[Evaluate]) -> Evaluate:
@@ -224,6 +319,7 @@ def _all(operands: Sequence[Evaluate]) -> Evaluate:
                 value = operand(scope)
             except ExpressionError as error:
                 failure = failure or error
+                scope.pay(FAILED)
                 continue
             if value is not True and not dialect.truthy(value) and (failure is None or value is False):
                 return value
@@ -245,6 +341,7 @@ def _any(operands: Sequence[Evaluate]) -> Evaluate:
             try:
                 value = operand(scope)
             except ExpressionError:
+                scope.pay(FAILED)
                 continue
             if value is True or dialect.truthy(value):
                 return value
@@ -257,6 +354,7 @@ def _quietly(operand: Evaluate, scope: Activation) -> Value:
     try:
         return operand(scope)
     except ExpressionError:
+        scope.pay(FAILED)
         return MISSING
 
 
@@ -287,23 +385,46 @@ def _call(node: Call, arguments: Sequence[Evaluate]) -> Evaluate:
     function = find(node)
     if function is None:
         return _unknown(node.function)
+    if node.function == "matches":
+        return _matches(*arguments)
     if len(arguments) == 1:
-        return _call_one(function.run, arguments[0])
-    return _call_more(function.run, arguments)
+        return _call_one(function, arguments[0])
+    return _call_more(function, arguments)
 
 
-def _call_one(run: Callable[..., Value], argument: Evaluate) -> Evaluate:
+def _call_one(function: Function, argument: Evaluate) -> Evaluate:
+    run = function.run
+
     def call(scope: Activation) -> Value:
         value = argument(scope)
+        if isinstance(value, (str, bytes)) and len(value) > _SHORT:
+            scope.pay(function.cost(value))
         return run(value) if value is not MISSING or run is size else False
 
     return call
 
 
-def _call_more(run: Callable[..., Value], arguments: Sequence[Evaluate]) -> Evaluate:
+def _call_more(function: Function, arguments: Sequence[Evaluate]) -> Evaluate:
+    run = function.run
+
     def call(scope: Activation) -> Value:
         values = [argument(scope) for argument in arguments]
-        return False if MISSING in values else run(*values)
+        for value in values:
+            if value is MISSING:
+                return False
+            if isinstance(value, (str, bytes)) and len(value) > _SHORT:
+                scope.pay(function.cost(*values))
+        return run(*values)
+
+    return call
+
+
+def _matches(target: Evaluate, expression: Evaluate) -> Evaluate:
+    """Compile `matches`, whose work depends on the text and the pattern: the automaton counts it."""
+
+    def call(scope: Activation) -> Value:
+        text, wanted = target(scope), expression(scope)
+        return False if text is MISSING or wanted is MISSING else matches(text, wanted, scope.pay)
 
     return call
 

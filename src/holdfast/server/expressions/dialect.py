@@ -7,10 +7,11 @@ raises ExpressionError.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, cast
 
-from holdfast.server.expressions.errors import ExpressionError
+from holdfast.server.expressions.activation import Activation
+from holdfast.server.expressions.errors import Exhausted, ExpressionError
 from holdfast.server.expressions.values import (
     MISSING,
     Duration,
@@ -26,6 +27,17 @@ from holdfast.server.expressions.values import (
 NUMBERS: Final = frozenset({int, Uint, float})
 _ORDERED: Final = NUMBERS | {bool, str, bytes, Timestamp, Duration}
 _ZEROS: Final[dict[type, Value]] = {int: 0, Uint: Uint(0), float: 0.0, str: ""}
+_WHOLE: Final[frozenset[type]] = frozenset({str, bytes, list, dict})
+#: Shorter texts cost what a node does.
+SHORT: Final = 256
+#: Characters that are compared or copied, and places of a list that are copied, for one unit of work.
+_COMPARED: Final = 64
+_MADE: Final = 32
+_LISTED: Final = 8
+#: What an element costs that is compared, and one that is written; characters and bytes written for one unit.
+_LOOK: Final = 2
+_PART: Final = 8
+_WRITTEN: Final[dict[type, int]] = {str: 32, bytes: 1}
 _TIMES: Final = frozenset({(Timestamp, Duration), (Duration, Timestamp), (Duration, Duration)})
 
 
@@ -42,14 +54,16 @@ def truthy(value: Value) -> bool:
     return bool(value) or value.__class__ in {list, dict, bytes, Timestamp, Duration}
 
 
-def equals(left: Value, right: Value) -> bool:
+def equals(left: Value, right: Value, scope: Activation) -> bool:
     """`==`: numbers by value, other mixed types are unequal; a missing value equals null and nothing else."""
     kind = left.__class__
     if kind is right.__class__:
         if kind is list:
-            return _equal_lists(cast("list[Value]", left), cast("list[Value]", right))
+            return _equal_lists(cast("list[Value]", left), cast("list[Value]", right), scope)
         if kind is dict:
-            return _equal_maps(cast("dict[object, Value]", left), cast("dict[object, Value]", right))
+            return _equal_maps(cast("dict[object, Value]", left), cast("dict[object, Value]", right), scope)
+        if kind is str or kind is bytes:
+            _pay_text(cast("str", left), scope)
         return left == right and left is not MISSING
     if left is MISSING:
         return right is None
@@ -58,25 +72,21 @@ def equals(left: Value, right: Value) -> bool:
     return kind in NUMBERS and right.__class__ in NUMBERS and left == right
 
 
-def differs(left: Value, right: Value) -> bool:
-    """`!=`, the opposite of `==` in every case."""
-    return not equals(left, right)
-
-
-def contained(item: Value, container: Value) -> bool:
+def contained(item: Value, container: Value, scope: Activation) -> bool:
     """`in`: an element of a list or a key of a map; false if either is missing."""
     if item is MISSING or container is MISSING:
         return False
     if isinstance(container, list):
-        return any(equals(item, element) for element in container)
+        return _any_equal(item, container, scope)
     if isinstance(container, dict):
-        return (
-            item in container if isinstance(item, str) else any(equals(item, cast("Value", key)) for key in container)
-        )
+        if isinstance(item, str):
+            _pay_text(item, scope)
+            return item in container
+        return _any_equal(item, cast("Iterable[Value]", container), scope)
     raise no_overload("@in", item, container)
 
 
-def add(left: Value, right: Value) -> Value:
+def add(left: Value, right: Value, scope: Activation) -> Value:
     """`+`: CEL's sums; what is present if one side is missing; the joined texts of two different types."""
     kind, other = left.__class__, right.__class__
     if left is MISSING:
@@ -84,10 +94,17 @@ def add(left: Value, right: Value) -> Value:
     if right is MISSING:
         return left
     if kind is other:
-        return _sum(left, right)
+        return _sum(left, right, scope)
     if (kind, other) in _TIMES:
         return _time(left, right, 1)
-    return format_value(left) + format_value(right)
+    return _joined(written(left, scope), written(right, scope), scope)
+
+
+def written(value: Value, scope: Activation) -> str:
+    """Write a value as Go's default formatting does, after its size was paid for."""
+    if value.__class__ in _WHOLE:
+        pay_value(value, scope)
+    return format_value(value)
 
 
 def subtract(left: Value, right: Value) -> Value:
@@ -153,16 +170,13 @@ def element(container: Value, key: Value) -> Value:
     return MISSING
 
 
-def field(container: Value, name: str) -> Value:
-    """`container.name`; MISSING if there is no such member."""
-    return container.get(name, MISSING) if isinstance(container, dict) else MISSING
-
-
-def _ordering(sign: str, compare: Callable[[float, float], bool]) -> Callable[[Value, Value], bool]:
+def _ordering(sign: str, compare: Callable[[float, float], bool]) -> Callable[[Value, Value, Activation], bool]:
     missing_is_less = sign.startswith("<")
 
-    def ordered(left: Value, right: Value) -> bool:
+    def ordered(left: Value, right: Value, scope: Activation) -> bool:
         kind, other = left.__class__, right.__class__
+        if kind is str or kind is bytes:
+            _pay_text(cast("str", left), scope)
         if (kind is other and kind in _ORDERED) or (kind in NUMBERS and other in NUMBERS):
             return compare(cast("float", left), cast("float", right))
         if left is MISSING:
@@ -178,20 +192,75 @@ def _ordering(sign: str, compare: Callable[[float, float], bool]) -> Callable[[V
     return ordered
 
 
-def _equal_lists(left: list[Value], right: list[Value]) -> bool:
-    return len(left) == len(right) and all(map(equals, left, right))
+def _pay_text(text: str | bytes, scope: Activation) -> None:
+    """Pay for a text that is compared or hashed; a short one is paid for with its node."""
+    if len(text) >= SHORT:
+        scope.pay(len(text) // _COMPARED)
 
 
-def _equal_maps(left: dict[object, Value], right: dict[object, Value]) -> bool:
-    return len(left) == len(right) and all(key in right and equals(item, right[key]) for key, item in left.items())
+def pay_value(value: Value, scope: Activation) -> None:
+    """Pay for writing a value out, part by part: one that is nested into itself may be endless as a text."""
+    if isinstance(value, (str, bytes)):
+        scope.pay(_PART + len(value) // _WRITTEN[value.__class__])
+    elif isinstance(value, list):
+        scope.pay(_PART)
+        for item in value:
+            pay_value(item, scope)
+    elif isinstance(value, dict):
+        scope.pay(_PART)
+        for key, item in value.items():
+            pay_value(cast("Value", key), scope)
+            pay_value(item, scope)
+    else:
+        scope.pay(_PART)
 
 
-def _sum(left: Value, right: Value) -> Value:
+def _any_equal(item: Value, elements: Iterable[Value], scope: Activation) -> bool:
+    for element in elements:
+        scope.left -= _LOOK
+        if equals(item, element, scope):
+            break
+        if scope.left < 0:
+            raise Exhausted
+    else:
+        return False
+    return True
+
+
+def _equal_lists(left: list[Value], right: list[Value], scope: Activation) -> bool:
+    if len(left) != len(right):
+        return False
+    for item, other in zip(left, right, strict=True):
+        scope.pay(_LOOK)
+        if not equals(item, other, scope):
+            return False
+    return True
+
+
+def _equal_maps(left: dict[object, Value], right: dict[object, Value], scope: Activation) -> bool:
+    if len(left) != len(right):
+        return False
+    for key, item in left.items():
+        scope.pay(_LOOK)
+        if key not in right or not equals(item, right[key], scope):
+            return False
+    return True
+
+
+def _joined(left: str, right: str, scope: Activation) -> str:
+    if len(left) + len(right) >= SHORT:
+        scope.pay((len(left) + len(right)) // _MADE)
+    return left + right
+
+
+def _sum(left: Value, right: Value, scope: Activation) -> Value:
     if isinstance(left, str) and isinstance(right, str):
-        return left + right
+        return _joined(left, right, scope)
     if isinstance(left, bytes) and isinstance(right, bytes):
+        scope.pay((len(left) + len(right)) // _MADE)
         return left + right
     if isinstance(left, list) and isinstance(right, list):
+        scope.pay((len(left) + len(right)) // _LISTED)
         return left + right
     if left.__class__ is Duration:
         return _time(left, right, 1)
@@ -237,15 +306,15 @@ def _remainder(left: float, right: float) -> int:
     return abs(a) % abs(b) * (-1 if a < 0 else 1)
 
 
-OPERATORS: Final[dict[str, Callable[[Value, Value], Value]]] = {
-    "==": equals,
-    "!=": differs,
+#: Operators whose work depends on their values: they take it off the budget.
+COSTLY: Final[dict[str, Callable[[Value, Value, Activation], Value]]] = {
     "<": _ordering("<", operator.lt),
     "<=": _ordering("<=", operator.le),
     ">": _ordering(">", operator.gt),
     ">=": _ordering(">=", operator.ge),
     "in": contained,
-    "+": add,
+}
+PLAIN: Final[dict[str, Callable[[Value, Value], Value]]] = {
     "-": subtract,
     "*": multiply,
     "/": divide,

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import msgspec
 
+from holdfast.protocol.limits import EXPRESSION_WORK
+
 _PREFIX = "error compiling expression: "
 
 
 class ExpressionError(ValueError):
     """A text that is no expression, or an evaluation that met values its operators are not made for."""
+
+
+class BudgetError(ExpressionError):
+    """An evaluation would have cost more than one may: the values are too large for what the text does with them."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"the evaluation was given up: it would take more than {EXPRESSION_WORK:,} units of work; compare less, or"
+            " send smaller values"
+        )
+
+
+class Exhausted(Exception):
+    """The budget is used up. `Expression` turns it into a BudgetError."""
 
 
 class Issue(msgspec.Struct, frozen=True, gc=False):

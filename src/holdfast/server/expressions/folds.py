@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeAlias, cast
 
-from holdfast.protocol.limits import EXPRESSION_TURNS
 from holdfast.server.expressions.activation import Activation
+from holdfast.server.expressions.cost import weight
 from holdfast.server.expressions.dialect import no_overload, truthy
-from holdfast.server.expressions.errors import ExpressionError
+from holdfast.server.expressions.errors import Exhausted, ExpressionError
 from holdfast.server.expressions.syntax import Comprehension, Fold, Node
 from holdfast.server.expressions.values import MISSING, Value
 
 Evaluate: TypeAlias = Callable[[Activation], Value]
 Compile: TypeAlias = Callable[[Node, frozenset[str]], Evaluate]
+
+#: What an error costs that is passed over, in units of work.
+FAILED: Final = 30
+#: What a macro costs for each element, besides the work of its body.
+_TURN: Final = 2
 
 
 def present(value: Value) -> Value:
@@ -29,6 +34,7 @@ def comprehension(node: Comprehension, bound: frozenset[str], closure: Compile) 
     condition = None if node.condition is None else closure(node.condition, inner)
     nothing: Value = MISSING if node.fold in {"map", "filter"} else False
     fold, name = _FOLDS[node.fold], node.fold
+    turn = _TURN + weight(node.body) + (0 if node.condition is None else weight(node.condition))
 
     def run(scope: Activation) -> Value:
         items = target(scope)
@@ -36,26 +42,22 @@ def comprehension(node: Comprehension, bound: frozenset[str], closure: Compile) 
             return nothing
         if not isinstance(items, (list, dict)):
             raise no_overload(name, items)
-        outer, outermost = scope.variables, scope.turns < 0
-        if outermost:
-            scope.turns = 0
+        outer = scope.variables
         try:
-            return fold(_bind(scope, node.variable, items), scope, body, condition)
+            return fold(_bind(scope, node.variable, items, turn), scope, body, condition)
         finally:
             scope.variables = outer
-            if outermost:
-                scope.turns = -1
 
     return run
 
 
-def _bind(scope: Activation, variable: str, items: Iterable[object]) -> Iterator[Value]:
+def _bind(scope: Activation, variable: str, items: Iterable[object], cost: int) -> Iterator[Value]:
     """Walk over the items, each being the variable's value while it is looked at."""
     inner = scope.variables = dict(scope.variables)
     for item in items:
-        scope.turns += 1
-        if scope.turns > EXPRESSION_TURNS:  # macros within macros: a sender's list must not hold up the server
-            raise ExpressionError(f"{EXPRESSION_TURNS:,} elements were looked at without an answer: that is the limit")
+        scope.left -= cost
+        if scope.left < 0:  # a sender's list must not hold up the server
+            raise Exhausted
         value = cast("Value", item)
         inner[variable] = value
         yield value
@@ -69,6 +71,7 @@ def _fold_all(items: Iterator[Value], scope: Activation, body: Evaluate, _: Eval
                 return False
         except ExpressionError as error:
             failure = failure or error
+            scope.pay(FAILED)
     if failure is not None:
         raise failure
     return True
@@ -82,6 +85,7 @@ def _fold_exists(items: Iterator[Value], scope: Activation, body: Evaluate, _: E
                 return True
         except ExpressionError as error:
             failure = failure or error
+            scope.pay(FAILED)
     if failure is not None:
         raise failure
     return False

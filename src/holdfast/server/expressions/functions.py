@@ -50,6 +50,17 @@ from holdfast.server.expressions.values import (
 
 Implementation = Callable[..., Value]
 
+#: Characters that a function reads, and pairs of characters that a search compares, for one unit of work.
+_READ: Final = 32
+_PAIRS: Final = 256
+_VALUE: Final = 3  # a value of JSON
+_SMALL_TEXT: Final = 2_500
+_SMALL_PART: Final = 100
+
+
+def _linear(*texts: Value) -> int:
+    return sum(len(text) for text in texts if isinstance(text, (str, bytes))) // _READ
+
 
 class Function(msgspec.Struct, frozen=True):
     """One function: how it may be called, with how many arguments (the target included), and what it does."""
@@ -60,6 +71,8 @@ class Function(msgspec.Struct, frozen=True):
     """May be called as `f(x)`."""
     method: bool = False
     """May be called as `x.f()`."""
+    cost: Callable[..., int] = _linear
+    """What a call costs for long arguments, in units of work."""
 
 
 _OLDEST_DATE: Final = 946_684_800
@@ -143,6 +156,18 @@ def _json_parse(value: Value) -> Value:
     return parsed if isinstance(parsed, dict) else {}
 
 
+def _json_cost(text: Value) -> int:
+    return len(text) // _READ + _VALUE * text.count(",") + _VALUE * text.count("[") if isinstance(text, str) else 0
+
+
+def _search_cost(text: Value, part: Value) -> int:
+    """Python looks for short texts in quadratic time, at worst, and for others in linear time."""
+    if not isinstance(text, str) or not isinstance(part, str):
+        return 0
+    quadratic = len(text) < _SMALL_TEXT or len(part) < _SMALL_PART
+    return len(text) * min(len(part), _SMALL_TEXT) // _PAIRS if quadratic else _linear(text, part)
+
+
 def _contains(target: Value, part: Value) -> Value:
     return _text("contains", part, target) in _text("contains", target, part)
 
@@ -155,8 +180,13 @@ def _ends_with(target: Value, part: Value) -> Value:
     return _text("endsWith", target, part).endswith(_text("endsWith", part, target))
 
 
-def _matches(target: Value, expression: Value) -> Value:
-    return pattern.search(_text("matches", expression, target), _text("matches", target, expression))
+def matches(target: Value, expression: Value, pay: Callable[[int], None]) -> bool:
+    """Say if a pattern is found in a text, and pay for the search."""
+    return pattern.search(_text("matches", expression, target), _text("matches", target, expression), pay)
+
+
+def _uncounted(target: Value, expression: Value) -> Value:
+    return matches(target, expression, lambda _: None)
 
 
 def _int(value: Value) -> Value:
@@ -322,12 +352,12 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "lowercase": Function(_lowercase, (1,)),
     "uppercase": Function(_uppercase, (1,)),
     "b64decode": Function(_b64decode, (1,)),
-    "json_parse": Function(_json_parse, (1,)),
+    "json_parse": Function(_json_parse, (1,), cost=_json_cost),
     "date": Function(date, (1,)),
-    "contains": Function(_contains, (2,), plain=False, method=True),
+    "contains": Function(_contains, (2,), plain=False, method=True, cost=_search_cost),
     "startsWith": Function(_starts_with, (2,), plain=False, method=True),
     "endsWith": Function(_ends_with, (2,), plain=False, method=True),
-    "matches": Function(_matches, (2,), method=True),
+    "matches": Function(_uncounted, (2,), method=True),
     "int": Function(_int, (1,)),
     "uint": Function(_uint, (1,)),
     "double": Function(_double, (1,)),

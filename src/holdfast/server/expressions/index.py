@@ -11,9 +11,10 @@ import sys
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Final, Generic, TypeAlias, TypeVar
 
+from holdfast.protocol.limits import EXPRESSION_WORK
 from holdfast.server.expressions.activation import Activation
 from holdfast.server.expressions.compiler import Expression, compile
-from holdfast.server.expressions.errors import ExpressionError
+from holdfast.server.expressions.errors import Exhausted, ExpressionError
 from holdfast.server.expressions.parser import parse
 from holdfast.server.expressions.syntax import Binary, Index, Literal, Logic, Name, Node, Select
 from holdfast.server.expressions.values import MISSING, Value
@@ -152,11 +153,10 @@ class EqualityIndex(Generic[K]):
         if not self._groups:
             return entries
         try:
-            event = activation.async_event
-        except ExpressionError:
+            for group in self._groups.values():
+                entries.extend(group.find(_looked_up(activation, group.path)))
+        except ExpressionError:  # the event is no JSON
             return entries
-        for group in self._groups.values():
-            entries.extend(group.find(_hashable(_look_up(event, group.path))))
         entries.sort(key=_order)
         return entries
 
@@ -172,12 +172,12 @@ def _order(entry: _Entry[K]) -> int:
     return entry.order
 
 
-def _look_up(value: Value, path: Path) -> Value:
-    for name in path:
-        if not isinstance(value, dict):
-            return MISSING
-        value = value.get(name, MISSING)
-    return value
+def _looked_up(activation: Activation, path: Path) -> Hashable:
+    activation.left = EXPRESSION_WORK
+    try:
+        return _hashable(activation.look_up_async(path))
+    except Exhausted:  # lists and maps alone are too large to be looked at
+        return _NESTED
 
 
 def _hashable(value: Value) -> Hashable:

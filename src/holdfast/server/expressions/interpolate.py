@@ -11,10 +11,10 @@ import msgspec
 from holdfast.protocol.durations import format_go_duration
 from holdfast.server.expressions.activation import Activation
 from holdfast.server.expressions.compiler import closure, find, is_clock
-from holdfast.server.expressions.dialect import truthy
-from holdfast.server.expressions.errors import ExpressionError, too_deep
+from holdfast.server.expressions.dialect import pay_value, truthy
+from holdfast.server.expressions.errors import BudgetError, Exhausted, ExpressionError, too_deep
 from holdfast.server.expressions.folds import Evaluate
-from holdfast.server.expressions.parser import parse
+from holdfast.server.expressions.parser import MAX_LENGTH, parse
 from holdfast.server.expressions.syntax import (
     Binary,
     Call,
@@ -57,16 +57,21 @@ def interpolate(text: str, event: bytes) -> Interpolated:
     """Evaluate what depends on `event` only, a run's first event as JSON text (`flow-control.md` §3.6).
 
     Constant parts fold away; what is missing in the event becomes `null`. Raises ExpressionError if the text does not
-    compile.
+    compile, or gets too long by the event's values, and BudgetError if those are too large for what it does with them.
     """
     try:
         plan = _plan(text)
         if plan is None:
             return Interpolated(text, never=_is_false(parse(text)))
         folded = _fold(plan, Activation(event))
-        return Interpolated(unparse(folded), never=_is_false(folded))
+        filled = unparse(folded)
     except RecursionError:
         raise too_deep() from None
+    except Exhausted:
+        raise BudgetError from None
+    if len(filled) > MAX_LENGTH:
+        raise ExpressionError(f"with the event's values it has more than {MAX_LENGTH:,} characters")
+    return Interpolated(filled, never=_is_false(folded))
 
 
 class _Known(Node, frozen=True):
@@ -152,6 +157,7 @@ def _value(node: _Known, scope: Activation) -> Node | None:
     """Evaluate a known part; None if that is an error, which then stays one for whoever evaluates the rest."""
     try:
         value = node.run(scope)
+        pay_value(value, scope)
     except ExpressionError:
         return None
     if isinstance(value, Timestamp):

@@ -7,7 +7,6 @@ becomes an automaton. As in RE2 there are no back-references and no look-around;
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Final, TypeAlias
 
 from holdfast.server.expressions.automaton import MATCH, Automaton, State
@@ -30,6 +29,10 @@ Part: TypeAlias = Callable[[int], int]
 """Adds a part of the pattern in front of a state; answers the state it starts with."""
 
 _CACHE: Final = 32
+#: What a character of a pattern costs when it is read, and a state when it is made, in units of work.
+_READ: Final = 20
+_STATE: Final = 10
+_compiled: dict[str, Automaton] = {}
 _MAX_STATES: Final = 2_000
 _MAX_REPEAT: Final = 1_000
 _MAX_NESTING: Final = 50
@@ -38,28 +41,40 @@ _CONTROL: Final = {"a": "\a", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "
 _OCTAL: Final = frozenset("01234567")
 
 
-def search(pattern: str, text: str) -> bool:
-    """Say if the pattern is found anywhere in the text; ExpressionError for a pattern that RE2 would refuse."""
-    return _automaton(pattern).search(text)
+def search(pattern: str, text: str, pay: Callable[[int], None] = lambda _: None) -> bool:
+    """Say if the pattern is found anywhere in the text; ExpressionError for a pattern that RE2 would refuse.
+
+    `pay` is told the units of work before they are done, and may raise.
+    """
+    pay(len(pattern) + len(text))
+    return _automaton(pattern, pay).search(text, pay)
 
 
-@lru_cache(_CACHE)
-def _automaton(pattern: str) -> Automaton:
-    return compiled(pattern)
+def _automaton(pattern: str, pay: Callable[[int], None]) -> Automaton:
+    known = _compiled.get(pattern)
+    if known is None:
+        pay(_READ * len(pattern))
+        known = compiled(pattern, pay)
+        if len(_compiled) >= _CACHE:
+            del _compiled[next(iter(_compiled))]
+        _compiled[pattern] = known
+    return known
 
 
-def compiled(pattern: str) -> Automaton:
+def compiled(pattern: str, pay: Callable[[int], None] = lambda _: None) -> Automaton:
     """A pattern to search with, for one thread alone; ExpressionError as for `search`."""
-    parser = _Parser(pattern)
-    return Automaton(parser.program, parser.start)
+    parser = _Parser(pattern, pay)
+    return Automaton(parser.program, parser.start, parser.widest)
 
 
 class _Parser:
     """Reads a pattern from right to left of its grammar: each part is built in front of the state that follows it."""
 
-    __slots__ = ("_at", "_copies", "_nesting", "_source", "program", "start")
+    __slots__ = ("_at", "_copies", "_nesting", "_pay", "_source", "program", "start", "widest")
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, pay: Callable[[int], None]) -> None:
+        self._pay = pay
+        self.widest = 1
         self._source = source
         self._at = 0
         self._nesting = 0
@@ -91,6 +106,7 @@ class _Parser:
     def _add(self, targets: list[int], matcher: Matcher | None = None, assertion: str = "") -> int:
         if len(self.program) >= _MAX_STATES:
             raise self._wrong("expression too large")
+        self._pay(_STATE)
         self.program.append(State(targets, matcher, assertion))
         return len(self.program) - 1
 
@@ -307,6 +323,7 @@ class _Parser:
             if not isinstance(high, str) or high < low:
                 raise self._wrong("invalid character class range")
             ranges.append((low, high))
+        self.widest = max(self.widest, len(ranges) + len(matchers))
         inside = either([within(tuple(ranges)), *matchers])
         return outside(inside) if negated else inside
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.server.expressions.activation import Activation
 from holdfast.server.expressions.compiler import Expression, closure
+from holdfast.server.expressions.cost import weight
 from holdfast.server.expressions.errors import ExpressionError, render, too_deep
 from holdfast.server.expressions.parser import parse
 from holdfast.server.expressions.policy import undeclared
@@ -25,7 +26,7 @@ class Scoped:
             issues = list(undeclared(node, names))
             if issues:
                 raise ExpressionError(render(text, issues))
-            self._expression = Expression(text, closure(node, names))
+            self._expression = Expression(text, closure(node, names), weight(node))
         except RecursionError:
             raise too_deep() from None
 

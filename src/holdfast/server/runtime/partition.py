@@ -16,6 +16,7 @@ from typing import Protocol
 import structlog
 
 from holdfast.protocol.events import Event, load_event
+from holdfast.protocol.limits import EXPRESSION_WORK
 from holdfast.protocol.rawjson import encode
 from holdfast.protocol.tracing import load_context
 from holdfast.server.engine.changes import Changes, Effect
@@ -36,6 +37,10 @@ SOON_MS = 2_000
 SMALL_BODY = 16_384
 
 _SHOWN = 20  # ids in a log line
+
+_SHOWN_TEXT = 300  # characters of an expression in a log line
+#: How often an expression that used its budget up is logged at most; all are counted.
+EXCEEDED_LOG_S = 10.0
 
 RELOADING = "the server is reloading its state; try again"
 #: The first wait before the store is read again, and the longest: each is twice the one before.
@@ -89,6 +94,7 @@ class Partition:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due: int | None = None
         self._closed = False
+        self._exceeded_logged = float("-inf")
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -144,6 +150,8 @@ class Partition:
             return
         with contextlib.suppress(DefectError):
             self._cancel()
+        if self.engine.core.exceeded:
+            self._report_exceeded()
         changes = self.engine.take_changes()
         callbacks, self._callbacks = self._callbacks, []
         writes, self._writes = self._writes, []
@@ -210,6 +218,17 @@ class Partition:
             cancellations = self.engine.take_cancellations() if self.engine.core.cancellations else []
         if self.engine.core.cancellations or self.engine.sweeping:
             self.changed()
+
+    def _report_exceeded(self) -> None:
+        """Counts evaluations that used their budget up, and logs one in ten seconds."""
+        texts, self.engine.core.exceeded = self.engine.core.exceeded, []
+        self.tally.expressions_exceeded += len(texts)
+        if self._loop.time() >= self._exceeded_logged + EXCEEDED_LOG_S:
+            self._exceeded_logged = self._loop.time()
+            log.warning(
+                "an expression was given up: it costs too much for this event, and counts as not met",
+                expression=texts[0][:_SHOWN_TEXT], limit=EXPRESSION_WORK, total=self.tally.expressions_exceeded,
+            )  # fmt: skip
 
     # --- fail-stop --------------------------------------------------------------------------------------------------
 

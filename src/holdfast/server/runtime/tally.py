@@ -63,6 +63,7 @@ class Tally:
         self.calls: Counter[str] = Counter()  # answers by outcome: success, errored (tried again), failed
         self.turns = Times()  # from the decision that there is something to write until it is written
         self.commits = Times()  # the COMMIT alone: mostly the disk
+        self.expressions_exceeded = 0  # evaluations that used their budget up
         self.functions: FunctionCounts | None = None  # only if asked for: it costs a little with each call
 
     def turn(self, changes: Changes, seconds: float, commit_s: float) -> None:
