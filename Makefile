@@ -32,5 +32,6 @@ lock: ## Renew requirements.lock (needs uv)
 
 clean: ## Remove everything that can be made again
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .holdfast dist \
+	    ui/node_modules src/holdfast/_ui \
 	    tests/conformance/js_app/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

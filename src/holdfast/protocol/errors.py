@@ -15,6 +15,9 @@ UNKNOWN_NAME: Final = "Error"
 #: A longer string is taken as text, not looked into for an error object.
 MAX_NESTED: Final = 32 * 1024
 
+#: Characters of an error's name, and of its message, that a list shows.
+MAX_LINE: Final = 200
+
 _FIELDS: Final = ("cause", "error", "message", "name", "stack")
 _STORED: Final = ("cause", "data", "message", "name", "noRetry", "stack")
 #: Go's SDK sends `"data":null`, and can't read its own state back without it.
@@ -33,6 +36,14 @@ def standard_error(output: bytes | None, error: str) -> bytes:
         b'"stack":' + found["stack"] if "stack" in found else b"",
     ]
     return b"{" + b",".join(filter(None, parts)) + b"}"
+
+
+def error_line(output: bytes | None, error: str) -> str:
+    """Return `<name>: <first line of the message>` of a failed attempt's body (JSON) and error text, for lists."""
+    found = pick(standard_error(output, error), "name", "message")
+    name, message = (text_of(found[field]) for field in ("name", "message"))
+    first = message.strip().partition("\n")[0][:MAX_LINE]
+    return first if name in {"", UNKNOWN_NAME} else f"{name[:MAX_LINE]}: {first}" if first else name[:MAX_LINE]
 
 
 def server_error(name: str, message: str, error: str | None = None, stack: str | None = None) -> bytes:

@@ -190,6 +190,12 @@ class Service:
                 found[run.id] += self._app_trouble(run)
         return found
 
+    async def doing(self, run_ids: Sequence[str]) -> dict[str, Reason]:
+        """What each live run is doing, or waits for first; by id."""
+        core, now = self._partition.engine.core, now_ms()
+        found = {id: why.glance(core, core.runs[id], now) for id in run_ids if id in core.runs}
+        return {id: reason for id, reason in found.items() if reason is not None}
+
     def _app_trouble(self, run: StoredRun) -> Iterator[Reason]:
         app = self._apps.apps.get(run.app_id)
         if app is not None and app.error:

@@ -41,6 +41,7 @@ RULES: Final = (
     Rule("/login", Who.OPEN),
     Rule("/logout", Who.OPEN),
     Rule("/favicon.ico", Who.OPEN),
+    Rule("/assets", Who.OPEN),  # the UI's scripts and styles: the same everywhere, and nobody's data
     # What the API looks like is no secret
     Rule("/openapi.json", Who.OPEN),
     Rule("/docs/api", Who.OPEN),

@@ -222,6 +222,10 @@ class Backend(Protocol):
         """What each run is doing, waits for, or came to; by id."""
         ...
 
+    async def doing(self, run_ids: Sequence[str]) -> dict[str, Reason]:
+        """Tell in short what each live run is doing, or waits for first, by id; those that ended are left out."""
+        ...
+
     async def why_event(self, event: StoredEvent, runs: Sequence[StoredRun]) -> list[Reason]:
         """What became of an event, whose `runs` are known."""
         ...

@@ -21,8 +21,8 @@ from holdfast.server.api import (
     errors,
     export,
     functions,
-    home,
     invoke,
+    live,
     login,
     operations,
     realtime,
@@ -30,6 +30,7 @@ from holdfast.server.api import (
     rest_v0,
     rest_v1,
     telemetry,
+    ui,
     webhooks,
     why,
 )
@@ -99,6 +100,8 @@ class Apis:
     def _starlette(self) -> Starlette:
         app = Starlette(routes=list(self._routes()))
         errors.add_handlers(app)
+        if self._config.ui:
+            ui.Page(self._service.info, open=not self._access.guarded).add_to(app)
         app.add_middleware(
             CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
             allow_headers=["*"], expose_headers=["Link", "Mcp-Session-Id"], max_age=3600,
@@ -146,8 +149,9 @@ class Apis:
     def _of_people(self) -> Iterable[BaseRoute]:
         oidc = self._access.options.oidc
         yield from login.Login(self._access, Oidc(self._access, oidc) if oidc.issuer else None).routes()
-        yield from home.routes(self._service)
         yield from self._graphql.routes()
+        yield from live.routes(self._execution.live)
+        yield from ui.routes()
 
 
 def _trouble(storage: Storage, execution: Execution) -> str:

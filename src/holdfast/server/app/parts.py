@@ -22,6 +22,7 @@ from holdfast.server.runtime.apps import Apps
 from holdfast.server.runtime.disk import Disk
 from holdfast.server.runtime.dispatcher import Dispatcher
 from holdfast.server.runtime.gateways import Gateways
+from holdfast.server.runtime.live import Live
 from holdfast.server.runtime.partition import Partition, now_ms
 from holdfast.server.runtime.retention import Policy, Retention
 from holdfast.server.runtime.syncer import Syncer
@@ -78,7 +79,9 @@ class Execution:
         self.dispatcher = Dispatcher(self.partition, {"http": http, "https": http}, gateways, ids)
         self.dispatcher.verbose = config.verbose or config.log_level in {"debug", "trace"}
         self.partition.performer = self.dispatcher
+        self.live = Live(self.partition, self.realtime)
         self.apps = Apps(self.partition)
+        self.apps.on_change = self.live.apps_changed
         self.syncer = Syncer(
             self.apps, self.client, server_kind=config.kind, signers=self.keys.signers, interval=config.poll_interval
         )

@@ -26,6 +26,12 @@ MOST_HOLDERS = 10
 
 _Ref = tuple[str, int]
 
+#: Of several things that a run does at once, the one that tells most.
+_RANKS = {
+    kind: rank
+    for rank, kind in enumerate((ReasonKind.EXECUTING, ReasonKind.QUEUED, ReasonKind.RETRY, ReasonKind.SLEEP))
+}
+
 
 def why(core: Core, run: Run, now: int) -> list[Reason]:
     """What a live run is doing or waiting for: one reason per open job and wait."""
@@ -38,6 +44,20 @@ def explain(core: Core, runs: Iterable[Run], now: int) -> dict[str, list[Reason]
     wanted = {(run.id, item.no) for run in asked for item in run.open if _may_wait(core, run, item, now)}
     waiting = dict(_waiting(core, wanted, now)) if wanted else {}
     return {run.id: _reasons(core, run, waiting, now) for run in asked}
+
+
+def glance(core: Core, run: Run, now: int) -> Reason | None:
+    """Return what a live run does, or waits for first, at the cost of this run alone: queues are not searched.
+
+    So a limit is named without who holds it and how many go first.
+    """
+    waiting = {
+        (run.id, item.no): reason
+        for item in run.open
+        if isinstance(item, Job) and _may_wait(core, run, item, now) and (reason := _held_by(core, run, item, now))
+    }
+    found = [reason for item in run.open if (reason := _reason(core, run, item, waiting, now)) is not None]
+    return min(found, key=lambda reason: _RANKS.get(reason.kind, len(_RANKS)), default=None)
 
 
 def past(status: RunStatus, ended_at: int | None, detail: RunDetail) -> Reason:
@@ -219,6 +239,27 @@ def _blocked(core: Core, key: str, limit: int, ahead: int, run: Run, holders: li
         kind=ReasonKind.CONCURRENCY, text=text, key=named.expression, value=named.value, limit=limit, held=held,
         holders=tuple(holders), ahead=ahead,
     )  # fmt: skip
+
+
+def _held_by(core: Core, run: Run, job: Job, now: int) -> Reason | None:
+    """Return the limit that a due job waits for, if one is reached."""
+    if run.started_at is None and run.function_id in core.pausing.modes:
+        return Reason(
+            kind=ReasonKind.PAUSED, text="its function is paused", mode=core.pausing.modes[run.function_id].value
+        )
+    entry = core.entry(run, job)
+    for claim in entry.claims:
+        held = core.queue.keys.held.get(claim.key, 0)
+        if held >= claim.limit:
+            named = _named(core, claim.key, run)
+            text = f"it waits for {named.what}: {held} of {claim.limit} taken"
+            return Reason(
+                kind=ReasonKind.CONCURRENCY, text=text, key=named.expression, value=named.value, limit=claim.limit,
+                held=held,
+            )  # fmt: skip
+    if entry.gate is not None and (until := core.throttles.free_at(entry.gate, now)) > now:
+        return Reason(kind=ReasonKind.THROTTLE, text="it waits for its function's throttle", until=until)
+    return None
 
 
 def _named(core: Core, key: str, run: Run) -> _Key:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 import structlog
@@ -57,6 +57,7 @@ class Apps:
         self._store = partition.store
         self.apps: dict[str, AppRecord] = {}
         self.functions: dict[str, FunctionRecord] = {}
+        self.on_change: Callable[[], None] = lambda: None
         partition.configure = self.configure
 
     def load(self) -> None:
@@ -200,6 +201,7 @@ class Apps:
             self.apps.pop(id, None)
         self.apps.update({a.id: a for a in apps})
         self.functions.update({f.id: f for f in functions})
+        self.on_change()
 
 
 def _updated(known: AppRecord | None, registration: Registration, digest: str, method: str) -> AppRecord:

@@ -80,6 +80,7 @@ class Partition:
         self.performer: Performer | None = None
         self.configure: Callable[[], None] = lambda: None
         self.on_end: Callable[[list[str]], None] | None = None  # told of runs whose end is durable
+        self.on_turn: Callable[[Changes], None] | None = None  # told of each durable turn, while pages are open
         self.durable = Durable(store)
         self.tally = Tally()
         self._callbacks: list[Callback] = []
@@ -101,6 +102,11 @@ class Partition:
     def trouble(self) -> StoreError | None:
         """Why nothing is accepted at the moment; None if all is well."""
         return self._trouble
+
+    @property
+    def settled(self) -> bool:
+        """Whether memory is what was committed: no input waits for its turn's end, or for the disk."""
+        return not self._busy and self.engine.core.changes.empty
 
     # --- turns ------------------------------------------------------------------------------------------------------
 
@@ -195,6 +201,8 @@ class Partition:
             for run_id in [id for id in changes.runs if id in self._ends and id not in self.engine.core.runs]:
                 for future in self._ends.pop(run_id):
                     _settle(future, None)
+        if self.on_turn is not None:
+            self.on_turn(changes)
         if changes.ended and self.on_end is not None:
             self.on_end([run.id for run in changes.ended])
         if self.performer is not None:

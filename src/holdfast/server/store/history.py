@@ -291,6 +291,10 @@ class History(Protocol):
         """Everything stored of many runs."""
         ...
 
+    async def failed_attempts(self, run_ids: Collection[str]) -> dict[str, int]:
+        """How many attempts of many runs failed and were made again; those without any are left out."""
+        ...
+
     async def ai_runs(self, run_ids: Collection[str]) -> dict[str, bool]:
         """Which of many runs called a model; the others are left out."""
         ...

@@ -83,9 +83,11 @@ class Context:
         self.outputs = Loader(history.outputs)
         self.traces = Loader(history.traces)
         self.reasons = Loader(self._why)
+        self.doing = Loader(self._doing)
         self.runs_of_event = Loader(history.runs_of_events)
         self.deferred_runs = Loader(history.deferred_runs)
         self.jobs = Loader(history.jobs)
+        self.failed_attempts = Loader(history.failed_attempts)
         self.ai_runs = Loader(history.ai_runs)
         self.events = Loader(history.events_by_id)
         self.apps = Loader(history.apps_by_id)
@@ -102,6 +104,9 @@ class Context:
     async def _why(self, run_ids: Collection[str]) -> Mapping[str, list[Reason]]:
         runs = await self.history.runs_by_id(run_ids)
         return await self.ask(lambda backend: backend.why_runs(list(runs.values())))
+
+    async def _doing(self, run_ids: Collection[str]) -> Mapping[str, Reason]:
+        return await self.ask(lambda backend: backend.doing(list(run_ids)))
 
     async def ask(self, question: Callable[[Backend], Awaitable[V]]) -> V:
         """Ask the server itself, on its own loop: resolvers run on another one."""

@@ -387,6 +387,8 @@ UNDOCUMENTED: Final = {
     "/test": "only in test mode",
     "/metrics": "Prometheus' text",
     "/debug": "for the developers of the server",
+    "/assets": "the web UI's files",
+    "/v0/live": "between the web UI and the server",
     "/login": "pages for people",
     "/logout": "pages for people",
     "/ready": "for probes: a status, no document",

@@ -134,6 +134,11 @@ class SqliteHistory:
         found = await self._all(named("graphql.ai_runs"), {"ids": _list(run_ids)}, lambda row: str(row[0]))
         return dict.fromkeys(found, True)
 
+    async def failed_attempts(self, run_ids: Collection[str]) -> dict[str, int]:
+        """How many attempts of many runs failed and were made again; those without any are left out."""
+        query = named("graphql.failed_attempts")
+        return dict(await self._all(query, {"ids": _list(run_ids)}, lambda row: (str(row[0]), int(row[1]))))
+
     async def trace_row(self, run_id: str, seq: int) -> TraceRow | None:
         """One row of a run's record."""
         found = await self._all(_QUERIES["trace_row"], {"run": run_id, "seq": seq}, rows.read_trace_row)

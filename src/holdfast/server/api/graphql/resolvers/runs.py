@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 
 import msgspec
 
+from holdfast.protocol.errors import error_line
 from holdfast.protocol.ids import is_ulid, ulid_time
 from holdfast.protocol.tracing import trace_id
 from holdfast.server.api.graphql.cursors import position_cursor, read_run_cursor, run_cursor
@@ -225,6 +226,26 @@ async def _run_deferred_from(run: StoredRun, context: Context) -> list[_Deferred
 async def _run_why(run: StoredRun, context: Context) -> list[Reason]:
     """An extension of ours: what the run waits for, or came to."""
     return list(await context.reasons.load(run.id) or [])
+
+
+@resolver("FunctionRunV2.doing")
+async def _run_doing(run: StoredRun, context: Context) -> Reason | None:
+    """An extension of ours: the first of the reasons of a live run, in short and cheap enough for lists."""
+    return await context.doing.load(run.id) if not run.status.ended else None
+
+
+@resolver("FunctionRunV2.errorLine")
+async def _run_error_line(run: StoredRun, context: Context) -> str | None:
+    """An extension of ours: the name of a failed run's error, and the first line of its message."""
+    if run.status is not RunStatus.FAILED:
+        return None
+    return error_line(await context.outputs.load(run.id), run.detail.error)
+
+
+@resolver("FunctionRunV2.failedAttempts")
+async def _run_failed_attempts(run: StoredRun, context: Context) -> int:
+    """An extension of ours: how many attempts failed and were made again, in all steps."""
+    return await context.failed_attempts.load(run.id) or 0
 
 
 @resolver("RunDefer.function")

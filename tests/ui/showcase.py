@@ -1,0 +1,207 @@
+"""An app that shows everything a run can look like: `python -m tests.ui.showcase SERVER_URL PORT`.
+
+Made with the official SDK. Used by the journeys and by whoever looks at the screens: steps in a row and side by side,
+retries, failures, sleeps, waits, limits, large outputs, a model's tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import random
+import sys
+import typing
+
+import fastapi
+import inngest
+import inngest.fast_api
+import uvicorn
+
+APP = "shop"
+
+
+def make_app(server: str) -> fastapi.FastAPI:
+    client = inngest.Inngest(
+        app_id=APP, api_base_url=server, event_api_base_url=server, is_production=False, event_key="showcase"
+    )
+    app = fastapi.FastAPI()
+    inngest.fast_api.serve(app, client, functions(client))
+    return app
+
+
+def on(client: inngest.Inngest, name: str, event: str, **options: typing.Any) -> typing.Any:
+    trigger = inngest.TriggerEvent(event=event)
+    return client.create_function(fn_id=name.lower().replace(" ", "-"), name=name, trigger=trigger, **options)
+
+
+class PaymentDeclinedError(Exception):
+    pass
+
+
+def functions(client: inngest.Inngest) -> list[inngest.Function[typing.Any]]:
+    """Every function of the app."""
+    return [*orders(client), *failing(client), *waiting(client), *limited(client), *large(client)]
+
+
+def orders(client: inngest.Inngest) -> list[inngest.Function[typing.Any]]:
+    """What goes well: steps in a row, side by side, and one that recovers."""
+
+    @on(client, "Fulfil order", "shop/order.placed")
+    async def fulfil(ctx: inngest.Context) -> dict[str, object]:
+        order = await ctx.step.run("load order", work, 0.02, {"order": ctx.event.data.get("order"), "lines": 3})
+        stock, price = await ctx.group.parallel(
+            (
+                lambda: ctx.step.run("reserve stock", work, 0.12, {"warehouse": "Leipzig", "reserved": 3}),
+                lambda: ctx.step.run("calculate price", work, 0.05, {"total": 129.9, "currency": "EUR"}),
+            )
+        )
+        await ctx.step.run("charge card", work, 0.08, {"charge": "ch_3Pq"})
+        await ctx.step.sleep("let it settle", dt.timedelta(milliseconds=300))
+        await ctx.step.send_event("announce", inngest.Event(name="shop/order.fulfilled", data={"order": order}))
+        return {"order": order, "stock": stock, "price": price}
+
+    @on(client, "Send receipt", "shop/order.fulfilled")
+    async def receipt(ctx: inngest.Context) -> str:
+        return await ctx.step.run("render mail", work, 0.03, "sent to anna@example.com")
+
+    @on(client, "Sync stock", "shop/stock.changed", retries=4)
+    async def recovering(ctx: inngest.Context) -> str:
+        async def flaky() -> str:
+            if ctx.attempt < 2:
+                raise inngest.RetryAfterError("warehouse answers 503", retry_after=dt.timedelta(milliseconds=900))
+            return "in sync"
+
+        return await ctx.step.run("ask warehouse", flaky)
+
+    return [fulfil, receipt, recovering]
+
+
+def failing(client: inngest.Inngest) -> list[inngest.Function[typing.Any]]:
+    """What fails: at once, after retries, and in the function itself."""
+
+    @on(client, "Charge card", "shop/card.charge", retries=0)
+    async def charge(ctx: inngest.Context) -> None:
+        async def decline() -> None:
+            raise PaymentDeclinedError("card 4242 was declined: insufficient funds\nask the customer for another card")
+
+        await ctx.step.run("ask the bank", decline)
+
+    @on(client, "Import catalogue", "shop/catalogue.import", retries=3)
+    async def import_catalogue(ctx: inngest.Context) -> None:
+        async def parse() -> None:
+            raise inngest.RetryAfterError(f"line {ctx.attempt + 17}: no price", retry_after=dt.timedelta(seconds=2))
+
+        await ctx.step.run("download", work, 0.04, {"bytes": 120_000})
+        await ctx.step.run("parse", parse)
+
+    @on(client, "Broken", "shop/broken", retries=0)
+    async def broken(ctx: inngest.Context) -> None:
+        data: dict[str, typing.Any] = dict(ctx.event.data)
+        data["customer"]["name"].upper()
+
+    return [charge, import_catalogue, broken]
+
+
+def waiting(client: inngest.Inngest) -> list[inngest.Function[typing.Any]]:
+    """What waits: for time, for an event, for another run, for its next attempt."""
+
+    @on(client, "Remind customer", "shop/cart.left")
+    async def remind(ctx: inngest.Context) -> str:
+        await ctx.step.run("find cart", work, 0.02, {"items": 2})
+        await ctx.step.sleep("three days", dt.timedelta(days=3))
+        return "reminded"
+
+    @on(client, "Await payment", "shop/invoice.sent")
+    async def await_payment(ctx: inngest.Context) -> str:
+        paid = await ctx.step.wait_for_event(
+            "payment", event="shop/invoice.paid", if_exp="event.data.invoice == async.data.invoice",
+            timeout=dt.timedelta(hours=2),
+        )  # fmt: skip
+        return "paid" if paid else "overdue"
+
+    @on(client, "Retry tomorrow", "shop/partner.sync", retries=20)
+    async def backing_off(ctx: inngest.Context) -> None:
+        async def unreachable() -> None:
+            raise inngest.RetryAfterError("partner is in maintenance", retry_after=dt.timedelta(minutes=40))
+
+        await ctx.step.run("call partner", unreachable)
+
+    return [remind, await_payment, backing_off]
+
+
+def limited(client: inngest.Inngest) -> list[inngest.Function[typing.Any]]:
+    """What is held by limits."""
+
+    @on(client, "Render video", "shop/video.uploaded",
+        concurrency=[inngest.Concurrency(limit=1, key="event.data.customer")])  # fmt: skip
+    async def render(ctx: inngest.Context) -> str:
+        return await ctx.step.run("render", work, float(ctx.event.data.get("seconds", 3)), "done")  # type: ignore[arg-type]
+
+    @on(client, "Weekly report", "shop/report.wanted",
+        throttle=inngest.Throttle(limit=1, period=dt.timedelta(minutes=1)))  # fmt: skip
+    async def report(ctx: inngest.Context) -> str:
+        return await ctx.step.run("add up", work, 0.05, "report.pdf")
+
+    return [render, report]
+
+
+def large(client: inngest.Inngest) -> list[inngest.Function[typing.Any]]:
+    """What is a lot: many steps, many at once, a large output, a model's answer."""
+
+    @on(client, "Migrate accounts", "shop/accounts.migrate")
+    async def migrate(ctx: inngest.Context) -> int:
+        for number in range(200):
+            await ctx.step.run(f"account {number}", work, 0.001, {"account": number})
+        return 200
+
+    @on(client, "Resize images", "shop/images.uploaded")
+    async def resize(ctx: inngest.Context) -> int:
+        def one(number: int) -> typing.Callable[[], typing.Any]:
+            return lambda: ctx.step.run(f"image {number}", work, 0.02 + number % 7 / 50, {"image": number})
+
+        return len(await ctx.group.parallel(tuple(one(number) for number in range(50))))
+
+    @on(client, "Export orders", "shop/export.wanted")
+    async def export(ctx: inngest.Context) -> dict[str, object]:
+        rows = [
+            {"order": number, "customer": f"customer {number % 97}", "total": number * 1.5} for number in range(16_000)
+        ]
+        return await ctx.step.run("collect", work, 0.1, {"rows": rows})
+
+    @on(client, "Summarise reviews", "shop/reviews.collected")
+    async def summarise(ctx: inngest.Context) -> str:
+        answer = {
+            "model": "gpt-4o-mini", "id": "chatcmpl-1", "object": "chat.completion",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": "Mostly happy."}}],
+            "usage": {"prompt_tokens": 1_412, "completion_tokens": 96, "total_tokens": 1_508},
+        }  # fmt: skip
+        await ctx.step.run("ask model", work, 0.4, answer)
+        return "Mostly happy."
+
+    return [migrate, resize, export, summarise]
+
+
+async def work(seconds: float, answer: typing.Any) -> typing.Any:
+    await asyncio.sleep(seconds)
+    return answer
+
+
+def sample_events() -> list[dict[str, object]]:
+    """One event or several for each function, mixed."""
+    chosen = random.Random(7)
+    some = [{"name": "shop/order.placed", "data": {"order": 1_000 + number}} for number in range(12)]
+    some += [{"name": "shop/stock.changed", "data": {"sku": f"A-{number}"}} for number in range(3)]
+    some += [{"name": "shop/card.charge", "data": {"order": 1_000 + number}} for number in range(4)]
+    some += [{"name": "shop/video.uploaded", "data": {"customer": "acme", "seconds": 20}} for _ in range(4)]
+    some += [{"name": "shop/report.wanted", "data": {}} for _ in range(3)]
+    for name in (
+        "broken", "catalogue.import", "cart.left", "invoice.sent", "partner.sync", "accounts.migrate",
+        "images.uploaded", "export.wanted", "reviews.collected", "nobody.listens",
+    ):  # fmt: skip
+        some.append({"name": f"shop/{name}", "data": {"invoice": 7, "note": "first of its kind"}})
+    chosen.shuffle(some)
+    return some
+
+
+if __name__ == "__main__":
+    uvicorn.run(make_app(sys.argv[1]), port=int(sys.argv[2]), log_level="warning")

@@ -1,0 +1,41 @@
+// The cache of all screens. Nothing is polled: what is shown stays fresh because the server pushes what changed.
+
+import { QueryClient } from "@tanstack/react-query";
+
+import { Problem } from "./http";
+import { live } from "./live";
+
+export const queries = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 1_000,
+      refetchOnWindowFocus: false,
+      refetchOnReconnect: false,
+      retry: (failures, error) => failures < 2 && error instanceof Problem && [0, 502, 503].includes(error.status),
+      retryDelay: (failures) => 300 * 2 ** failures,
+    },
+  },
+});
+
+// What was missed while the connection was lost is asked for once it is back.
+live.onHealed(() => void queries.invalidateQueries());
+
+/** Call `work` at most once in `ms`, the first time at once. For lists that are asked again because much has changed. */
+export function throttled(work: () => void, ms: number): () => void {
+  let timer: number | undefined;
+  let wanted = false;
+  const run = (): void => {
+    work();
+    timer = window.setTimeout(() => {
+      timer = undefined;
+      if (wanted) {
+        wanted = false;
+        run();
+      }
+    }, ms);
+  };
+  return () => {
+    if (timer === undefined) run();
+    else wanted = true;
+  };
+}

@@ -1,0 +1,56 @@
+// All addresses of the UI. Each screen is loaded when it is opened first; its filters live in the address.
+
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
+
+import { Failure } from "./parts/Failure";
+import { Nowhere } from "./shell/Nowhere";
+import { Shell } from "./shell/Shell";
+
+/** Parameters of an address: always text, so that links stay readable and work when typed. */
+export type Search = Record<string, string | undefined>;
+
+const root = createRootRoute({
+  component: Shell,
+  notFoundComponent: Nowhere,
+  errorComponent: ({ error }) => <Failure error={error} />,
+  validateSearch: (given: Record<string, unknown>): Search =>
+    Object.fromEntries(Object.entries(given).map(([name, value]) => [name, String(value)])),
+});
+
+const under = { getParentRoute: () => root };
+
+const routes = [
+  createRoute({
+    ...under,
+    path: "/",
+    beforeLoad: () => {
+      throw redirect({ to: "/runs", search: {} });
+    },
+  }),
+  createRoute({ ...under, path: "/runs", component: lazyRouteComponent(() => import("./screens/runs/Runs"), "Runs") }),
+];
+
+function parse(text: string): Search {
+  return Object.fromEntries(new URLSearchParams(text));
+}
+
+function stringify(search: Search): string {
+  const given = Object.entries(search).filter((pair): pair is [string, string] => Boolean(pair[1]));
+  const text = new URLSearchParams(given).toString();
+  return text ? `?${text.replaceAll("%2C", ",").replaceAll("%2F", "/").replaceAll("%3A", ":")}` : "";
+}
+
+export const router = createRouter({
+  routeTree: root.addChildren(routes),
+  parseSearch: parse,
+  stringifySearch: stringify,
+  defaultPreload: "intent",
+  defaultPreloadStaleTime: 0,
+  scrollRestoration: false,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

@@ -1,0 +1,84 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { useMemo } from "react";
+
+import { useFunctions } from "../../data/functions";
+import { countRuns } from "../../data/runs";
+import { count, plural } from "../../logic/format";
+import { Empty } from "../../parts/Empty";
+import { Failure } from "../../parts/Failure";
+import { Table } from "../../parts/Table";
+import { useTitle } from "../../parts/title";
+import type { Search } from "../../router";
+import styles from "./Runs.module.css";
+import { Toolbar } from "./Toolbar";
+import { columns } from "./columns";
+import { filterOf } from "./filter";
+import { useRuns } from "./useRuns";
+
+/** The list of runs. */
+export function Runs() {
+  useTitle("Runs");
+  const search: Search = useSearch({ strict: false });
+  const navigate = useNavigate();
+  const functions = useFunctions();
+  const known = functions.data ?? [];
+  const needsNames = Boolean(search["function"] || search["app"]);
+  const filter = () => filterOf(search, known, Date.now()).filter;
+  const key = ["last", "from", "until", "status", "function", "app", "event", "q"].map((name) => search[name] ?? "");
+  const ready = !needsNames || functions.isSuccess;
+  const runs = useRuns(key, filter, ready);
+  const total = useQuery({ queryKey: ["runs-count", ...key], queryFn: ({ signal }) => countRuns(filter(), signal), enabled: ready });
+  const names = useMemo(() => new Map(known.map((each) => [each.id, each])), [functions.data]);
+  const shape = useMemo(() => columns(names), [names]);
+  const change = (given: Search) => void navigate({ to: "/runs", search: { ...search, ...given }, replace: true });
+  const { unknown } = filterOf(search, known, 0);
+  return (
+    <div className={styles.screen}>
+      <div className={styles.title}>
+        <h1>Runs</h1>
+        {total.data === undefined ? null : <span className="soft number">{count(total.data)}</span>}
+      </div>
+      <Toolbar search={search} functions={known} change={change} />
+      {ready && unknown.length && functions.isSuccess ? (
+        <p role="status" className={styles.unknown}>
+          The address names what isn't there: {unknown.join(", ")}. <Link to="/runs" search={{}}>Clear the filter</Link>
+        </p>
+      ) : null}
+      <div className={styles.list}>
+        {runs.isError ? (
+          <Failure error={runs.error} retry={() => void runs.refetch()} />
+        ) : runs.isSuccess && !runs.rows.length ? (
+          <Nothing filtered={Object.values(search).some(Boolean)} />
+        ) : (
+          <Table
+            label="Runs"
+            rows={runs.rows}
+            columns={shape}
+            keyOf={(row) => row.id}
+            target={(row) => ({ to: `/runs/${row.id}` })}
+            nameOf={(row) => `Run ${row.id} of ${names.get(row.functionID)?.name ?? "a function"}, ${row.status.toLowerCase()}`}
+            more={runs.more}
+            foot={runs.isFetchingNextPage ? "Loading…" : runs.isSuccess && !runs.hasNextPage ? `${plural(runs.rows.length, "run")}, no more in this time` : null}
+          />
+        )}
+      </div>
+    </div>
+  );
+}
+
+function Nothing({ filtered }: { filtered: boolean }) {
+  return filtered ? (
+    <Empty title="No run fits this filter" detail="Widen the time, or take a condition away.">
+      <Link to="/runs" search={{}}>
+        Clear the filter
+      </Link>
+    </Empty>
+  ) : (
+    <Empty title="No runs in the last 24 hours" detail="Send an event that a function listens to, and its run appears here at once.">
+      <Link to="/runs" search={{ last: "all" }}>
+        Show runs of all time
+      </Link>
+    </Empty>
+  );
+}

@@ -1,0 +1,67 @@
+// What the address says about which runs are wanted.
+
+import type { FunctionRef } from "../../data/functions";
+import type { RunFilter, RunRow, RunStatus } from "../../data/runs";
+import type { Search } from "../../router";
+
+export const STATUSES: readonly RunStatus[] = ["QUEUED", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"];
+
+const MINUTE = 60_000;
+export const WINDOWS: Record<string, number> = {
+  "15m": 15 * MINUTE,
+  "1h": 60 * MINUTE,
+  "6h": 360 * MINUTE,
+  "24h": 1_440 * MINUTE,
+  "7d": 10_080 * MINUTE,
+  "30d": 43_200 * MINUTE,
+};
+export const DEFAULT_WINDOW = "24h";
+const EVER = "1980-01-01T00:00:00Z";
+
+/** Parts of an address's list, `a,b,c`. */
+export function list(text: string | undefined): string[] {
+  return text ? text.split(",").filter(Boolean) : [];
+}
+
+/** Return the window of time that is wanted: ms, open at the end unless the address has one. */
+export function windowOf(search: Search, now: number): { from: number; until: number | undefined } {
+  if (search["from"]) {
+    return { from: Date.parse(search["from"]) || 0, until: Date.parse(search["until"] ?? "") || undefined };
+  }
+  const last = search["last"] ?? DEFAULT_WINDOW;
+  return { from: last === "all" ? 0 : now - (WINDOWS[last] ?? WINDOWS[DEFAULT_WINDOW] ?? 0), until: undefined };
+}
+
+/** Return the filter that an address means. Names in it that mean nothing are in `unknown`. */
+export function filterOf(search: Search, functions: readonly FunctionRef[], now: number): { filter: RunFilter; unknown: string[] } {
+  const { from, until } = windowOf(search, now);
+  const asked = list(search["status"]).map((name) => name.toUpperCase());
+  const slugs = list(search["function"]);
+  const apps = list(search["app"]);
+  const found = functions.filter((each) => slugs.includes(each.slug));
+  const foundApps = functions.filter((each) => apps.includes(each.appName));
+  const unknown = [
+    ...asked.filter((name) => !STATUSES.includes(name as RunStatus)),
+    ...slugs.filter((slug) => !found.some((each) => each.slug === slug)),
+    ...apps.filter((app) => !foundApps.some((each) => each.appName === app)),
+  ];
+  const filter: RunFilter = { from: from > 0 ? new Date(from).toISOString() : EVER };
+  if (until) filter.until = new Date(until).toISOString();
+  if (asked.length) filter.statuses = asked.filter((name) => STATUSES.includes(name as RunStatus)) as RunStatus[];
+  if (slugs.length) filter.functions = found.map((each) => each.id);
+  if (apps.length) filter.apps = [...new Set(foundApps.map((each) => each.appID))];
+  const query = [search["q"], search["event"] ? `event.name == ${JSON.stringify(search["event"])}` : ""].filter(Boolean).join("\n");
+  if (query) filter.query = query;
+  return { filter, unknown };
+}
+
+/** Whether a row that was pushed belongs to the list. A query can only be answered by the server. */
+export function matches(row: RunRow, filter: RunFilter): boolean {
+  return (
+    row.queuedAt >= Date.parse(filter.from) &&
+    (!filter.until || row.queuedAt <= Date.parse(filter.until)) &&
+    (!filter.statuses || filter.statuses.includes(row.status)) &&
+    (!filter.functions || filter.functions.includes(row.functionID)) &&
+    (!filter.apps || filter.apps.includes(row.appID))
+  );
+}

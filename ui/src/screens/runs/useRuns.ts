@@ -1,0 +1,51 @@
+import { type InfiniteData, useInfiniteQuery } from "@tanstack/react-query";
+import { useCallback, useMemo } from "react";
+
+import { type Push, useLive } from "../../data/live";
+import { queries, throttled } from "../../data/queries";
+import { type RunFilter, type RunPage, runsPage } from "../../data/runs";
+import { merge, renew } from "./merge";
+
+type Pages = InfiniteData<RunPage, string | undefined>;
+
+const AGAIN_MS = 1_000;
+
+/** The runs of a filter, page by page and live. `key` names the filter: its window moves with the time. */
+export function useRuns(key: readonly string[], filter: () => RunFilter, ready: boolean) {
+  const queryKey = useMemo(() => ["runs", ...key], [key.join(" ")]);
+  const query = useInfiniteQuery({
+    queryKey,
+    queryFn: ({ pageParam, signal }) => runsPage(filter(), pageParam, signal),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (page: RunPage) => page.next,
+    enabled: ready,
+  });
+  const again = useMemo(
+    () =>
+      throttled(() => {
+        void runsPage(filter(), undefined)
+          .then((first) => update(queryKey, (pages) => renew(pages, first)))
+          .catch(() => undefined); // the connection tells of itself, and heals
+      }, AGAIN_MS),
+    [queryKey],
+  );
+  useLive("runs", (push: Push) => {
+    const wanted = filter();
+    if (push.more || wanted.query) again();
+    if (push.runs && !wanted.query) update(queryKey, (pages) => merge(pages, push.runs ?? [], wanted));
+  });
+  const rows = useMemo(() => query.data?.pages.flatMap((page) => page.rows) ?? [], [query.data]);
+  const { hasNextPage, isFetchingNextPage, fetchNextPage } = query;
+  const more = useCallback(() => {
+    if (hasNextPage && !isFetchingNextPage) void fetchNextPage({ cancelRefetch: false });
+  }, [hasNextPage, isFetchingNextPage, fetchNextPage]);
+  return { ...query, rows, more };
+}
+
+function update(queryKey: readonly string[], change: (pages: readonly RunPage[]) => RunPage[]): void {
+  queries.setQueryData<Pages>(queryKey, (data) => {
+    if (!data) return data;
+    const pages = change(data.pages);
+    return { pages, pageParams: data.pageParams.slice(0, pages.length) };
+  });
+}
