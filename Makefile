@@ -1,6 +1,6 @@
 # `make` prints what can be made.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench lock format clean
+.PHONY: help setup demo test matrix check bench lock format clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ demo: setup ## See it run: a server, a shop, kill -9 in the middle, every order 
 
 test: check ## Everything that CI runs: the checks, all tests, coverage, work per step
 	@scripts/test
+
+matrix: setup ## The tests under each other supported Python that this machine has
+	@scripts/matrix $(ARGS)
 
 check: setup ## Lint, format, layering and types only
 	@scripts/check
@@ -31,7 +34,7 @@ lock: ## Renew requirements.lock (needs uv)
 	@scripts/lock
 
 clean: ## Remove everything that can be made again
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .holdfast dist \
+	rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .holdfast dist \
 	    ui/node_modules src/holdfast/_ui \
 	    tests/conformance/js_app/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
