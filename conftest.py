@@ -1,4 +1,7 @@
-"""Nothing is skipped silently: with CI set, a skipped test fails the run unless its reason stands in `ALLOWED`."""
+"""Settings of all tests: nothing is skipped silently, and nothing fails because the machine is slow.
+
+With CI set, a skipped test fails the run unless its reason stands in `ALLOWED`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,6 +17,9 @@ if TYPE_CHECKING:
 #: Reasons for which CI may skip a test. What only lacks a tool is none of them: CI has the tools.
 #: Mounting needs rights that no package gives; a full disk without them is tested in tests/store/test_disk_full.py.
 ALLOWED = ("checkpointed runs have a tree of their own shape", "no file system can be mounted here")
+
+settings.register_profile("holdfast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("holdfast")
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 Skip = pytest.TestReport | pytest.CollectReport

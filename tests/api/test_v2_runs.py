@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import sqlite3
 from typing import TYPE_CHECKING, Any
@@ -292,7 +293,8 @@ def test_sync_of_an_app_that_is_not_there(rig: Rig) -> None:
 def test_a_key_outlives_a_restart(tmp_path: Any) -> None:
     with Rig(one_step(), directory=tmp_path, persist=True) as rig:
         run = post(rig, INVOKE[3:], {"data": {}, "idempotencyKey": "once"})["data"]["runId"]
-    rows = sqlite3.connect(tmp_path / "main.db").execute("SELECT run_id FROM idempotency").fetchall()
+    with contextlib.closing(sqlite3.connect(tmp_path / "main.db")) as db:
+        rows = db.execute("SELECT run_id FROM idempotency").fetchall()
     assert rows == [(run,)]
     with Rig(one_step(), directory=tmp_path, persist=True) as rig:
         assert post(rig, INVOKE[3:], {"data": {}, "idempotencyKey": "once"}, 409)["data"]["runId"] == run

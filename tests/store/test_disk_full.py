@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import sqlite3
@@ -175,6 +176,16 @@ def test_a_damaged_file_is_told_with_what_to_do(tmp_path: Path) -> None:
             file.write(os.urandom(4096))
     with pytest.raises(StoreError, match=r"holdfast db check.*holdfast db restore"):
         SqliteStore(path).recover()
+    assert str(path) not in open_files()
+
+
+def open_files() -> set[str]:
+    """The files that this process holds open."""
+    found = set[str]()
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the one that lists them
+            found.add(str(link.readlink()))
+    return found
 
 
 def test_rows_that_do_not_fit_together_are_told(tmp_path: Path) -> None:

@@ -248,7 +248,7 @@ def test_what_cannot_be_decoded(body: bytes, message: str) -> None:
     assert str(caught.value) == f"Invalid request: {message}"
 
 
-@pytest.mark.parametrize("depth", [2_000, 50_000])
+@pytest.mark.parametrize("depth", [20_000, 100_000])
 def test_deep_nesting_is_refused_or_ignored(depth: int) -> None:
     body = b'{"x":' + b"[" * depth + b"]" * depth + b"}"
     with pytest.raises(RegistrationError, match="exceeded max depth"):

@@ -243,7 +243,7 @@ def test_stream_results(envelope: dict[str, object], status: int, error: str, ou
         (b"[]", "not an object of status, headers and body"),
         (b'{"status":"200"}', "not an object of status, headers and body"),
         (b'{"body":' + b"[" * 50_000, "exceeded max depth"),
-        (b'{"body":' + b"[" * 5_000 + b"]" * 5_000 + b"}", "exceeded max depth"),
+        (b'{"body":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "exceeded max depth"),
     ],
 )
 def test_broken_streams(body: bytes, why: str) -> None:

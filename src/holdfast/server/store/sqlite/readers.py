@@ -112,10 +112,10 @@ class Readers:
                 check_same_thread=False,
                 cached_statements=_STATEMENTS,
             )
+            self._open.append(connection)
             connection.execute("PRAGMA query_only = 1")
             connection.set_progress_handler(self._over, _OPCODES)
             self._local.connection = connection
-            self._open.append(connection)
         return connection
 
     def _over(self) -> int:

@@ -67,6 +67,15 @@ _ALL_FUNCTIONS = f"SELECT {', '.join(FunctionRecord.__struct_fields__)} FROM fun
 _RECOVERY = load_queries("recovery")
 
 
+@contextlib.contextmanager
+def _closed_if_it_fails(connection: sqlite3.Connection) -> Generator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
+
+
 class SqliteStore:
     """One database file, or a temporary one that is removed when the store is closed."""
 
@@ -82,7 +91,8 @@ class SqliteStore:
             make_folder(self.path.parent)
             make_file(self.path)
             self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
-            self._open()
+            with _closed_if_it_fails(self._db):
+                self._open()
         except (sqlite3.Error, OSError) as error:
             raise fault(self.path, error) from error
         self._copy = self.epoch << 40
