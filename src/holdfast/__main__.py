@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 
+#: There is no release: the name `holdfast` on PyPI is another project's.
+INSTALL = "The server needs more packages; in your clone of Holdfast, run: pip install '.[server]'"
+
 
 def main() -> None:
     """Runs the command line."""
@@ -12,7 +15,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "holdfast").partition(".")[0] == "holdfast":
             raise
-        sys.exit(f"Error: {error.name} is not installed; the server needs: pip install 'holdfast[server]'")
+        sys.exit(f"Error: {error.name} is not installed. {INSTALL}")
     command_line(prog_name="holdfast")
 
 

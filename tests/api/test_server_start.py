@@ -6,9 +6,10 @@ import socket
 import sqlite3
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
-from .serving import free_port, run_to_end
+from .serving import Served, free_port, run_to_end
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,3 +92,27 @@ def test_half_of_a_first_admin_is_refused(tmp_path: Path, half: tuple[str, ...])
     code, output = run_to_end("start", "--port", str(free_port()), "--sqlite-dir", str(tmp_path), *KEYS, *half)
     assert (code, output) == (1, "Error: admin-user and admin-password go together: set both, or none\n")
     assert not (tmp_path / "main.db").exists()
+
+
+@pytest.mark.parametrize("mode", ["start", "dev"])
+@pytest.mark.parametrize("given", [("--redis-uri", "redis://x"), ("--redis-uri=redis://x",)])
+def test_an_option_that_means_nothing_here_is_told(mode: str, given: tuple[str, ...]) -> None:
+    code, output = run_to_end(mode, *given)
+    assert code == 2
+    assert output.endswith("Error: --redis-uri means nothing here: state is kept in SQLite, in --sqlite-dir\n")
+
+
+def test_the_banner_names_one_address_for_all(tmp_path: Path) -> None:
+    with Served(tmp_path, "--json=false", "--log-format", "text") as served:
+        banner = served.log.read_text()
+        assert f"POST {served.url}/e/any-key" in banner
+        assert "localhost" not in banner
+
+
+@pytest.mark.parametrize(("body", "status"), [(b'{"name": "a"}', 200), (b"{}", 400), (b"", 400)])
+def test_answers_to_senders_end_a_line(tmp_path: Path, body: bytes, status: int) -> None:
+    with Served(tmp_path) as served:
+        answer = httpx.post(f"{served.url}/e/any-key", content=body)
+        assert answer.status_code == status
+        assert answer.content.endswith(b"}\n")
+        assert answer.json()["status"] == status

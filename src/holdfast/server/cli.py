@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from holdfast import __version__
-from holdfast.server.commands import die, options_of
+from holdfast.server.commands import ServerCommand, die, options_of
 from holdfast.server.config.options import DEV, START
 from holdfast.server.config.sources import Settings
 
@@ -52,7 +52,7 @@ def main() -> None:
     """Durable functions for Python, wire-compatible with Inngest."""
 
 
-@main.command()
+@main.command(cls=ServerCommand)
 @options_of(DEV)
 def dev(settings: Settings) -> None:
     """Run the dev server: no keys, finds apps by itself.
@@ -62,7 +62,7 @@ def dev(settings: Settings) -> None:
     _serve(settings)
 
 
-@main.command()
+@main.command(cls=ServerCommand)
 @options_of(START)
 def start(settings: Settings) -> None:
     """Run the self-hosted server: keys required, all durable.

@@ -34,8 +34,7 @@ class EventApi:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request to `/e/{key}`."""
         if not self._keys.sends(scope["path"][3:].encode()):
-            body = b'{"status":401,"message":"","error":"Event key not found"}'
-            await answer(send, 401, body, self._headers)
+            await self._answer(send, 401, b'{"status":401,"message":"","error":"Event key not found"}')
             return
         try:
             given = await read_body(receive, MAX_BODY)
@@ -70,9 +69,12 @@ class EventApi:
         ids = '","'.join([e.id for e in intake.events])
         if intake.error:
             text = _JSON(intake.error).decode()
-            await answer(send, 400, f'{{"ids":["{ids}"],"status":400,"error":{text}}}'.encode(), self._headers)
+            await self._answer(send, 400, f'{{"ids":["{ids}"],"status":400,"error":{text}}}'.encode())
         else:
-            await answer(send, 200, f'{{"ids":["{ids}"],"status":200}}'.encode(), self._headers)
+            await self._answer(send, 200, f'{{"ids":["{ids}"],"status":200}}'.encode())
 
     async def _refuse(self, send: Send, status: int, text: str) -> None:
-        await answer(send, status, _JSON({"ids": [""], "status": status, "error": text}), self._headers)
+        await self._answer(send, status, _JSON({"ids": [""], "status": status, "error": text}))
+
+    async def _answer(self, send: Send, status: int, body: bytes) -> None:
+        await answer(send, status, body + b"\n", self._headers)  # many send by curl: a terminal's prompt follows

@@ -17,7 +17,7 @@ import click
 from holdfast.server.config import sources
 from holdfast.server.config.file import ConfigError, checked, parse_many
 from holdfast.server.config.kinds import Switch
-from holdfast.server.config.options import BY_NAME, OPTIONS, START, Option
+from holdfast.server.config.options import BY_NAME, FOREIGN, OPTIONS, START, Option
 from holdfast.server.config.sources import Given, Settings
 from holdfast.server.terminal import plain_lines
 
@@ -26,6 +26,20 @@ _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _CONFIG_HELP: Final = (
     "Configuration file (else holdfast.toml, .yaml or .json here, above, in ~/.config/holdfast or in /etc/holdfast)."
 )
+
+
+class ServerCommand(click.Command):
+    """`dev` or `start`: says why an option of the reference means nothing here, instead of guessing another."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the command line. Raises UsageError."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            why = FOREIGN.get(error.option_name.lstrip("-"))
+            if why is None:
+                raise
+            raise click.UsageError(f"{error.option_name} means nothing here: {why}", ctx) from error
 
 
 class OptionType(click.ParamType[Any]):

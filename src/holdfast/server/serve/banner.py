@@ -31,7 +31,7 @@ def show(config: Config, port: int, server: Server) -> None:
         click.style(f"  Holdfast {title}", bold=True) + f" {config.version}",
         "",
         *(f"  {label:<9} {url}" for label, url in _urls(config.host, port)),
-        f"  {'Events':<9} POST http://localhost:{port}/e/{'<event key>' if config.event_keys else 'any-key'}",
+        f"  {'Events':<9} POST {_urls(config.host, port)[0][1]}/e/{'<event key>' if config.event_keys else 'any-key'}",
         f"  {'State':<9} {_state(config, server)}",
         f"  {'Apps':<9} {_apps(config, server)}",
         *_open(config, color=color),
