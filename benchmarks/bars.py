@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import random
 import statistics
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
@@ -77,18 +78,34 @@ def percentile(values: Iterable[float], p: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * p / 100))]
 
 
+class Values(dict[str, float]):
+    """What was measured, by key of `BARS`; each is shown on stderr at once."""
+
+    def __setitem__(self, key: str, value: float) -> None:
+        bar = BARS[key]
+        say(f"  {bar.name}: {value:,.{bar.digits}f} {bar.unit}")
+        super().__setitem__(key, value)
+
+
+def say(text: str) -> None:
+    """Show progress, apart from the table on stdout."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
 class Bench:
     """Measures one server, of which nobody else knows."""
 
     def __init__(self, sizes: Sizes) -> None:
         self.sizes = sizes
-        self.values: dict[str, float] = {}
+        self.values = Values()
         self._serial = itertools.count(1)
 
     async def run(self) -> dict[str, float]:
         """All bars."""
+        say(f"Measuring ({'about half a minute' if self.sizes == QUICK else 'several minutes'}; Ctrl-C ends it) …")
         with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
-            self._cold_starts(Path(folder))
+            await self._cold_starts(Path(folder))
             await self._busy(Path(folder) / "busy")
             for kind, function in (("sleeping", "sleeper"), ("waiting", "waiter")):
                 await self._parked(Path(folder) / kind, kind, function)
@@ -96,9 +113,10 @@ class Bench:
 
     # --- scenes -----------------------------------------------------------------------------------------------------
 
-    def _cold_starts(self, folder: Path) -> None:
+    async def _cold_starts(self, folder: Path) -> None:
         times = list[float]()
         for _ in range(self.sizes.starts):
+            await asyncio.sleep(0)  # a Ctrl-C ends it here
             server = Server(folder)
             times.append(server.start())
             server.stop()
@@ -187,6 +205,7 @@ class Bench:
         return ((percentile(watch.gaps, 99) - 1) * 1e3,)
 
     async def _park(self, scene: Scene, function: str, runs: int) -> None:
+        say(f"  … {runs:,} runs of a {function} are started")
         watch = self._watch(scene, runs)
         todo = load.requests(f"bench/{function}", watch.label, runs, 100)
         for k in range(0, len(todo), 20):  # not faster than they park: the queue is not what is measured

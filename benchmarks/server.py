@@ -35,7 +35,7 @@ class Server:
         ]  # fmt: skip
         with (self.folder / "server.log").open("ab") as log:
             began = time.perf_counter()
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, process_group=0)  # Ctrl-C is ours
         self.pid = self._process.pid
         while not self._answers():
             if self._process.poll() is not None:
