@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import importlib.util
+import json
 import secrets
 import signal
 import sys
@@ -24,7 +25,7 @@ try:
     from processes import Child, DemoError, require_free, server, shop
     from watch import ENDED, Change, Run, Watcher
 except ModuleNotFoundError as error:
-    raise SystemExit(f"{error.name} is missing. The demo needs: pip install inngest fastapi uvicorn") from error
+    raise SystemExit(f"{error.name} is missing. `make demo` installs what the demo needs") from error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,11 @@ ENDS = {
     "FAILED": ("■", "failed", "red"),
     "CANCELLED": ("■", "cancelled", "red"),
 }
+MINE = "mine-1"
+FILES = (
+    ("The shop's code:", "examples/shop/app.py"),
+    ("The documentation:", "docs/README.md"),
+)
 WORK = ("reserve", "charge", "email", "invoice", "warehouse", "award")
 
 
@@ -166,18 +172,29 @@ class Demo:
         return not lost and not twice
 
     def hints(self) -> None:
-        url, data = self.server.url, self.options.data
-        event = '{"name": "shop/order.placed", "data": {"order": "mine-1"}}'
         self.console.heading("Where to look next")
+        for label, text in (*self.next_steps(), *self.own_order(), *FILES):
+            self.console.say(f"  {label:<25}{text}")
+
+    def next_steps(self) -> tuple[tuple[str, str], ...]:
         if self.options.stay:
-            self.console.say(f"  The server's own page:   {url}/")
-            self.console.say(f"  An order of your own:    curl {url}/e/demo -d '{event}'")
-        else:
-            self.console.say("  Stay and look around:    make demo ARGS=--stay")
-            self.console.say(f"  An order of your own:    … then curl {url}/e/demo -d '{event}'")
-            self.console.say(f"  These runs again:        .venv/bin/holdfast dev --persist --sqlite-dir {data}")
-        self.console.say("  The shop's code:         app.py, beside this file")
-        self.console.say("  The documentation:       docs/ in the repository")
+            return (("The server's own page:", f"{self.server.url}/"),)
+        return (
+            ("Stay and look around:", "make demo ARGS=--stay"),
+            ("If a port is taken:", "make demo ARGS='--port N --app-port N'"),
+            ("These runs again:", f".venv/bin/holdfast dev --persist --sqlite-dir {self.options.data}"),
+        )
+
+    def own_order(self) -> tuple[tuple[str, str], ...]:
+        """An order goes on to its end only when its parcel is shipped; those of the demo are shipped by `ship`."""
+        then = "" if self.options.stay else "(with --stay) "
+        return (
+            ("An order of your own:", f"{then}{self.curl('shop/order.placed', order=MINE)}"),
+            ("… which ends with:", self.curl("shop/parcel.shipped", order=MINE, parcel=f"P-{MINE}")),
+        )
+
+    def curl(self, name: str, **data: str) -> str:
+        return f"curl {self.server.url}/e/demo -d '{json.dumps({'name': name, 'data': data})}'"
 
     def stay(self) -> None:
         self.console.heading("Ctrl-C ends it")
@@ -226,7 +243,7 @@ def main() -> int:
     options = parse()
     missing = [name for name in ("inngest", "fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
     if missing:
-        sys.stderr.write(f"The shop needs more packages: pip install {' '.join(missing)}\n")
+        sys.stderr.write(f"{', '.join(missing)} missing. `make demo` installs what the demo needs\n")
         return 2
     signal.signal(signal.SIGTERM, terminated)
     demo = Demo(options)

@@ -26,7 +26,9 @@ def require_free(port: int, option: str) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise DemoError(f"Port {port} is in use. Stop what listens there, or choose another: {option} N") from error
+            raise DemoError(
+                f"Port {port} is in use. Stop what listens there, or choose another: make demo ARGS='{option} N'"
+            ) from error
 
 
 class Child:
