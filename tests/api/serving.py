@@ -69,7 +69,9 @@ class Served:
             self.child = subprocess.Popen(self.command, stdout=log, stderr=log, env=environment())
         while not self.healthy():
             if self.child.poll() is not None or time.perf_counter() - began > timeout:
-                raise AssertionError(f"server is not up (exit code {self.child.poll()}):\n{self.tail()}")
+                code = self.child.poll()
+                self.kill()
+                raise AssertionError(f"server is not up (exit code {code}):\n{self.tail()}")
             time.sleep(POLL_S)
         return time.perf_counter() - began
 
