@@ -109,10 +109,10 @@ def test_the_banner_names_one_address_for_all(tmp_path: Path) -> None:
         assert "localhost" not in banner
 
 
-@pytest.mark.parametrize(("body", "status"), [(b'{"name": "a"}', 200), (b"{}", 400), (b"", 400)])
-def test_answers_to_senders_end_a_line(tmp_path: Path, body: bytes, status: int) -> None:
+def test_answers_to_senders_end_a_line(tmp_path: Path) -> None:
     with Served(tmp_path) as served:
-        answer = httpx.post(f"{served.url}/e/any-key", content=body)
-        assert answer.status_code == status
-        assert answer.content.endswith(b"}\n")
-        assert answer.json()["status"] == status
+        for body, status in ((b'{"name": "a"}', 200), (b"{}", 400), (b"nonsense", 400)):
+            answer = httpx.post(f"{served.url}/e/any-key", content=body)
+            assert answer.status_code == status
+            assert answer.content.endswith(b"}\n")
+            assert answer.json()["status"] == status
