@@ -49,6 +49,25 @@ def test_start_does_not_move_to_another_port(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["start", "dev"])
+@pytest.mark.parametrize("version", [0, 1, 999])
+def test_a_database_of_another_program_is_left_alone(tmp_path: Path, mode: str, version: int) -> None:
+    file = tmp_path / "main.db"
+    connection = sqlite3.connect(file)
+    connection.executescript(
+        f"CREATE TABLE apps (id TEXT, name TEXT); CREATE TABLE migrations (id INT); PRAGMA user_version = {version}"
+    )
+    connection.close()
+    before = file.read_bytes()
+    more = KEYS if mode == "start" else ("--persist", "--no-discovery")
+    code, output = run_to_end(mode, "--port", str(free_port()), "--sqlite-dir", str(tmp_path), *more)
+    assert code == 1
+    assert output.startswith("Error: ")
+    assert f"the database {file} belongs to another program (its tables: apps, migrations)" in output
+    assert "--sqlite-dir" in output
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("mode", ["start", "dev"])
 def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path, mode: str) -> None:
     connection = sqlite3.connect(tmp_path / "main.db")
     connection.execute("PRAGMA user_version = 999")

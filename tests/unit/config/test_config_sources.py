@@ -203,6 +203,46 @@ def test_variables_that_nothing_reads_are_warned_of(folder: Path) -> None:
     )
 
 
+LINKS = {
+    "HOLDFAST_PORT": "tcp://10.43.7.1:8288",
+    "HOLDFAST_PORT_8288_TCP": "tcp://10.43.7.1:8288",
+    "HOLDFAST_PORT_8288_TCP_ADDR": "10.43.7.1",
+    "HOLDFAST_PORT_8288_TCP_PORT": "8288",
+    "HOLDFAST_PORT_8288_TCP_PROTO": "tcp",
+    "HOLDFAST_SERVICE_HOST": "10.43.7.1",
+    "HOLDFAST_SERVICE_PORT": "8288",
+    "HOLDFAST_SERVICE_PORT_HTTP": "8288",
+}
+
+
+def test_service_links_of_kubernetes_are_ignored_with_a_warning(folder: Path) -> None:
+    settings = load("start", **LINKS)
+    assert (one(settings, "port").value, one(settings, "port").source) == (8288, "default")
+    (warning,) = settings.warnings
+    assert warning.startswith(f"ignored {', '.join(sorted(LINKS))}: Kubernetes sets them")
+    assert "enableServiceLinks: false" in warning
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [
+        ("INNGEST_PORT", "port"),
+        ("HOLDFAST_CONNECT_GATEWAY_PORT", "connect-gateway-port"),
+        ("INNGEST_CONNECT_GATEWAY_PORT", "connect-gateway-port"),
+    ],
+)
+@pytest.mark.parametrize("link", ["tcp://10.43.7.1:8288", "udp://10.43.7.1:53", "tcp://[fd00::1]:8288"])
+def test_a_service_link_leaves_an_option_at_its_default(folder: Path, name: str, option: str, link: str) -> None:
+    settings = load("start", **{name: link})
+    assert one(settings, option).source == "default"
+    assert name in settings.warnings[0]
+
+
+def test_what_is_no_service_link_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="HOLDFAST_PORT must be a whole number"):
+        load("start", HOLDFAST_PORT="tcp://")
+
+
 def test_no_variable_that_something_reads_is_warned_of(folder: Path) -> None:
     package = Path(options.__file__).parent.parent
     texts = (path.read_text() for path in package.rglob("*.py") if path.name != "options.py")

@@ -11,7 +11,7 @@ from holdfast.server.commands import die, with_options
 from holdfast.server.config.sources import Settings
 
 _PATHS = ("/health", "/ready")
-_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - what a server listens on
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1", "": "127.0.0.1"}  # noqa: S104 - what a server listens on
 
 
 @click.command()

@@ -20,7 +20,7 @@ class Config(msgspec.Struct, frozen=True):
     """One server's configuration. `kind` is `dev` or `cloud` (`start`), as SDKs call it."""
 
     kind: str = "dev"
-    host: str = "0.0.0.0"  # noqa: S104 - both 127.0.0.1 and containers must reach it
+    host: str = "::"  # all addresses, IPv4 too: localhost, by either name, and containers must reach it
     port: int = DEFAULT_PORT
     sdk_urls: tuple[str, ...] = ()
     discovery: bool = True

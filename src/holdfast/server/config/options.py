@@ -143,7 +143,7 @@ def _oidc_role(value: Value) -> Value:
 _PORT = Integer(0, 65_535)
 
 OPTIONS: Final = (
-    Option("host", "Address to listen on."),
+    Option("host", "Address to listen on; :: is all of them, of IPv4 too, and localhost both 127.0.0.1 and ::1."),
     Option("port", "Port of the API.", _PORT, short="p"),
     Option("connect-gateway-port", "Port of the Connect gateway.", _PORT, field="gateway_port"),
     Option("sqlite-dir", "Folder of the database.", Folder(), field="directory"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal
@@ -19,6 +20,11 @@ Given = Value | tuple[Value, ...]
 #: How the reference calls the file's variable.
 CONFIG_VARIABLES: Final = ("HOLDFAST_CONFIG", "INNGEST_CONFIG")
 MASK: Final = "********"
+
+#: Kubernetes gives each pod such variables for each Service: `HOLDFAST_PORT=tcp://10.43.7.1:8288` for one named
+#: `holdfast`, `…_SERVICE_HOST`, `…_SERVICE_PORT`, `…_PORT_8288_TCP_ADDR` and their kin.
+_LINK_VALUE: Final = re.compile(r"(?:tcp|udp|sctp)://(?:\[[0-9a-fA-F:.%]+\]|[^\s/:]+):[0-9]+")
+_LINK_NAME: Final = re.compile(r".*?_(?:SERVICE_HOST|SERVICE_PORT(?:_.+)?|PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_.+)?)")
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -91,7 +97,8 @@ def gather(
             problems += error.problems
     if problems:
         raise ConfigError(*problems)
-    warnings = (*(file.warnings if file else ()), *_strangers(environ))
+    links = sorted(name for name, text in environ.items() if _is_service_link(name, text))
+    warnings = (*(file.warnings if file else ()), *_ignored(links), *_strangers(environ, links))
     return Settings(command, tuple(settings), file.path if file else None, warnings)
 
 
@@ -107,7 +114,7 @@ def _setting(
     if option.name in flags:
         return Setting(option, flags[option.name], "flag", f"--{option.name}")
     for variable in option.variables:
-        if text := environ.get(variable, ""):
+        if (text := environ.get(variable, "")) and not _is_service_link(variable, text):
             if option.file_variable and environ.get(option.file_variable):
                 raise ConfigError(f"{variable} and {option.file_variable} are both set: keep one of them")
             return Setting(option, _parse(option, text, variable), "env", variable)
@@ -139,12 +146,28 @@ def _secret(path: str, variable: str) -> str:
     return text
 
 
-def _strangers(environ: Mapping[str, str]) -> Iterator[str]:
+def _is_service_link(name: str, text: str) -> bool:
+    """Return whether Kubernetes made a variable for a Service, whose name begins as our variables do."""
+    if not name.startswith(("HOLDFAST_", "INNGEST_")):
+        return False
+    is_port = name.endswith("_PORT") and _LINK_VALUE.fullmatch(text) is not None
+    return is_port or _LINK_NAME.fullmatch(name) is not None
+
+
+def _ignored(links: list[str]) -> Iterator[str]:
+    if links:
+        yield (
+            f"ignored {', '.join(links)}: Kubernetes sets them for a Service of this name; without them: "
+            "`enableServiceLinks: false` in the pod's spec"
+        )
+
+
+def _strangers(environ: Mapping[str, str], links: list[str]) -> Iterator[str]:
     """Warnings of variables that look like options and are none."""
     known = OTHER_VARIABLES | {name for o in BY_NAME.values() for name in (*o.variables, o.file_variable) if name}
     foreign = {f"INNGEST_{name.replace('-', '_').upper()}": why for name, why in FOREIGN.items()}
     for name in sorted(environ):
         if name in foreign:
             yield f"{name} means nothing here: {foreign[name]}"
-        elif name.startswith("HOLDFAST_") and name not in known:
+        elif name.startswith("HOLDFAST_") and name not in known and name not in links:
             yield f"there is no variable {name}{did_you_mean(name, known)}"

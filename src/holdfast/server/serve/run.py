@@ -26,6 +26,8 @@ GRACE_S = 3
 #: How many ports `dev` tries.
 PORTS_TRIED = 100
 _BACKLOG = 2_048
+#: Hosts that are several addresses; a machine without IPv6 does with the first.
+_ADDRESSES = {"::": ("0.0.0.0", "::"), "localhost": ("127.0.0.1", "::1")}  # noqa: S104 - the default is all
 #: Milliseconds after which a client that reads nothing is cut off: what waits for it takes memory.
 _STALLED_MS = 60_000
 _PING_S = 15.0
@@ -34,6 +36,10 @@ _MAX_FRAME = 32 * 1024
 
 class PortError(Exception):
     """The server can't have its port; the text says why and what to do."""
+
+
+class _NoIPv6Error(OSError):
+    """The machine has no such address: IPv6 is off, or unknown to it."""
 
 
 class _Http(uvicorn.Server):
@@ -52,36 +58,69 @@ class _Http(uvicorn.Server):
 
 def run(config: Config) -> None:
     """Serves until a signal ends it. Raises PortError or SchemaError."""
-    listener = listen(config)
-    with listener:
-        _run_loop(_serve(config, listener))
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(listener) for listener in listen(config)]
+        _run_loop(_serve(config, listeners))
 
 
-def listen(config: Config) -> socket.socket:
-    """Takes the port; in `dev`, the next free one. Raises PortError."""
+def listen(config: Config) -> list[socket.socket]:
+    """Take the port, on each address that `--host` stands for; in `dev`, the next free one.
+
+    Raises:
+        PortError: The port is taken, or the host can't be listened on.
+
+    """
     tries = PORTS_TRIED if config.kind == "dev" and config.port else 1
     for port in range(config.port, config.port + tries):
-        listener = _socket(config.host)
         try:
-            listener.bind((config.host, port))
-            listener.listen(_BACKLOG)
+            return _bind(config.host, port)
         except OSError as error:
-            listener.close()
             if error.errno == errno.EADDRINUSE and tries > 1:
                 click.echo(f"Port {port} is in use, trying {port + 1}", err=True)
                 continue
             raise PortError(_why(config.host, port, error)) from error
-        listener.setblocking(False)
-        return listener
     raise PortError(f"no free port in {config.port} to {config.port + tries - 1}; choose another with --port")
 
 
-def _socket(host: str) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+def _bind(host: str, port: int) -> list[socket.socket]:
+    """Listen on the addresses of a host; port 0 is one of the system's choice, the same for all of them."""
+    first, *others = _ADDRESSES.get(host, (host,))
+    listeners = [_socket(first, port)]
+    try:
+        for address in others:
+            with contextlib.suppress(_NoIPv6Error):
+                listeners.append(_socket(address, listeners[0].getsockname()[1]))
+    except OSError:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def _socket(host: str, port: int) -> socket.socket:
+    try:
+        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    except OSError as error:
+        raise _NoIPv6Error(*error.args) from error
+    try:
+        _set_options(listener)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        if ":" in host and error.errno == errno.EADDRNOTAVAIL:
+            raise _NoIPv6Error(*error.args) from error
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+def _set_options(listener: socket.socket) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if listener.family == socket.AF_INET6:  # IPv4 has a socket of its own: its clients keep their plain addresses
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; what is accepted inherits it
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MS)
-    return listener
 
 
 def _why(host: str, port: int, error: OSError) -> str:
@@ -143,7 +182,7 @@ def _ending() -> list[signal.Signals]:
     return [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, *hangup]
 
 
-async def _serve(config: Config, listener: socket.socket) -> None:
+async def _serve(config: Config, listeners: list[socket.socket]) -> None:
     # Threads (history readers, checkpoints) hand the interpreter back quickly: step hops are a matter of milliseconds.
     sys.setswitchinterval(0.0001)
     GuardedHttp.pace = make_room()
@@ -164,7 +203,7 @@ async def _serve(config: Config, listener: socket.socket) -> None:
     server.start()
     await server.access.started()
     gc.freeze()  # what is here stays: a full collection need not walk through it, with all threads waiting
-    show(config, listener.getsockname()[1], server)
+    show(config, listeners[0].getsockname()[1], server)
     notifier.ready()
-    await http.serve(sockets=[listener])
+    await http.serve(sockets=listeners)
     await server.close()

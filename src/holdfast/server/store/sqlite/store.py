@@ -25,7 +25,7 @@ from holdfast.server.store.sqlite.counting import count_events, count_runs, link
 from holdfast.server.store.sqlite.experiments import note_steps
 from holdfast.server.store.sqlite.faults import fault
 from holdfast.server.store.sqlite.files import make_file, make_folder
-from holdfast.server.store.sqlite.migrate import migrate
+from holdfast.server.store.sqlite.migrate import check_version, migrate
 from holdfast.server.store.sqlite.queries import load_queries, named
 from holdfast.server.store.sqlite.sessions import link_sessions
 from holdfast.server.store.store import EndedRun, Erased, Recovered, StoreError, Value, Write
@@ -324,7 +324,8 @@ class SqliteStore:
             raise fault(self.path, error) from error
 
     def _open(self) -> None:
-        """Sets the connection up."""
+        """Set the connection up. Nothing is written to the database of another program, nor of a newer version."""
+        check_version(self._db)
         self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # counts for a new file only
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA wal_autocheckpoint=0")
