@@ -33,7 +33,7 @@ def command(mode: str, *options: str) -> list[str]:
     return [sys.executable, "-m", "holdfast.server.cli", mode, *options]
 
 
-def run_to_end(mode: str, *options: str, timeout: float = 10) -> tuple[int, str]:
+def run_to_end(mode: str, *options: str, timeout: float = 60) -> tuple[int, str]:
     """Exit code and output of a command that is expected to end by itself."""
     done = subprocess.run(
         command(mode, *options), check=False, capture_output=True, timeout=timeout, env=environment(), text=True

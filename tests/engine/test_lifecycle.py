@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from holdfast.protocol.canonical import canonical
 from holdfast.protocol.functions import Trigger
+from holdfast.protocol.rawjson import MAX_DEPTH
 from holdfast.server.model.status import RunStatus
 
-from .replies import Reply, invoke, ops, ran, returns, signal, throws
+from .replies import SDK, Reply, hashed, invoke, ops, ran, returns, signal, throws
 from .world import T0, World, function
 
 FINISHED, FAILED, CANCELLED = (f"inngest/function.{end}" for end in ("finished", "failed", "cancelled"))
@@ -202,3 +204,25 @@ def test_an_invocation_starts_a_function_that_listens_to_invocations_once(trigge
     world = World(function("app-child", on=trigger), function("app-other", on=trigger))
     started = world.invoke("app-child")
     assert sorted(run.function_id for run in started) == ["id-app-child", "id-app-other"]
+
+
+@pytest.mark.parametrize("shape", ["lists", "objects"])
+def test_values_as_deep_as_the_limit_go_all_the_way(world: World, shape: str) -> None:
+    """From an event through conditions, a step, a failure and its lifecycle events, to a call that is signed."""
+    opening, closing = ("[", "]") if shape == "lists" else ('{"a":', "}")
+    deep = json.loads(opening * (MAX_DEPTH - 1) + "1" + closing * (MAX_DEPTH - 1))
+    failure = function("app-failure", on=Trigger(event=FAILED, expression="event.data.event.data.n == 1"))
+    world.configure(function(on=Trigger(event="go", expression="event.data.n == 1"), retries=0), failure)
+    run = world.start("go", {"n": 1, "deep": deep})
+    world.reply(ops(ran("a", {"deep": deep})))
+    call = world.call()
+    called = call.run.body
+    assert called is not None
+    canonical(b"".join((b'{"event":', called.events[0], b',"steps":{"a":', called.steps[hashed("a")], b"}}")))
+    failed = {"name": "E", "message": "m", "cause": {"deep": deep}}
+    world.answer(call, Reply(500, json.dumps(failed).encode(), SDK))
+    assert world.status(run) is RunStatus.FAILED
+    handler = world.call().run
+    assert handler.function_id == "id-app-failure"
+    assert handler.body is not None
+    canonical(handler.body.events[0])

@@ -165,7 +165,7 @@ def test_a_backup_is_verified_before_anything_is_moved(store: SqliteStore, tmp_p
     with closing(sqlite3.connect(newer)) as db:
         db.execute("PRAGMA user_version = 999")
     for file, error, said in (
-        (bad, StoreError, "damaged"), (foreign, StoreError, "no database of Holdfast"), (newer, SchemaError, "999"),
+        (bad, StoreError, "damaged"), (foreign, SchemaError, "another program"), (newer, SchemaError, "999"),
         (tmp_path / "none", StoreError, "no database"),
     ):  # fmt: skip
         with pytest.raises(error, match=said):

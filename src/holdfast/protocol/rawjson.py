@@ -8,14 +8,19 @@ gaps.
 from __future__ import annotations
 
 import re
+import sys
 from itertools import accumulate
 from typing import Final
 
 import msgspec
 from msgspec import Raw
 
-#: Deepest accepted nesting. Far below what a recursive reader can take, far above what data has.
-MAX_DEPTH: Final = 256
+#: Deepest accepted nesting of a value that a client sends: of an event's data, of a step's result, of an output.
+MAX_DEPTH: Final = 1_000
+
+# Decoders and encoders count each level of JSON as a call. By default Python allows 1,000 of them, too few for a value
+# of that depth within a request and below the calls that lead there. What is nested deeper is still refused by a check.
+sys.setrecursionlimit(max(sys.getrecursionlimit(), 4 * MAX_DEPTH))
 
 #: Raised by msgspec's decoders and encoders for input they can't take.
 UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeError)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Struct
 
+from holdfast.protocol.decode_errors import TOO_DEEP
 from holdfast.protocol.function_decode import DecodeError, Fields, decode_function
 from holdfast.protocol.go_json import GoJsonError, first_value
-from holdfast.protocol.rawjson import UNREADABLE, mend
+from holdfast.protocol.rawjson import UNREADABLE, mend, too_deep
 from holdfast.protocol.urls import normalize_url
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def checksum(body: bytes) -> str:
 
 
 def _decode(body: bytes) -> object:
+    if too_deep(body):
+        raise GoJsonError(TOO_DEEP)
     try:
         return msgspec.json.decode(body)
     except UNREADABLE:
@@ -81,7 +84,7 @@ def _decode(body: bytes) -> object:
     try:
         return _decode_leniently(mend(first_value(body)))
     except RecursionError:
-        raise GoJsonError("exceeded max depth") from None
+        raise GoJsonError(TOO_DEEP) from None
     except msgspec.DecodeError as error:
         raise GoJsonError(str(error)) from None
 

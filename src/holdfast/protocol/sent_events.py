@@ -85,9 +85,13 @@ def _is_utf8(body: bytes) -> bool:
 def _shallow(sent: list[SentEvent]) -> tuple[list[SentEvent], str]:
     """Cut off a list before the first event that nests too deep."""
     for number, event in enumerate(sent):
-        if any(too_deep(bytes(part)) for part in (event.data, event.user, event.meta)):
+        if _too_deep(event):
             return sent[:number], decode_errors.TOO_DEEP
     return sent, ""
+
+
+def _too_deep(event: SentEvent) -> bool:
+    return any(too_deep(bytes(part)) for part in (event.data, event.user, event.meta))
 
 
 def _read_slowly(body: bytes, content_type: str) -> tuple[list[SentEvent], str]:
@@ -123,7 +127,7 @@ def _read_one(item: bytes) -> SentEvent:
         event = _decode_one(item)
     except UNREADABLE:
         raise ValueError(_why(item)) from None
-    if too_deep(item):
+    if _too_deep(event):
         raise ValueError(decode_errors.TOO_DEEP)
     return event
 

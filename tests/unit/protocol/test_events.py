@@ -172,13 +172,22 @@ def test_too_many_events() -> None:
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
-@pytest.mark.parametrize("depth", [MAX_DEPTH, 2_000, 200_000])
+@pytest.mark.parametrize("depth", [MAX_DEPTH, 1_400, 2_000, 200_000])
 def test_deep_nesting(opening: bytes, depth: int) -> None:
     closing = b"]" if opening == b"[" else b"}"
     deep = b'{"name":"a","data":{"a":' + opening * depth + b"1" + closing * depth + b"}}"
     assert read(deep).error == "exceeded max depth"
     intake = read(b'[{"name":"a"},' + deep + b"]")
     assert (len(intake.events), intake.error) == (1, "exceeded max depth")
+
+
+@pytest.mark.parametrize("body", [b"%b", b"[%b]", b'[{"name":"first"},%b]', b"[%b,"])
+def test_data_may_nest_as_deep_as_the_limit(body: bytes) -> None:
+    depth = MAX_DEPTH - 1
+    deep = b'{"name":"a","data":{"a":' + b"[" * depth + b"1" + b"]" * depth + b"}}"
+    intake = read(body % deep)
+    assert not intake.error
+    assert b"[" * depth in intake.events[-1].json
 
 
 def test_brackets_in_texts_are_no_nesting() -> None:

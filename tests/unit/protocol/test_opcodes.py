@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from holdfast.protocol.errors import step_error
 from holdfast.protocol.limits import MAX_STEP_INPUT, MAX_STEP_OUTPUT
 from holdfast.protocol.opcodes import Op, Opcode, OpcodeError, parse_ops
+from holdfast.protocol.rawjson import MAX_DEPTH
 
 RECORDED = json.loads((Path(__file__).parent / "recorded" / "stored-steps.json").read_text("utf-8"))
 
@@ -173,12 +174,21 @@ def test_odd_opts_are_left_to_who_knows_the_op(opts: object) -> None:
     assert (op.opts, op.type, op.race, op.input) == (json.dumps(opts).encode(), "", False, None)
 
 
-@pytest.mark.parametrize("depth", [300, 3_000, 100_000])
+@pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 3_000, 100_000])
 @pytest.mark.parametrize("member", ["data", "opts", "error", "metadata"])
 def test_deep_nesting(depth: int, member: str) -> None:
     body = b'[{"op":"StepError","error":{"message":"m"},"%b":%b1%b}]' % (member.encode(), b"[" * depth, b"]" * depth)
     with pytest.raises(OpcodeError, match="exceeded max depth"):
         parse_ops(body)
+
+
+@pytest.mark.parametrize("member", ["data", "opts", "error", "metadata"])
+def test_members_may_nest_as_deep_as_the_limit(member: str) -> None:
+    deep = b"[" * (MAX_DEPTH - 1) + b"1" + b"]" * (MAX_DEPTH - 1)
+    error = b'{"message":"m","cause":%b}' % deep
+    value = error if member == "error" else b'{"a":%b}' % deep
+    (op,) = parse_ops(b'[{"op":"StepFailed","id":"s","error":{"message":"m"},"%b":%b}]' % (member.encode(), value))
+    assert deep in (getattr(op, member) or b"")
 
 
 def test_texts_that_unicode_cannot_express_are_mended() -> None:
