@@ -327,6 +327,15 @@ def test_an_aborted_defer_is_not_published(world: World) -> None:
     assert len(world.events("inngest/deferred.schedule")) == 1
 
 
+def test_a_deferred_run_gets_the_merged_sessions(world: World) -> None:
+    world.start()
+    meta = {"sessions": {"chat": 7}, "propagated_sessions": {"chat": "beneath", "user": "u"}}
+    world.reply(ops(defer("d", meta=meta), ran("a")))
+    world.reply(returns())
+    (event,) = world.events("inngest/deferred.schedule")
+    assert event["meta"] == {"sessions": {"chat": "7", "user": "u"}}
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -334,6 +343,9 @@ def test_an_aborted_defer_is_not_published(world: World) -> None:
         defer("d", given=[1]),
         defer("d", given="text"),
         defer("d", meta=[1]),
+        defer("d", meta={"sessions": {"a": True}}),
+        defer("d", meta={"propagated_sessions": {"a": None}}),
+        defer("d", meta={"sessions": {str(n): "1" for n in range(6)}}),
         op("DeferAdd", "d", opts={"fn_slug": "x"}),
     ],
 )

@@ -388,6 +388,50 @@ def test_the_payload_may_say_more() -> None:
     assert (event["user"], event["v"], event["id"], event["meta"]) == ({"u": 1}, "2", "mine", {"sessions": {"s": "1"}})
 
 
+LAYERS = {"sessions": {"chat": 7, "old": None}, "propagated_sessions": {"old": "1", "user": "u", "chat": "beneath"}}
+
+
+def test_sessions_of_an_invocation_are_merged() -> None:
+    world = family()
+    world.start()
+    world.reply(ops(invoke("i", "app-child", payload={"meta": LAYERS})))
+    (event,) = world.events("inngest/function.invoked")
+    assert event["meta"] == {"sessions": {"chat": "7", "user": "u"}}
+
+
+@pytest.mark.parametrize(
+    ("meta", "problem"),
+    [
+        ({"sessions": {"a": True}}, 'event session "a" must be a string, number, or null'),
+        ({"propagated_sessions": {"a": None}}, 'event session "a" must be a string or number'),
+        ({"sessions": {str(n): "1" for n in range(6)}}, "event sessions can include at most 5 entries"),
+        ({"sessions": {"a": ""}}, 'event session "a" cannot have an empty ID'),
+        ([], "event meta must be an object, not array"),
+    ],
+)
+def test_an_invocation_with_bad_sessions_fails_finally(meta: object, problem: str) -> None:
+    world = family()
+    run = world.start()
+    world.reply(ops(invoke("i", "app-child", payload={"meta": meta})))
+    assert not world.events("inngest/function.invoked")
+    error = {"error": problem, "message": problem, "name": "Error"}
+    assert world.step(run, "i") == {"error": error}
+    world.reply(returns("caught"))  # user code may catch it, and nothing was tried again
+    assert world.output(run) == "caught"
+    world.check_idle()
+
+
+def test_an_invocation_with_bad_sessions_ends_its_part_of_a_group() -> None:
+    world = family()
+    run = world.start()
+    bad = {"meta": {"sessions": 1}}
+    world.reply(ops(invoke("i", "app-child", payload=bad), planned("a")))
+    world.reply(ops(ran("a")), "a")
+    world.reply(returns("both"))
+    assert world.output(run) == "both"
+    world.check_idle()
+
+
 def test_an_invocation_with_an_id_of_its_own_starts_its_function_once() -> None:
     world = family()
     for _ in range(2):

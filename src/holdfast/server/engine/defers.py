@@ -7,6 +7,7 @@ from msgspec import Raw
 
 from holdfast.protocol import limits
 from holdfast.protocol.opcodes import Op
+from holdfast.protocol.sessions import merge_sessions
 from holdfast.server.engine.steps import Answer
 from holdfast.server.model.run import Defer
 
@@ -26,7 +27,7 @@ class _AbortOpts(msgspec.Struct):
 
 
 def add(answer: Answer, op: Op) -> None:
-    """Remembers a defer, once per id. A bad one is rejected; it never fails the run."""
+    """Remember a defer, once per id. A bad one is rejected; it never fails the run."""
     run = answer.run
     defers = run.state.defers if run.state.defers is not None else {}
     if op.id in defers or len(defers) >= limits.MAX_DEFERS:
@@ -62,6 +63,14 @@ def _acceptable(slug: str | None, given: bytes, meta: bytes, defers: dict[str, D
         slug
         and given.lstrip()[:1] == b"{"
         and len(given) + held <= limits.MAX_DEFER_INPUT
-        and (meta in {b"", b"null"} or meta.lstrip()[:1] == b"{")
         and len(meta) <= limits.MAX_DEFER_META
+        and _has_good_sessions(meta)
     )
+
+
+def _has_good_sessions(meta: bytes) -> bool:
+    try:
+        merge_sessions(meta or b"null")
+    except ValueError:
+        return False
+    return True

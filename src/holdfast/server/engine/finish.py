@@ -7,6 +7,7 @@ import msgspec
 from holdfast.protocol.errors import standard_error
 from holdfast.protocol.events import Event, render_event
 from holdfast.protocol.ids import ulid, ulid_time, xxh36
+from holdfast.protocol.sessions import merge_sessions
 from holdfast.server.engine import lifecycle, waitinfo
 from holdfast.server.engine.core import Core
 from holdfast.server.engine.run import Run
@@ -111,7 +112,8 @@ def _release_defers(core: Core, run: Run) -> None:
             data = _deferred_data(core, run, defer.function_slug, bytes(defer.input))
             entropy = int(xxh36(f"defer-event:{run.id}:{hashed}"), 36)
             id = ulid(ulid_time(run.id), entropy)
-            core.inbox.append(internal(core, lifecycle.DEFERRED, data, external_id=id))
+            sessions = merge_sessions(bytes(defer.meta))
+            core.inbox.append(internal(core, lifecycle.DEFERRED, data, external_id=id, sessions=sessions))
 
 
 def _deferred_data(core: Core, run: Run, target: str, given: bytes) -> bytes:

@@ -15,6 +15,7 @@ from holdfast.protocol.durations import DurationError, parse_timeout
 from holdfast.protocol.errors import server_error
 from holdfast.protocol.events import Invocation, render_event, with_invocation
 from holdfast.protocol.opcodes import Op, Opcode
+from holdfast.protocol.sessions import merge_sessions
 from holdfast.protocol.tracing import invoker
 from holdfast.server.engine import defers, finish, lifecycle
 from holdfast.server.engine.changes import Perform
@@ -152,13 +153,27 @@ def _invoke(answer: Answer, op: Op) -> None:
     opts = _opts(op, _InvokeOpts)
     if not opts.function_id:
         raise OpError("error handling generator response: function_id is required")
+    payload = opts.payload or _Payload()
+    try:
+        sessions = merge_sessions(bytes(payload.meta))
+    except ValueError as problem:
+        _refuse_invoke(answer, op, str(problem))
+        return
     pause = _pause(
         answer, op, PauseKind.INVOKE, _expiry(core, opts.timeout or "", limits.DEFAULT_WAIT_MS, bounded=False)
     )
-    event = _invocation(core, run, op, opts, pause.expires)
+    event = _invocation(core, run, op, opts, payload, sessions, pause.expires)
     pause.key, pause.function, pause.trigger = f"{run.id}.{op.id}", opts.function_id, event.id
     core.open_pause(run, pause)
     core.inbox.append(event)
+
+
+def _refuse_invoke(answer: Answer, op: Op, problem: str) -> None:
+    """Fail an invocation that no other attempt would mend; user code may catch it."""
+    now = answer.core.now
+    span = Span("step", SpanStatus.FAILED, now, now, now, op.display, op.id, op.op.value)
+    answer.core.memoise(answer.run, op.id, server_error("Error", problem, problem), span)
+    answer.complete(op, failed=True)
 
 
 def _gateway(answer: Answer, op: Op) -> None:
@@ -251,11 +266,7 @@ class _Payload(msgspec.Struct):
     v: str | None = None
     id: str | None = None
     ts: int | None = None
-    meta: _PayloadMeta | None = None
-
-
-class _PayloadMeta(msgspec.Struct):
-    sessions: Raw = _NONE
+    meta: Raw = _NONE
 
 
 class _InvokeOpts(msgspec.Struct):
@@ -324,8 +335,9 @@ def _interpolated(run: Run, source: str) -> str:
         raise FailEarly(server_error("CompileError", str(error), f"CompileError: {error}")) from error
 
 
-def _invocation(core: Core, run: Run, op: Op, opts: _InvokeOpts, expires: int) -> Event:
-    payload = opts.payload or _Payload()
+def _invocation(
+    core: Core, run: Run, op: Op, opts: _InvokeOpts, payload: _Payload, sessions: bytes, expires: int
+) -> Event:
     function = core.function(run)
     link = Invocation(
         fn_id=opts.function_id or "", correlation_id=f"{run.id}.{op.id}", expire=expires, name=op.display,
@@ -334,7 +346,6 @@ def _invocation(core: Core, run: Run, op: Op, opts: _InvokeOpts, expires: int) -
     )  # fmt: skip
     data = with_invocation(_object(payload.data), link)
     id = core.new_id(core.now)
-    sessions = _sessions(payload)
     json = render_event(
         lifecycle.INVOKED, payload.id or id, core.now, data, user=_object(payload.user),
         v=msgspec.json.encode(payload.v) if payload.v else b"", sessions=sessions,
@@ -350,11 +361,6 @@ def _object(raw: Raw) -> bytes:
     """An object as sent; anything else becomes an empty one."""
     sent = bytes(raw).strip()
     return sent if sent[:1] == b"{" else b"{}"
-
-
-def _sessions(payload: _Payload) -> bytes:
-    sent = _object(payload.meta.sessions) if payload.meta else b"{}"
-    return b"" if sent == b"{}" else sent
 
 
 _HANDLERS: dict[Opcode, Callable[[Answer, Op], None]] = {
