@@ -164,7 +164,7 @@ def test_calls_to_models_and_over_http_become_metadata_of_span_and_step(rig: Rig
     step = ran.shown()
     told = {(one["kind"], one["scope"]): one["values"] for one in step["metadata"]}
     assert told["inngest.ai", "extended_trace"] == {
-        "model": "m-1", "system": "acme", "input_tokens": 20, "output_tokens": 8, "total_tokens": 28,
+        "request_model": "m-1", "provider": "acme", "input_tokens": 20, "output_tokens": 8, "total_tokens": 28,
         "finish_reasons": ["stop"], "latency_ms": 15,
     }  # fmt: skip
     page = {"method": "GET", "response_status": 200, "domain": "api.example", "path": "/v1/x"}

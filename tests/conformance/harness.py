@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 SPAN = """
     name status attempts stepID stepOp stepType outputID isRoot spanID parentSpanID runID
-    queuedAt startedAt endedAt duration response { statusCode }
+    queuedAt startedAt endedAt duration response { statusCode } metadata { scope kind values }
     stepInfo {
         __typename
         ... on InvokeStepInfo { triggeringEventID functionID timeout returnEventID runID timedOut }

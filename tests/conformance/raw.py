@@ -33,6 +33,7 @@ class Request:
     headers: dict[str, str]
     body: bytes
     at: float
+    names: tuple[str, ...] = ()  # of its headers, as written
 
     @property
     def json(self) -> Any:
@@ -73,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(self.command, url.path, query, headers, body, time.time())
+        request = Request(self.command, url.path, query, headers, body, time.time(), tuple(self.headers))
         self.server.requests.append(request)
         self.answer(self.server.respond(request))
 
@@ -154,7 +155,12 @@ def register(platform: Platform, app: str, url: str, functions: list[Json]) -> J
     return answer
 
 
-ANSWER = {"choices": [{"message": {"role": "assistant", "content": "hello"}}], "id": "chatcmpl-1", "model": "gpt-test"}
+ANSWER = {
+    "choices": [{"message": {"role": "assistant", "content": "hello"}}],
+    "id": "chatcmpl-1",
+    "model": "gpt-test",
+    "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+}
 
 
 def upstream_answer(request: Request) -> Answer:

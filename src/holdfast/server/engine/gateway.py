@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit, urlunsplit
+
 import msgspec
 
 from holdfast.protocol.opcodes import Op, Opcode
@@ -38,24 +40,39 @@ def on_result(core: Core, run: Run, job: Job, op: Op, result: Result) -> None:
 
 
 class _Opts(msgspec.Struct):
+    url: str = ""
+    format: str | None = None
     body: msgspec.Raw = NULL
 
 
-def _shown(op: Op) -> msgspec.Raw:
-    """What the trace shows of the request: the prompt, never the provider's key."""
+def _inference(op: Op) -> _Opts | None:
     if op.op is not Opcode.AI_GATEWAY or not op.opts:
-        return NULL
+        return None
     try:
-        body = msgspec.json.decode(op.opts, type=_Opts).body
+        return msgspec.json.decode(op.opts, type=_Opts)
     except msgspec.DecodeError:
-        return NULL
-    return msgspec.Raw(b'{"body":' + bytes(body) + b"}")
+        return None
+
+
+def _shown(opts: _Opts) -> msgspec.Raw:
+    """Return what the trace shows of the request: the prompt, never the provider's key."""
+    return msgspec.Raw(b'{"body":' + bytes(opts.body) + b"}")
+
+
+def _told(opts: _Opts) -> dict[str, str | int | bool]:
+    """Return where the request went, without what may be secret in its URL."""
+    try:
+        parts = urlsplit(opts.url)
+        url = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    except ValueError:  # an address that is none
+        url = ""
+    return {"format": opts.format or "", "size": len(bytes(opts.body)), "url": url}
 
 
 def _span(job: Job, op: Op, result: Result, status: SpanStatus) -> Span:
-    call = result.call
+    call, opts = result.call, _inference(op)
     return Span(
         "attempt" if status is SpanStatus.ERRORED else "step", status, job.step_queued_at or job.queued_at,
         call.started_at, call.ended_at, op.display, op.id, op.op.value, op.type, job.attempt, job.max_attempts, job.id,
-        call, input=_shown(op),
+        call, info=_told(opts) if opts else None, input=_shown(opts) if opts else NULL,
     )  # fmt: skip

@@ -58,6 +58,7 @@ class Span(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
     #: Sleep: `until`. Wait: `event`, `expression`, `timeout`, `found`, `timed_out`.
     #: Signal: `signal`, `timeout`, `timed_out`.
     #: Invoke: `function`, `event_id`, `timeout`, `return_event`, `run_id`, `timed_out`.
+    #: AIGateway: `format` of the provider, `url` and `size` of the request.
     #: Plan: `opened`, the hashed id of the step, if the answer reported one alone.
     #: Function: `text`, if the answer was no JSON and the output is its text, quoted.
     info: dict[str, str | int | bool] | None = msgspec.field(name="f", default=None)

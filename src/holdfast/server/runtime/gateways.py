@@ -118,7 +118,8 @@ async def _fetch(client: HttpClient, opts: _Opts, relay: Relay | None) -> tuple[
 async def _exchange(
     client: HttpClient, relay: Relay | None, method: str, url: str, headers: list[tuple[str, str]], body: bytes
 ) -> Answer:
-    """Makes the request; if its answer shall be heard elsewhere, that ends with it."""
+    """Make the request, with header names as HTTP/1.1 writes them; if its answer shall be heard elsewhere, end that."""
+    headers = [(_canonical(name), value) for name, value in headers]
     if relay is None:
         return await client.fetch(method, url, headers, body)
     try:
@@ -184,6 +185,7 @@ def _text(body: bytes) -> bytes:
 
 
 def _canonical(name: str) -> str:
+    """Write a header's name as Go and many servers do: `X-Api-Key`."""
     return "-".join(part.capitalize() for part in name.split("-"))
 
 

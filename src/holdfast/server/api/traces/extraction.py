@@ -9,6 +9,8 @@ import math
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from holdfast.server.api.traces.prices import COST, COST_DIGITS, priced
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -19,13 +21,13 @@ HTTP: Final = "inngest.http"
 #: Values that add up over the calls of a step; of all others the last one counts.
 SUMS: Final = frozenset({
     "input_tokens", "output_tokens", "total_tokens", "cache_read_tokens", "cache_creation_tokens", "reasoning_tokens",
-    "latency_ms",
+    "latency_ms", COST,
 })  # fmt: skip
 
 _AI_TEXTS: Final = {
-    "model": ("gen_ai.request.model",),
+    "request_model": ("gen_ai.request.model",),
     "response_model": ("gen_ai.response.model",),
-    "system": ("gen_ai.provider.name", "gen_ai.system"),
+    "provider": ("gen_ai.provider.name", "gen_ai.system"),
     "operation_name": ("gen_ai.operation.name",),
     "response_id": ("gen_ai.response.id",),
 }
@@ -36,6 +38,7 @@ _AI_NUMBERS: Final = {
     "cache_read_tokens": ("gen_ai.usage.cache_read.input_tokens",),
     "cache_creation_tokens": ("gen_ai.usage.cache_creation.input_tokens",),
     "reasoning_tokens": ("gen_ai.usage.reasoning.output_tokens",),
+    "estimated_cost": ("gen_ai.usage.cost",),
     "temperature": ("gen_ai.request.temperature",),
     "top_p": ("gen_ai.request.top_p",),
     "max_tokens": ("gen_ai.request.max_tokens",),
@@ -66,7 +69,10 @@ def extract(span: UserSpan) -> dict[str, dict[str, object]]:
 
 def together(values: dict[str, object], later: dict[str, object]) -> dict[str, object]:
     """Values of two calls of one step: sums add up, of the others the later counts."""
-    return {**values, **later, **{name: add(values[name], later[name]) for name in SUMS & values.keys() & later.keys()}}
+    sums = {name: add(values[name], later[name]) for name in SUMS & values.keys() & later.keys()}
+    if isinstance(cost := sums.get(COST), float):
+        sums[COST] = round(cost, COST_DIGITS)
+    return {**values, **later, **sums}
 
 
 def add(known: object, later: object) -> object:
@@ -91,7 +97,7 @@ def _ai(span: UserSpan) -> dict[str, object]:
     if isinstance(given, int) and isinstance(made, int):
         values.setdefault("total_tokens", given + made)
     values["latency_ms"] = (span.end - span.start) // _NS_PER_MS
-    return values
+    return priced(values)
 
 
 def _http(attributes: Mapping[str, object]) -> dict[str, object]:

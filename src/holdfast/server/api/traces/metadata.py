@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from holdfast.protocol.rawjson import UNREADABLE
-from holdfast.server.api.traces.extraction import add
+from holdfast.server.api.traces.extraction import AI, add
+from holdfast.server.api.traces.prices import priced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -77,12 +78,15 @@ def reported(updates: msgspec.Raw | None, at: int) -> list[Update]:
 
 
 def fold(updates: Iterable[Update]) -> list[Metadata]:
-    """What updates come to, by kind and scope."""
+    """Return what updates come to, by kind and scope; calls to models with their estimated cost."""
     folded: dict[tuple[str, str], Metadata] = {}
     for update in updates:
         entry = folded.setdefault((update.scope, update.kind), Metadata(update.scope, update.kind, {}, update.at))
         entry.values = _fold(entry.values, update)
         entry.updated_at = max(entry.updated_at, update.at)
+    for entry in folded.values():
+        if entry.kind == AI:
+            entry.values = priced(entry.values)
     return list(folded.values())
 
 

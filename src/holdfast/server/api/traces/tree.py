@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.protocol.tracing import call_span_id
 from holdfast.server.api.statuses import RUN_STATUSES
-from holdfast.server.api.traces import metadata
+from holdfast.server.api.traces import ai, metadata
 from holdfast.server.api.traces.node import NodeFactory, ResponseInfo, span_status
 from holdfast.server.api.traces.output import ROOT, OutputRef, is_value
 from holdfast.server.api.traces.stepinfo import (
@@ -177,7 +177,8 @@ class _Builder:
         told = self._posted.of_step(span.step_id, span.attempt, ended=span.kind == "step")
         reported = metadata.reported(span.metadata, span.ended_at)
         self._of_run += [update for update in reported if update.scope == "run"]
-        node.reported = metadata.fold([*(update for update in reported if update.scope != "run"), *told])
+        of_step = [update for update in reported if update.scope != "run"]
+        node.reported = metadata.fold([*ai.of_step(row), *of_step, *told])
         if span.op in GATEWAYS and span.call is not None:
             node.response = ResponseInfo(span.call.status, span.call.headers)
         self._places.steps[span.step_id, span.attempt] = node
