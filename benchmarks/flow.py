@@ -17,9 +17,9 @@ from holdfast.protocol.ids import UlidSource
 from holdfast.protocol.registration import decode_registration
 from holdfast.protocol.responses import read_response
 from holdfast.server.engine.changes import Dispatch
-from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.registry import Function
+from holdfast.server.engine.settings import Settings
 from holdfast.server.model.span import Call
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from holdfast.server.drivers.driver import Done, Request
 from holdfast.server.drivers.http import HttpClient
 from holdfast.server.engine import advance, resume
 from holdfast.server.engine.changes import Dispatch, Effect
-from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import DefectError, Engine
 from holdfast.server.engine.run import Run
+from holdfast.server.engine.settings import Settings
 from holdfast.server.model.event import Event
 from holdfast.server.model.status import RunStatus
 from holdfast.server.realtime.broadcaster import Broadcaster
@@ -91,7 +91,7 @@ class Shell:
         self.apps.register(
             dumps({"url": url, "appName": "app", "sdk": "inngest-py:v0.5.19", "v": "0.1", "functions": functions})
         )
-        self.events = EventApi(self.partition, Keys(self.partition, ids), [])
+        self.events = EventApi(self.partition, Keys(self.partition, ids), ids.next, [])
 
     async def send(self, name: str) -> int:
         """The status of a sent event."""
@@ -184,9 +184,9 @@ def test_an_event_that_breaks_the_engine_is_not_half_accepted(tmp_path: Path, mo
 
 def test_nothing_is_accepted_while_the_state_is_reloaded(tmp_path: Path) -> None:
     async def play(shell: Shell) -> None:
-        run_before = shell.partition.engine
+        run_before = shell.partition._engine
         shell.partition._fail(StoreError("disk"), [], 0.05)
-        assert shell.partition.engine is not run_before
+        assert shell.partition._engine is not run_before
         assert await shell.send("good") == 503
         await asyncio.sleep(0.1)
         assert await shell.send("good") == 200
@@ -268,7 +268,7 @@ def test_a_broken_engine_says_so_to_its_caller(tmp_path: Path, monkeypatch: pyte
 
         monkeypatch.setattr(resume, "by_signal", signal)
         with pytest.raises(DefectError, match="KeyError: 'defect'"):
-            shell.partition.engine.on_signal("s", b"1", 1)
+            shell.partition._engine.on_signal("s", b"1", 1)
 
     scenario(tmp_path, play)
 
@@ -327,8 +327,8 @@ def test_the_driver_hears_of_a_run_that_is_cancelled_while_it_is_called(tmp_path
         await shell.send("good")
         await asyncio.sleep(0.05)
         (request, done) = calls[0]
-        run = shell.partition.engine.core.runs[request.context.run_id]
-        shell.partition.engine.cancel(run, "test", now_ms())
+        run = shell.partition._engine._core.runs[request.context.run_id]
+        shell.partition._engine.cancel(run, "test", now_ms())
         await shell.partition.committed()
         assert shell.client.abandoned == [run.id]
         done(read_response(200, {"x-inngest-sdk": "inngest-py:v0.5.19"}, b'"late"', 0))

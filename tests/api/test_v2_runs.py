@@ -158,7 +158,7 @@ def test_cancel(rig: Rig) -> None:
     ended = rig.run()
     assert post(rig, f"/runs/{ended}/cancel", status=409)["errors"][0]["code"] == "run_already_ended"
     rig.app.answer = lambda _headers, _body: (500, {"message": "later"})
-    function = next(iter(rig.server.partition.engine.core.registry.functions.values()))
+    function = next(iter(rig.server.partition._engine._core.registry.functions.values()))
     rig.client.post(f"/v1/functions/{function.id}/pause")
     event = rig.send()
     (run,) = get(rig, f"/events/{event}/runs")["data"]
@@ -178,7 +178,7 @@ def test_an_idempotency_key_starts_one_run(rig: Rig) -> None:
 
 
 def test_an_idempotency_key_that_comes_twice_at_once(rig: Rig) -> None:
-    function = next(iter(rig.server.partition.engine.core.registry.functions))
+    function = next(iter(rig.server.partition._engine._core.registry.functions))
 
     async def both() -> list[Any]:
         import asyncio
@@ -202,7 +202,7 @@ def test_invoked_data_comes_as_it_was_sent(rig: Rig) -> None:
 
 
 def test_held_back_invocations_tell_why(rig: Rig) -> None:
-    function = next(iter(rig.server.partition.engine.core.registry.functions.values()))
+    function = next(iter(rig.server.partition._engine._core.registry.functions.values()))
     rig.client.post(f"/v1/functions/{function.id}/pause", json={"mode": "skip"})
     refused = post(rig, INVOKE[3:], {"data": {}}, 422)
     assert refused["errors"][0]["code"] == "function_skipped"

@@ -59,7 +59,7 @@ REPLIES: st.SearchStrategy[Reply] = st.one_of(
 def answer(world: World, number: int, reply: Reply) -> None:
     if world.calls:
         call = world.calls.pop(number % len(world.calls))
-        if call.run.id in world.engine.core.runs:
+        if call.run.id in world.engine._core.runs:
             world.answer(call, reply)
 
 
@@ -71,7 +71,7 @@ def exchange(world: World, number: int, succeeds: bool) -> None:
 def checkpoint(world: World, number: int, steps: list[dict[str, Any]]) -> None:
     if world.calls:
         call = world.calls[number % len(world.calls)]
-        if call.run.id in world.engine.core.runs:
+        if call.run.id in world.engine._core.runs:
             with contextlib.suppress(CheckpointError):
                 world.checkpoint(call, *steps, item=queue_item(call.job) if number % 2 else "")
 
@@ -84,11 +84,11 @@ def report(world: World, number: int, steps: list[dict[str, Any]]) -> None:
 
 
 def driven(world: World) -> list[Run]:
-    return [run for run in world.engine.core.runs.values() if any(item.kind is JobKind.SYNC for item in run.open)]
+    return [run for run in world.engine._core.runs.values() if any(item.kind is JobKind.SYNC for item in run.open)]
 
 
 def cancel(world: World, number: int, _: object) -> None:
-    if runs := list(world.engine.core.runs.values()):
+    if runs := list(world.engine._core.runs.values()):
         world.cancel(runs[number % len(runs)])
 
 
@@ -131,8 +131,8 @@ def test_no_run_is_left_lying(script: list[Move], retries: int, limits: tuple[Co
             exchange(world, 0, True)
         for run in driven(world):
             world.report(run, complete("done"))
-        if not world.engine.core.runs:
+        if not world.engine._core.runs:
             break
         world.advance(10 * MINUTE)
-    assert not world.engine.core.runs
+    assert not world.engine._core.runs
     assert all(run.status.ended for run in world.rows.runs.values())

@@ -39,7 +39,7 @@ def test_a_run_can_be_cancelled_whatever_it_does(state: str, how: str) -> None:
     run = world.start("go", {"id": 1})
     STATES[state](world)
     if how == "api":
-        world.cancel(world.engine.core.runs[run.id])
+        world.cancel(world.engine._core.runs[run.id])
     else:
         if how != "event":
             world.restart()
@@ -125,7 +125,7 @@ def test_the_end_of_that_time_does_nothing_to_the_run(restarted: bool) -> None:
     world.advance(4 * HOUR)
     assert not world.calls
     assert world.memo(run) == {}
-    assert len(world.engine.core.runs[run.id].open) == 2
+    assert len(world.engine._core.runs[run.id].open) == 2
 
 
 def test_a_timeout_that_is_no_duration_is_a_year() -> None:

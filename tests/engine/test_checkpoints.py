@@ -8,8 +8,8 @@ import pytest
 
 from holdfast.protocol import limits
 from holdfast.server.engine.checkpoints import CheckpointError, queue_item
-from holdfast.server.engine.core import Settings
 from holdfast.server.engine.schedule import Endpoint, Request
+from holdfast.server.engine.settings import Settings
 from holdfast.server.model.job import JobKind
 from holdfast.server.model.status import RunStatus
 
@@ -255,7 +255,7 @@ def test_an_endpoints_run_waits_for_its_process_over_a_restart() -> None:
     run = open_endpoint(world, target)
     world.restart()
     assert not world.calls
-    live = world.engine.core.runs[run.id]
+    live = world.engine._core.runs[run.id]
     world.report(live, op("RunComplete", "end", data={"status": 200}))
     assert world.status(run) is RunStatus.COMPLETED
 
@@ -270,7 +270,7 @@ def test_an_idempotent_endpoint_begins_once() -> None:
         begun = world.engine.open_endpoint(Request(target, [event], key="k", endpoint=endpoint), world.now)
         world.turn()
         assert (begun is not None) is expected
-    assert run.id in world.engine.core.runs
+    assert run.id in world.engine._core.runs
 
 
 # --- defers -----------------------------------------------------------------------------------------------------------

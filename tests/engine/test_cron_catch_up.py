@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast.protocol.functions import Trigger
-from holdfast.server.engine.core import Settings
+from holdfast.server.engine.settings import Settings
 from holdfast.server.model.status import RunStatus
 
 from .world import DAY, HOUR, MINUTE, SECOND, T0, World, function

@@ -48,7 +48,7 @@ def test_steps_that_are_reported_again_open_nothing(world: World) -> None:
     world.reply(group)
     items = {i.no: i for i in run.open}
     call = world.call("a")
-    world.engine.core.now = world.now
+    world.engine._core.now = world.now
     world.answer(call, group)
     assert {i.step for i in run.open} == {i.step for i in items.values()} - {hashed("a")}
 

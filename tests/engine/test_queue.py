@@ -6,8 +6,8 @@ import pytest
 
 from holdfast.protocol.events import Event
 from holdfast.protocol.functions import ConcurrencyLimit, Scope
-from holdfast.server.engine.core import Settings
 from holdfast.server.engine.run import Run
+from holdfast.server.engine.settings import Settings
 
 from .replies import ops, planned, ran, returns, sleep, throws
 from .world import HOUR, MINUTE, World, function

@@ -83,7 +83,7 @@ def test_listeners_are_remembered_but_not_for_ever(monkeypatch: pytest.MonkeyPat
     world = World(function())
     for name in ("a", "b", "c", "go"):
         world.send(name)
-    assert len(world.engine.core.registry._cache) <= 2
+    assert len(world.engine._core.registry._cache) <= 2
     world.configure(function(on="new"))
     assert len(world.send("new")) == 1
     assert len(world.send("go")) == 0
@@ -120,7 +120,7 @@ def test_ids_are_forgotten_in_time_in_the_store_too(world: World) -> None:
     for i in range(3):  # each new one takes two old ones with it
         world.send("go", id=f"y{i}")
     assert set(world.rows.keys) == {f"id-app-fn:y{i}" for i in range(3)}
-    assert len(world.engine.core.seen) == 3
+    assert len(world.engine._core.seen) == 3
 
 
 def test_an_id_that_is_forgotten_and_used_anew_in_one_turn_stays(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from holdfast.protocol import limits
-from holdfast.server.engine.core import Settings
+from holdfast.server.engine.settings import Settings
 from holdfast.server.model.job import JobKind
 from holdfast.server.model.status import RunStatus, SpanStatus
 
@@ -264,7 +264,7 @@ def test_a_removed_function_has_the_default_attempts(world: World) -> None:
     world.configure()
     world.reply(ops(ran("a")))
     assert world.call().job.max_attempts == limits.DEFAULT_RETRIES + 1
-    assert world.engine.core.function(run) is None
+    assert world.engine._core.function(run) is None
 
 
 def test_changed_retries_hold_for_the_next_job() -> None:

@@ -39,7 +39,7 @@ def test_without_a_worker_it_waits_and_the_place_is_free(world: World) -> None:
     world.engine.set_capacity(run.app_id, 0, world.now)
     world.engine.on_undelivered(lost.job, world.now)
     world.turn()
-    assert not world.engine.core.queue.leases
+    assert not world.engine._core.queue.leases
     world.restart()
     world.engine.set_capacity(run.app_id, None, world.now)
     world.turn()

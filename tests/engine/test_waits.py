@@ -561,7 +561,7 @@ def test_ended_waits_do_not_fill_the_timers(world: World, monkeypatch: pytest.Mo
         world.reply(ops(signal("w", f"x{i}", "300d")))
         world.signal(f"x{i}")
         world.reply(returns())
-    assert len(world.engine.core.queue.timers) <= 21
+    assert len(world.engine._core.queue.timers) <= 21
     world.check_idle()
 
 

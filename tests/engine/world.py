@@ -18,13 +18,13 @@ from holdfast.protocol.ids import UlidSource
 from holdfast.protocol.opcodes import parse_ops
 from holdfast.protocol.responses import Outcome, read_response, transport_failure
 from holdfast.server.engine.changes import Dispatch, Perform
-from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.gateway import Result
 from holdfast.server.engine.queue import Entry
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.schedule import Endpoint, Request
+from holdfast.server.engine.settings import Settings
 from holdfast.server.model.job import Job, Pause, PauseKind
 from holdfast.server.model.span import Call, Span
 from holdfast.server.model.status import RunStatus
@@ -112,7 +112,7 @@ class World:
 
     def hand_in(self, call: Dispatch, outcome: Outcome) -> bool:
         job = call.job
-        live = self.engine.core.runs.get(job.run_id)
+        live = self.engine._core.runs.get(job.run_id)
         if live is not None:
             self.load(live)
         taken = self.engine.on_answer(job, outcome, self._call(job, outcome.status), self.now)
@@ -123,7 +123,7 @@ class World:
         """The exchange of a gateway step ended."""
         failed = error is not None
         stored = json.dumps({"error": error} if failed else {"data": output}).encode()
-        live = self.engine.core.runs.get(perform.job.run_id)
+        live = self.engine._core.runs.get(perform.job.run_id)
         if live is not None:
             self.load(live)
         result = Result(stored, failed, self._call(perform.job, 200))
@@ -182,16 +182,16 @@ class World:
         engine = self.engine
         while cancellations := engine.take_cancellations():
             for cancellation in cancellations:
-                run = engine.core.runs.get(cancellation.run_id)
+                run = engine._core.runs.get(cancellation.run_id)
                 if run is not None:
                     self.load(run)
                     engine.cancel(run, cancellation.cause, self.now)
         changes = engine.take_changes()
         self.rows.commit(changes)
         for effect in changes.effects:
-            if engine.core.runs.get(effect.run.id) is effect.run and effect.run.holds(effect.job):
+            if engine._core.runs.get(effect.run.id) is effect.run and effect.run.holds(effect.job):
                 (self.calls if isinstance(effect, Dispatch) else self.exchanges).append(effect)  # type: ignore[arg-type]
-        for run in engine.core.runs.values():
+        for run in engine._core.runs.values():
             if run.parked:
                 run.body = None
         self.check()
@@ -207,7 +207,7 @@ class World:
         self.epoch += 1
         self.engine = self._engine()
         for key, expires in sorted(self.rows.keys.items(), key=lambda item: item[1]):
-            self.engine.core.seen.add(key, expires)
+            self.engine._core.seen.add(key, expires)
         for (function_id, cron), tick in self.rows.crons.items():
             self.engine.crons.remember(function_id, cron, tick)
         self.engine.configure(self.functions, self.now)
@@ -263,7 +263,7 @@ class World:
 
     def check(self) -> None:
         """What holds after every turn."""
-        core = self.engine.core
+        core = self.engine._core
         open_items = {(run.id, no): item for run in core.runs.values() for no, item in ((i.no, i) for i in run.open)}
         jobs = {key for key, item in open_items.items() if isinstance(item, Job)}
         pauses = {key for key, item in open_items.items() if isinstance(item, Pause)}
@@ -277,17 +277,17 @@ class World:
         self._check_queue()
 
     def _check_queue(self) -> None:
-        queue = self.engine.core.queue
+        queue = self.engine._core.queue
         leased = queue.leases
         assert queue.slots.free >= 0
         assert queue.slots.free == self.settings.workers - len(leased)
         waiting = [entry for backlog in queue.slots._backlog.values() for _, _, entry in backlog]
         held = Counter(limit.key for entry in (*leased.values(), *waiting) for limit in entry.claims)
-        held.update(key for run in self.engine.core.runs.values() for key in run.state.holds or ())
+        held.update(key for run in self.engine._core.runs.values() for key in run.state.holds or ())
         assert held == queue.keys.held
         known, held = {id(entry) for entry in self._leased}, Counter()
         for entry in leased.values():  # in the order in which they were granted
-            assert self.engine.core.current(entry.job)
+            assert self.engine._core.current(entry.job)
             held.update(limit.key for limit in entry.limits)
             if id(entry) not in known:  # a limit that was lowered lets go on what runs
                 assert all(held[limit.key] <= limit.limit for limit in entry.limits)
@@ -295,7 +295,7 @@ class World:
 
     def check_idle(self) -> None:
         """Nothing is left once all runs have ended."""
-        core = self.engine.core
+        core = self.engine._core
         assert not core.runs
         assert not self.rows.jobs
         assert not self.rows.pauses

@@ -41,7 +41,7 @@ def after_commit(world: World, changes: Changes) -> None:
     for event in changes.events:
         if event.name == "stop":
             key = json.loads(event.json)["data"]["k"]
-            for run in world.engine.core.runs.values():
+            for run in world.engine._core.runs.values():
                 pauses = [p for p in run.open if isinstance(p, Pause) and p.kind is PauseKind.CANCEL]
                 assert (
                     not any(p.expires >= event.received_at for p in pauses)
@@ -52,7 +52,7 @@ def after_commit(world: World, changes: Changes) -> None:
 
 def after_turn(world: World) -> None:
     """Each open item is where something will come upon it, once; nothing is held that is not needed."""
-    core = world.engine.core
+    core = world.engine._core
     queue = core.queue
     timers = {id(item) for _, _, item in queue.timers._heap}
     waiting = [entry for backlog in queue.slots._backlog.values() for _, _, entry in backlog]
@@ -94,7 +94,7 @@ def same_as_reloaded(world: World) -> None:
     """Memory is what a reload would give."""
     twin = world._fresh()
     world.reload(twin)
-    live, loaded = world.engine.core, twin.core
+    live, loaded = world.engine._core, twin.core
     assert live.runs.keys() == loaded.runs.keys()
     for id, run in live.runs.items():
         assert _picture(run) == _picture(loaded.runs[id])
@@ -128,7 +128,7 @@ def _picture(run: Run) -> dict[str, object]:
 def at_call(world: World, run: Run, job: Job) -> None:
     """A call carries all that was committed, and asks for nothing that is done."""
     body = world.store.load_body(run.id)
-    fresh = [(step, output) for id, _, step, output, _ in world.engine.core.changes.steps if id == run.id]
+    fresh = [(step, output) for id, _, step, output, _ in world.engine._core.changes.steps if id == run.id]
     assert run.body is not None
     assert list(run.body.steps.items()) == [*body.steps.items(), *fresh], "a call without what was saved"
     assert run.body.events == body.events
@@ -137,7 +137,7 @@ def at_call(world: World, run: Run, job: Job) -> None:
 
 def at_rest(world: World) -> None:
     """The end: every run ended as it had to, everything promised was done, nothing is left."""
-    core, db = world.engine.core, world.store._db
+    core, db = world.engine._core, world.store._db
     assert not core.runs, [(run.id, list(run.open)) for run in core.runs.values()]
     assert not core.queue.leases
     assert not core.queue.keys.held

@@ -40,7 +40,6 @@ from holdfast.protocol.opcodes import parse_ops
 from holdfast.protocol.responses import Outcome, read_response, transport_failure
 from holdfast.server.engine.changes import Changes, Dispatch, Perform
 from holdfast.server.engine.checkpoints import CheckpointError, queue_item
-from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.flow import restore
 from holdfast.server.engine.flow.pausing import Mode
@@ -48,6 +47,7 @@ from holdfast.server.engine.gateway import Result
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.schedule import Endpoint, Request
+from holdfast.server.engine.settings import Settings
 from holdfast.server.model.job import Job
 from holdfast.server.model.span import Call
 from holdfast.server.model.status import RunStatus
@@ -204,7 +204,7 @@ class World:
         self.store.close()
 
     def _unsettled(self) -> bool:
-        core = self.engine.core
+        core = self.engine._core
         return bool(not core.changes.empty or core.changes.effects or core.cancellations or self._acks)
 
     def _next(self) -> int | None:
@@ -250,7 +250,7 @@ class World:
         engine = self.engine
         while cancellations := engine.take_cancellations():
             for cancellation in cancellations:
-                run = engine.core.runs.get(cancellation.run_id)
+                run = engine._core.runs.get(cancellation.run_id)
                 if run is not None:
                     self.load(run)
                     engine.cancel(run, cancellation.cause, self.now)
@@ -267,7 +267,7 @@ class World:
             raise Crash
 
     def _after(self, changes: Changes) -> None:
-        runs = self.engine.core.runs
+        runs = self.engine._core.runs
         for effect in changes.effects:
             if runs.get(effect.run.id) is effect.run and effect.run.holds(effect.job):
                 self._perform(effect)
@@ -302,7 +302,7 @@ class World:
         """Gives an engine what the store has."""
         recovered = self.store.recover()
         for key, expires in recovered.idempotency:
-            engine.core.seen.add(key, expires)
+            engine._core.seen.add(key, expires)
         for function_id, cron, tick in recovered.crons:
             engine.crons.remember(function_id, cron, tick)
         engine.configure(self.functions, self.now)
@@ -319,7 +319,7 @@ class World:
         self.exchanging.clear()
         self.engine = self._fresh()
         self.reload(self.engine)
-        self.log(f"{'':>12}  life {self.life}: {len(self.engine.core.runs)} runs")
+        self.log(f"{'':>12}  life {self.life}: {len(self.engine._core.runs)} runs")
         with self._mortal():
             self._commit()
 
@@ -371,7 +371,7 @@ class World:
         ))  # fmt: skip
 
     def _signal(self) -> None:
-        names = sorted(self.engine.core.waits.signals)
+        names = sorted(self.engine._core.waits.signals)
         if not names:
             return
         name = self.random.choice(names)
@@ -379,10 +379,10 @@ class World:
         self.log(f"{'':>12}  signal {name} -> {found}")
 
     def _cancel(self) -> None:
-        runs = sorted(self.engine.core.runs)
+        runs = sorted(self.engine._core.runs)
         if not runs:
             return
-        run = self.engine.core.runs[self.random.choice(runs)]
+        run = self.engine._core.runs[self.random.choice(runs)]
         self.load(run)
         self.engine.cancel(run, "api", self.now)
         self._acks.append((lambda: self.ledger.cancelled.add(run.id), lambda: None))
@@ -411,7 +411,7 @@ class World:
 
     def _endpoint(self, run_id: str = "") -> None:
         now = self.now
-        if run_id in self.engine.core.runs:  # it had been begun: only the answer was lost
+        if run_id in self.engine._core.runs:  # it had been begun: only the answer was lost
             self._report_soon(run_id, {})
             return
         function = next(f for f in self.functions if f.slug == "app-endpoint")
@@ -428,7 +428,7 @@ class World:
         self.later(self._latency(), f"endpoint {run_id[-4:]} reports", lambda: self._report(run_id, memo))
 
     def _report(self, run_id: str, memo: dict[str, bytes]) -> None:
-        run = self.engine.core.runs.get(run_id)
+        run = self.engine._core.runs.get(run_id)
         if run is None:
             return
         ops, goes_on = sdk.report_of_endpoint(self.programs[run.function_id], memo, run_id)
@@ -505,7 +505,7 @@ class World:
             if reply
             else transport_failure("Unable to reach SDK URL")
         )
-        live = self.engine.core.runs.get(run.id)
+        live = self.engine._core.runs.get(run.id)
         if live is not None:
             self.load(live)
         taken = self.engine.on_answer(job, outcome, self._record(job, outcome), self.now)
@@ -513,7 +513,7 @@ class World:
             self.log(f"{'':>12}  (not taken)")
 
     def _checkpoint(self, run_id: str, job: Job, op: sdk.Op) -> None:
-        run = self.engine.core.runs.get(run_id)
+        run = self.engine._core.runs.get(run_id)
         if run is None:
             return
         self.load(run)
@@ -532,7 +532,7 @@ class World:
             if life != self.life:
                 return
             self.exchanging.discard(id(job))
-            live = self.engine.core.runs.get(job.run_id)
+            live = self.engine._core.runs.get(job.run_id)
             if live is not None:
                 self.load(live)
             result = Result(output, failed, self._record(job, Outcome(200)))

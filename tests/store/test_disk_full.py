@@ -72,7 +72,7 @@ def test_the_server_refuses_while_there_is_no_room_and_goes_on_by_itself(
         async with asyncio.timeout(10):
             while await shell.send("good") != 200:  # noqa: ASYNC110 - what a sender sees
                 await asyncio.sleep(0.05)
-            while partition.engine.core.runs:  # noqa: ASYNC110 - as above
+            while partition._engine._core.runs:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.01)
         assert partition.trouble is None
         rows = shell.store._db.execute("SELECT name, count(*) FROM events WHERE name IN ('good', 'big') GROUP BY name")

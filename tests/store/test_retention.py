@@ -15,11 +15,11 @@ import pytest
 from holdfast.protocol.ids import UlidSource, ulid
 from holdfast.server.config.ages import parse_age
 from holdfast.server.engine.changes import Changes
-from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.flow.batch import Filling
 from holdfast.server.engine.flow.debounce import Pending
 from holdfast.server.engine.run import Run
+from holdfast.server.engine.settings import Settings
 from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.model.status import RunStatus
 from holdfast.server.runtime.partition import Partition
@@ -287,7 +287,7 @@ def test_a_rerun_on_its_way_to_the_store_keeps_its_event(tmp_path: Path) -> None
         id = shop.event(5 * DAY)
         shop.run(5 * DAY, events=(id,))
         again = run(shop.ids.next(NOW), (id,))
-        changes = shop.partition.engine.core.changes
+        changes = shop.partition._engine._core.changes
         begin(changes, again)
         sweeping = asyncio.ensure_future(shop.retention.sweep())
         await asyncio.sleep(0.05)  # the sweep has found the event and waits

@@ -7,12 +7,12 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from holdfast.server.engine._core import Settings
 from structlog.testing import capture_logs
 
 from holdfast.protocol.events import Event, read_events
 from holdfast.protocol.functions import FunctionConfig, Step, Trigger
 from holdfast.protocol.ids import UlidSource
-from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.registry import Function
 from holdfast.server.runtime.partition import Partition, now_ms
@@ -38,14 +38,14 @@ def function(number: int, expression: str = "") -> Function:
 def partition(store: SqliteStore, *functions: Function) -> Partition:
     ids = UlidSource(lambda bits: (1 << bits) - 1)
     owner = Partition(lambda epoch: Engine(ids, lambda most: 0, Settings(), epoch), store)
-    owner.configure = lambda: owner.engine.configure(functions, now_ms())
+    owner.configure = lambda: owner._engine.configure(functions, now_ms())
     owner.configure()
     return owner
 
 
 def events(owner: Partition, count: int, data: object) -> list[Event]:
     body = json.dumps([{"name": "go", "data": data}] * count).encode()
-    new_id = owner.engine.core.new_id
+    new_id = owner._engine._core.new_id
     return read_events(body, content_type="application/json", now_ms=now_ms(), new_id=new_id).events
 
 
@@ -54,7 +54,7 @@ def test_evaluations_that_are_given_up_are_counted_and_some_are_logged(store: Sq
         owner = partition(store, function(1, DEAR))
         with capture_logs() as logs:
             for event in events(owner, 3, {"ids": list(range(5_000))}):
-                assert owner.engine.on_event(event, now_ms()) == []
+                assert owner._engine.on_event(event, now_ms()) == []
                 await owner.committed()
         assert owner.tally.expressions_exceeded == 3
         (line,) = [line for line in logs if "given up" in line["event"]]

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from holdfast.protocol.ids import UlidSource
-from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.run import Run
+from holdfast.server.engine.settings import Settings
 from holdfast.server.runtime import partition as partitions
 from holdfast.server.runtime.partition import Partition
 from holdfast.server.store.sqlite.store import SqliteStore
@@ -83,7 +83,7 @@ def test_a_failed_commit_tells_the_caller_and_leaves_nothing(
 def test_who_waits_no_more_for_a_runs_end_is_forgotten(store: SqliteStore) -> None:
     async def main() -> None:
         owner = partition(store)
-        owner.engine.core.runs["r"] = Run("r", "f", "a", 0)
+        owner._engine._core.runs["r"] = Run("r", "f", "a", 0)
         for _ in range(2):
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(owner.ended("r"), 0.001)

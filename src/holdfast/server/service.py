@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 
 from holdfast.protocol.events import Event, Invocation, load_event, render_event, with_invocation
@@ -20,14 +21,13 @@ from holdfast.server.api.backend import (
 )
 from holdfast.server.config import Config
 from holdfast.server.engine import lifecycle, schedule, why, why_event
-from holdfast.server.engine.core import Settings
 from holdfast.server.engine.flow.pausing import Mode
+from holdfast.server.engine.settings import IdSource, Settings
 from holdfast.server.model.cancellation import BulkCancellation
-from holdfast.server.model.job import Job
 from holdfast.server.model.reason import Reason, ReasonKind
 from holdfast.server.model.status import RunStatus
 from holdfast.server.runtime.apps import Apps
-from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.partition import NotAliveError, Partition, now_ms
 from holdfast.server.runtime.syncer import Syncer
 from holdfast.server.store.history import History, StoredEvent, StoredRun
 from holdfast.server.store.store import EndedRun
@@ -40,13 +40,14 @@ class Service:
 
     def __init__(
         self, config: Config, partition: Partition, apps: Apps, syncer: Syncer, history: History, settings: Settings,
-        metadata: MetadataLog, keys: Keys, webhooks: Webhooks,
+        metadata: MetadataLog, keys: Keys, webhooks: Webhooks, ids: IdSource,
     ) -> None:  # fmt: skip
         self._partition = partition
         self._apps = apps
         self._syncer = syncer
         self._settings = settings
         self._metadata = metadata
+        self._ids = ids
         self.keys = keys
         self.webhooks = webhooks
         self.history = history
@@ -58,7 +59,7 @@ class Service:
 
     def new_id(self) -> str:
         """A new ULID."""
-        return self._partition.engine.core.new_id(now_ms())
+        return self._ids.next(now_ms())
 
     # --- runs -------------------------------------------------------------------------------------------------------
 
@@ -80,24 +81,24 @@ class Service:
 
     async def invoke_function(self, function_id: str, data: bytes, idempotency_key: str) -> Invoked:
         """Starts a run of a function that exists; tells why there is none, if there is none."""
-        engine, now, id = self._partition.engine, now_ms(), self.new_id()
+        now, id = now_ms(), self.new_id()
         external_id = xxh36(idempotency_key) if idempotency_key else id
         seen = f"{function_id}:{external_id}"
-        repeated = engine.core.seen.holds(seen, now)
+        repeated = self._partition.view.started_before(seen, now)
         link = Invocation(fn_id=function_id)
         json = render_event(lifecycle.INVOKED, external_id, now, with_invocation(data, link))
         event = Event(id, lifecycle.INVOKED, external_id, now, now, json, bool(idempotency_key), link)
-        started = [] if repeated else engine.on_event(event, now)
-        await self._partition.committed()
         if repeated:
+            await self._partition.committed()  # the run that used the key may be of this turn
             return Invoked(InvokeOutcome.REPEATED, await self.history.run_of_key(seen) or "")
+        started = await self._partition.submit(lambda engine, now: engine.on_event(event, now))
         if started:
             return Invoked(InvokeOutcome.STARTED, started[0].id)
         return Invoked(self._held_back(function_id))
 
     def _held_back(self, function_id: str) -> InvokeOutcome:
         """What kept an invocation from starting a run, by the order of the gates."""
-        function = self._partition.engine.core.registry.functions.get(function_id)
+        function = self._partition.view.functions.get(function_id)
         config = function.config if function is not None else None
         if config is not None and config.batch is not None:
             return InvokeOutcome.BATCHED
@@ -113,23 +114,18 @@ class Service:
 
     async def accept_all(self, events: Sequence[Event]) -> None:
         """Takes events that were read; they are durable afterwards."""
-        for event in events:
-            self._partition.engine.on_event(event, now_ms())
-        await self._partition.committed()
+        await self._partition.submit(lambda engine, now: [engine.on_event(event, now) for event in events])
 
     async def cancel_run(self, run_id: str) -> CancelOutcome:
         """Cancels a run; the outcome is committed."""
-        partition = self._partition
-        run = partition.engine.core.runs.get(run_id)
-        if run is None:
+        try:
+            await self._partition.submit_run(run_id, lambda engine, run, now: engine.cancel(run, "api", now))
+        except NotAliveError:
             stored = await self.history.run(run_id)
             if stored is None:
                 return CancelOutcome.MISSING
             cancelled = stored.status is RunStatus.CANCELLED
             return CancelOutcome.ALREADY_CANCELLED if cancelled else CancelOutcome.ENDED
-        partition.load(run)
-        partition.engine.cancel(run, "api", now_ms())
-        await partition.committed()
         return CancelOutcome.CANCELLED
 
     async def rerun(
@@ -139,7 +135,7 @@ class Service:
         """Starts a run's function again with the same events; with `from_step` the steps before it are kept."""
         partition = self._partition
         ended = partition.store.load_ended(run_id)
-        function = partition.engine.core.registry.functions.get(ended.function_id) if ended else None
+        function = partition.view.functions.get(ended.function_id) if ended else None
         if ended is None or function is None:
             return None
         events = [load_event(*row) for row in partition.store.load_events(ended.event_ids)]
@@ -150,20 +146,17 @@ class Service:
             debug_session_id=debug_session_id,
         )  # fmt: skip
         inputs = {from_step: input} if from_step and input is not None else {}
-        run = partition.engine.rerun(request, _steps_before(ended, from_step), inputs, now_ms())
-        await partition.committed()
+        kept = _steps_before(ended, from_step)
+        run = await partition.submit(lambda engine, now: engine.rerun(request, kept, inputs, now))
         return run.id
 
     async def signal(self, name: str, data: bytes) -> str | None:
         """Sends a signal; answers the id of the run that waited for it."""
-        run_id = self._partition.engine.on_signal(name, data, now_ms())
-        if run_id is not None:
-            await self._partition.committed()
-        return run_id
+        return await self._partition.submit(lambda engine, now: engine.on_signal(name, data, now))
 
     async def run_state(self, run_id: str) -> RunSnapshot | None:
         """The state of a live run; None for one that has ended or never was."""
-        run = self._partition.engine.core.runs.get(run_id)
+        run = self._partition.view.run(run_id)
         if run is None:
             return None
         self._partition.load(run)
@@ -178,22 +171,22 @@ class Service:
 
     async def why_runs(self, runs: Sequence[StoredRun]) -> dict[str, list[Reason]]:
         """What each run is doing, waits for, or came to; by id."""
-        core = self._partition.engine.core
-        found = why.explain(core, [core.runs[run.id] for run in runs if run.id in core.runs], now_ms())
+        found = self._partition.view.why([run.id for run in runs], now_ms())
+        alive = set(found)
         gone = [run for run in runs if run.id not in found]
         missed = await self.history.runs_by_id([run.id for run in gone if not run.status.ended])
         for run in gone:  # one that has just ended is read again
             now_is = missed.get(run.id, run)
             found[run.id] = [why.past(now_is.status, now_is.ended_at, now_is.detail)] if now_is.status.ended else []
         for run in runs:
-            if run.id in core.runs:
+            if run.id in alive:
                 found[run.id] += self._app_trouble(run)
         return found
 
     async def doing(self, run_ids: Sequence[str]) -> dict[str, Reason]:
         """What each live run is doing, or waits for first; by id."""
-        core, now = self._partition.engine.core, now_ms()
-        found = {id: why.glance(core, core.runs[id], now) for id in run_ids if id in core.runs}
+        view, now = self._partition.look(), now_ms()
+        found = {id: view.glance(id, now) for id in run_ids} if view is not None else {}
         return {id: reason for id, reason in found.items() if reason is not None}
 
     def _app_trouble(self, run: StoredRun) -> Iterator[Reason]:
@@ -203,10 +196,9 @@ class Service:
 
     async def why_event(self, event: StoredEvent, runs: Sequence[StoredRun]) -> list[Reason]:
         """What became of an event, whose `runs` are known."""
-        core = self._partition.engine.core
         asked = why_event.Asked(event.id, event.name, event.external_id, event.json)
         started = [self._started(run) for run in runs]
-        return started + why_event.why_event(core, asked, {run.function_id for run in runs}, now_ms())
+        return started + self._partition.view.why_event(asked, {run.function_id for run in runs}, now_ms())
 
     def _started(self, run: StoredRun) -> Reason:
         function = self._apps.functions.get(run.function_id)
@@ -221,35 +213,28 @@ class Service:
 
     async def cancel_many(self, cancellation: BulkCancellation) -> None:
         """Begins a bulk cancellation; it is durable, the runs end soon."""
-        self._partition.engine.cancel_many(cancellation, now_ms())
-        await self._partition.committed()
+        await self._partition.submit(lambda engine, now: engine.cancel_many(cancellation, now))
 
     def cancellations(self) -> Sequence[BulkCancellation]:
         """All bulk cancellations, newest first."""
-        records = self._partition.engine.core.bulk.records
-        return [records[id] for id in sorted(records, reverse=True)]
+        return self._partition.view.cancellations()
 
     async def remove_cancellation(self, id: str) -> bool:
         """Removes a bulk cancellation; what it has not cancelled yet goes on. False for no such one."""
-        found = self._partition.engine.forget_cancellation(id)
-        await self._partition.committed()
-        return found
+        return await self._partition.submit(lambda engine, _: engine.forget_cancellation(id))
 
     async def pause_function(self, function_id: str, mode: PauseMode) -> None:
         """Lets no run of a function start any more; those that are running go on."""
-        self._partition.engine.pause(function_id, Mode(mode), now_ms())
-        await self._partition.committed()
+        await self._partition.submit(lambda engine, now: engine.pause(function_id, Mode(mode), now))
 
     async def resume_function(self, function_id: str) -> None:
         """Lets a function's runs start again, those that waited first."""
-        self._partition.engine.resume(function_id, now_ms())
-        await self._partition.committed()
+        await self._partition.submit(lambda engine, now: engine.resume(function_id, now))
 
     def paused(self, function_id: str) -> Paused | None:
         """Whether, and how, a function is paused."""
-        pausing = self._partition.engine.core.pausing
-        mode = pausing.modes.get(function_id)
-        return Paused(mode.value, len(pausing.held.get(function_id, ()))) if mode is not None else None
+        paused = self._partition.view.paused(function_id)
+        return Paused(paused[0].value, paused[1]) if paused is not None else None
 
     # --- apps -------------------------------------------------------------------------------------------------------
 
@@ -293,10 +278,9 @@ class Service:
     async def test_reset(self) -> None:
         """Forgets all runs, jobs and waits: whatever is alive is cancelled."""
         partition = self._partition
-        for run in list(partition.engine.core.runs.values()):
-            if run.id in partition.engine.core.runs:
-                partition.load(run)
-                partition.engine.cancel(run, "reset", now_ms())
+        for run_id in [run.id for run in partition.view.runs()]:
+            with contextlib.suppress(NotAliveError):  # the end of one may end others
+                partition.give_run(run_id, lambda engine, run, now: engine.cancel(run, "reset", now))
         await partition.committed()
 
     async def test_pause_function(self, function_id: str) -> None:
@@ -305,8 +289,7 @@ class Service:
 
     def test_queue_size(self, function_id: str) -> int:
         """How many jobs of a function are open."""
-        runs = self._partition.engine.core.runs.values()
-        return sum(isinstance(i, Job) for run in runs if run.function_id == function_id for i in run.open)
+        return self._partition.view.open_jobs(function_id)
 
 
 def _override(limits: dict[str, int], function_id: str, limit: int | None) -> bool:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from engine.replies import returns
 from engine.test_any_answer import REPLIES, WHICH, answer, cancel, exchange
 from engine.world import HOUR, MINUTE, SECOND
-from holdfast.server.engine.core import Settings
 from holdfast.server.engine.flow.pausing import Mode
+from holdfast.server.engine.settings import Settings
 
 from .world import FlowWorld, register
 
@@ -117,7 +117,7 @@ def test_nothing_is_left_over(options: Options, script: list[Move], workers: int
                 answer(world, 0, returns("done"))
                 exchange(world, 0, True)
             world.advance(10 * MINUTE)
-        assert not world.engine.core.runs
+        assert not world.engine._core.runs
         assert all(run.status.ended for run in world.rows.runs.values())
         assert not world.rows.jobs
         assert not world.rows.pauses

@@ -223,4 +223,4 @@ def test_full_batches_leave_no_timers(world_of: Make) -> None:
     for n in range(4_000):
         w.engine.on_event(w.make("go", {"n": n, "k": n // 2}), w.now)
     w.turn()
-    assert len(w.engine.core.queue.timers) < 1_500
+    assert len(w.engine._core.queue.timers) < 1_500

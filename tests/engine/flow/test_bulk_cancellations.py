@@ -54,8 +54,8 @@ def test_queued_running_and_sleeping_runs(world_of: Make) -> None:
     cancel(w)
     assert w.outcomes(RunStatus.CANCELLED) == [0, 1, 2]
     w.calls.clear()
-    assert not w.engine.core.runs
-    assert not w.engine.core.queue.keys.held
+    assert not w.engine._core.runs
+    assert not w.engine._core.queue.keys.held
 
 
 def test_a_condition(world_of: Make) -> None:
@@ -99,7 +99,7 @@ def test_removed_before_its_window_is_over(world_of: Make) -> None:
     w.middle()
     w.event(n=0)
     assert w.at_work == [0]
-    assert not w.engine.core.bulk.records
+    assert not w.engine._core.bulk.records
 
 
 def test_later_runs_are_let_be(world_of: Make) -> None:
@@ -111,7 +111,7 @@ def test_later_runs_are_let_be(world_of: Make) -> None:
     w.event(n=1)
     w.restart()
     assert w.outcomes(RunStatus.CANCELLED) == [0]
-    (record,) = w.engine.core.bulk.records.values()
+    (record,) = w.engine._core.bulk.records.values()
     assert (record.id, record.swept) == (id, True)
 
 
@@ -122,7 +122,7 @@ def test_runs_that_a_pause_holds_back(world_of: Make) -> None:
     w.middle()
     cancel(w)
     assert w.outcomes(RunStatus.CANCELLED) == [0, 1, 2]
-    assert not w.engine.core.pausing.held
+    assert not w.engine._core.pausing.held
 
 
 def test_slices_and_a_crash_between_them() -> None:
@@ -135,7 +135,7 @@ def test_slices_and_a_crash_between_them() -> None:
     cut_off = w.engine.take_cancellations()
     assert len(cut_off) == cancellations.SLICE
     for one in cut_off:
-        run = w.engine.core.runs[one.run_id]
+        run = w.engine._core.runs[one.run_id]
         w.load(run)
         w.engine.cancel(run, one.cause, w.now)
     w.rows.commit(w.engine.take_changes())
@@ -145,5 +145,5 @@ def test_slices_and_a_crash_between_them() -> None:
     assert not w.engine.sweeping
     assert len(w.outcomes(RunStatus.CANCELLED)) == many
     assert len(w.events("inngest/function.cancelled")) == many
-    assert len(w.engine.core.runs) == 50
+    assert len(w.engine._core.runs) == 50
     w.store.close()

@@ -9,7 +9,7 @@ import pytest
 
 from engine.replies import failing, invoke, ops, returns, signal, wait
 from engine.world import DAY, SECOND
-from holdfast.server.engine.core import Settings
+from holdfast.server.engine.settings import Settings
 from holdfast.server.model.status import RunStatus
 
 from .conftest import Make
@@ -35,7 +35,7 @@ def test_it_cancels_whatever_the_run_does(world_of: Make, state: str) -> None:  
     w.middle()
     w.event("stop", k="x")
     assert w.outcome(1) is RunStatus.CANCELLED
-    assert [c.run.id for c in w.calls if c.run.id == w.id_of(1) and c.run.id in w.engine.core.runs] == []
+    assert [c.run.id for c in w.calls if c.run.id == w.id_of(1) and c.run.id in w.engine._core.runs] == []
     (event,) = w.events("inngest/function.cancelled")  # row 100
     assert event["data"]["_inngest"]["status"] == "Cancelled"
     assert w.events("inngest/function.failed") == []

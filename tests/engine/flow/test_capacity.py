@@ -32,7 +32,7 @@ def test_without_a_worker_runs_wait_and_can_say_so(world_of: Make) -> None:
     capacity(w, 0)
     w.event(n="a")
     assert w.at_work == []
-    (reason,) = why(w.engine.core, w.live("a"), w.now)
+    (reason,) = why(w.engine._core, w.live("a"), w.now)
     assert (reason.kind, reason.limit) == (ReasonKind.CONCURRENCY, 0)
     assert "a free worker of its app" in reason.text
     capacity(w, 1)

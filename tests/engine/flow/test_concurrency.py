@@ -6,7 +6,7 @@ import pytest
 
 from engine.replies import failing, ops, planned, ran, sleep, throws, wait
 from engine.world import HOUR, MINUTE, SECOND
-from holdfast.server.engine.core import Settings
+from holdfast.server.engine.settings import Settings
 from holdfast.server.model.status import RunStatus
 
 from .conftest import Make
@@ -203,7 +203,7 @@ def test_every_ending_hands_the_place_over(world_of: Make, ending: str) -> None:
         w.reply_to(0, throws())
     else:
         w.cancel(w.live(0))
-        w.calls = [c for c in w.calls if c.run.id in w.engine.core.runs]
+        w.calls = [c for c in w.calls if c.run.id in w.engine._core.runs]
     assert w.at_work == [1]
 
 
@@ -306,7 +306,7 @@ def test_every_ending_lets_the_next_whole_run_start(world_of: Make, ending: str)
             w.sleep(0)
         w.middle()
         w.cancel(w.live(0))
-        w.calls = [c for c in w.calls if c.run.id in w.engine.core.runs]
+        w.calls = [c for c in w.calls if c.run.id in w.engine._core.runs]
     assert w.at_work == [1]
     w.finish(1)
     w.check_idle()
@@ -355,7 +355,7 @@ def test_a_run_that_waits_for_its_slot_and_is_cancelled_leaks_no_place(world_of:
 
 def test_a_parked_run_that_fails_by_the_server_gives_its_place_back(world_of: Make) -> None:
     w = world_of(register(concurrency={"fn": [{"limit": 1}]}))
-    w.engine.core.settings.state_limits["id-app-fn"] = 100
+    w.engine._core.settings.state_limits["id-app-fn"] = 100
     w.event(n=0)
     w.event(n=1)
     w.reply_to(0, ops(wait("w", "paid")))

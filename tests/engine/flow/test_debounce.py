@@ -210,7 +210,7 @@ def test_a_long_stream_takes_one_timer(world_of: Make, events: int) -> None:
     for n in range(events):
         w.event(n=n)
         w.now += 10
-    assert len(w.engine.core.queue.timers) == 1
+    assert len(w.engine._core.queue.timers) == 1
     w.middle()
     w.advance(7 * DAY)
     assert w.at_work == [events - 1]

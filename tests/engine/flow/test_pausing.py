@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.replies import throws
-from holdfast.server.engine.core import Settings
 from holdfast.server.engine.flow.pausing import Mode
+from holdfast.server.engine.settings import Settings
 from holdfast.server.model.status import RunStatus
 
 from .conftest import Make
@@ -16,7 +16,7 @@ SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 
 
 def held(world: FlowWorld) -> int:
-    return sum(map(len, world.engine.core.pausing.held.values()))
+    return sum(map(len, world.engine._core.pausing.held.values()))
 
 
 def test_new_runs_wait_in_their_order(world_of: Make) -> None:
@@ -33,7 +33,7 @@ def test_new_runs_wait_in_their_order(world_of: Make) -> None:
     assert w.finish_all() == [0, 1, 2]
     w.middle()
     w.check_idle()
-    assert not w.engine.core.pausing.modes
+    assert not w.engine._core.pausing.modes
 
 
 def test_runs_under_way_go_on(world_of: Make) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.world import SECOND
-from holdfast.server.engine.core import Settings
+from holdfast.server.engine.settings import Settings
 from holdfast.server.model.status import RunStatus
 
 from .conftest import Make

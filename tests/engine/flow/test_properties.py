@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from engine.replies import failing, ops, ran, returns, sleep, throws
 from engine.world import DAY, HOUR, SECOND
-from holdfast.server.engine.core import Settings
 from holdfast.server.engine.flow.gcra import NS_PER_MS, rate
+from holdfast.server.engine.settings import Settings
 from holdfast.server.model.status import RunStatus
 
 from .world import FlowWorld, register
@@ -92,14 +92,14 @@ class Chaos:
         self.world.configure(self._function())
 
     def cancel(self, number: int) -> None:
-        live = list(self.world.engine.core.runs.values())
+        live = list(self.world.engine._core.runs.values())
         if live:
             self.world.cancel(live[number % len(live)])
 
     def answer(self, deed: str, number: int) -> None:
         w = self.world
         call = w.calls.pop(number % len(w.calls))
-        if call.run.id in w.engine.core.runs:
+        if call.run.id in w.engine._core.runs:
             w.load(call.run)
         replies = {
             "finish": returns(),
@@ -113,11 +113,11 @@ class Chaos:
     def check_limits(self) -> None:
         """Of the limits that were never lowered meanwhile: not one more at once."""
         w = self.world
-        runs = [w.engine.core.runs[key[0]] for key in w.engine.core.queue.leases]
+        runs = [w.engine._core.runs[key[0]] for key in w.engine._core.queue.leases]
         steps, whole = self._limits()
         for limit in steps:
             assert all(n <= limit["limit"] for n in self._count(runs, limit).values())
-        under_way = [run for run in w.engine.core.runs.values() if run.started_at is not None]
+        under_way = [run for run in w.engine._core.runs.values() if run.started_at is not None]
         for limit in whole:
             assert all(n <= limit["limit"] for n in self._count(under_way, limit).values())
         assert len(runs) <= w.settings.workers
@@ -329,7 +329,7 @@ def test_a_singleton_is_never_two(mode: str, what: list[tuple[str, int]]) -> Non
     with closing(w.store):
         for deed in what:
             chaos.do(*deed)
-            keys = Counter(w.events_of(id)[0]["data"]["k"] for id in w.engine.core.runs)
+            keys = Counter(w.events_of(id)[0]["data"]["k"] for id in w.engine._core.runs)
             assert all(count == 1 for count in keys.values())
         chaos.drain()
         chaos.check_end()

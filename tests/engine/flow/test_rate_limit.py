@@ -153,12 +153,12 @@ def test_nothing_is_kept_of_limits_at_rest(world_of: Make) -> None:
     for n in range(50):
         w.event(n=n)
     w.middle()
-    assert len(w.engine.core.rate_limits.clocks) == 50
+    assert len(w.engine._core.rate_limits.clocks) == 50
     w.advance(HOUR)
     for n in range(50, 90):
         w.event(n=n)
-    assert len(w.engine.core.rate_limits.clocks) <= 50
-    assert len(w.store.recover().flow) == len(w.engine.core.rate_limits.clocks)
+    assert len(w.engine._core.rate_limits.clocks) <= 50
+    assert len(w.store.recover().flow) == len(w.engine._core.rate_limits.clocks)
     w.finish_all()
     w.check_idle()
 

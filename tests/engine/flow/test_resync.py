@@ -6,7 +6,7 @@ import pytest
 
 from engine.replies import ops, sleep
 from engine.world import HOUR, MINUTE, SECOND
-from holdfast.server.engine.core import Settings
+from holdfast.server.engine.settings import Settings
 from holdfast.server.model.status import RunStatus
 
 from .conftest import Make
@@ -14,7 +14,7 @@ from .world import FlowWorld, register
 
 
 def waiting(w: FlowWorld) -> int:
-    return w.engine.core.queue.keys.waiting()
+    return w.engine._core.queue.keys.waiting()
 
 
 def test_a_raised_limit_starts_what_waits(world_of: Make) -> None:

@@ -16,7 +16,7 @@ SKIP, CANCEL = {"mode": "skip"}, {"mode": "cancel"}
 
 def drop_dead_calls(w: FlowWorld) -> None:
     """The app's answers to cancelled calls don't matter."""
-    w.calls = [c for c in w.calls if c.run.id in w.engine.core.runs]
+    w.calls = [c for c in w.calls if c.run.id in w.engine._core.runs]
 
 
 def test_while_one_runs_all_others_are_skipped(world_of: Make) -> None:  # rows 80, 159
@@ -163,7 +163,7 @@ def test_the_one_that_was_cancelled_releases_nothing(world_of: Make) -> None:
     w.event(n=1)
     w.middle()
     w.event(n=2)
-    assert w.engine.core.singletons.holders == {"id-app-fn": w.id_of(2)}
+    assert w.engine._core.singletons.holders == {"id-app-fn": w.id_of(2)}
     drop_dead_calls(w)
     w.finish(2)
     w.check_idle()

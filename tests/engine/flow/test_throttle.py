@@ -6,7 +6,7 @@ import pytest
 
 from engine.replies import throws
 from engine.world import HOUR, MINUTE, SECOND, T0
-from holdfast.server.engine.core import Settings
+from holdfast.server.engine.settings import Settings
 from holdfast.server.model.status import RunStatus, SpanStatus
 
 from .conftest import Make
@@ -189,8 +189,8 @@ def test_nothing_is_kept_of_throttles_at_rest(world_of: Make) -> None:
     for n in range(40, 80):
         w.event(n=n)
     w.finish_all()
-    assert len(w.engine.core.throttles.clocks) <= 41
-    assert len(w.engine.core.queue.timers) <= 80
+    assert len(w.engine._core.throttles.clocks) <= 41
+    assert len(w.engine._core.queue.timers) <= 80
     w.check_idle()
 
 

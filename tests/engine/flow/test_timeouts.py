@@ -155,4 +155,4 @@ def test_ended_runs_leave_no_timers(world_of: Make) -> None:
         (run,) = w.engine.on_event(w.make("go", {"n": n}), w.now)
         w.engine.cancel(run, "test", w.now)
     w.turn()
-    assert len(w.engine.core.queue.timers) <= 3_000
+    assert len(w.engine._core.queue.timers) <= 3_000

@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from engine.replies import failing, invoke, ops, planned, signal, sleep, throws, wait
-from holdfast.server.engine.core import Settings
 from holdfast.server.engine.flow.pausing import Mode
+from holdfast.server.engine.settings import Settings
 from holdfast.server.engine.why import explain, past, when, why
 from holdfast.server.engine.why_event import Asked, why_event
 from holdfast.server.model.reason import Reason, ReasonKind
@@ -22,14 +22,14 @@ SECOND = 1_000
 
 def of(world: FlowWorld, n: Any) -> Reason:
     """The one reason of a run."""
-    (reason,) = why(world.engine.core, world.live(n), world.now)
+    (reason,) = why(world.engine._core, world.live(n), world.now)
     return reason
 
 
 def of_event(world: FlowWorld, index: int = -1, started: tuple[str, ...] = ()) -> list[Reason]:
     event = world.rows.events[index]
     asked = Asked(event.id, event.name, event.external_id, event.json)
-    return why_event(world.engine.core, asked, started, world.now)
+    return why_event(world.engine._core, asked, started, world.now)
 
 
 def test_executing(world_of: Make) -> None:
@@ -168,7 +168,7 @@ def test_parallel_steps_each_have_a_reason(world_of: Make) -> None:
     w.event(n=0)
     w.reply_to(0, ops(planned("a"), planned("b"), sleep("nap", "1h")))
     w.middle()
-    reasons = why(w.engine.core, w.live(0), w.now)
+    reasons = why(w.engine._core, w.live(0), w.now)
     assert sorted(r.kind for r in reasons) == ["concurrency", "executing", "sleep"]
     blocked = next(r for r in reasons if r.kind is ReasonKind.CONCURRENCY)
     assert blocked.holders == (w.id_of(0),)
@@ -195,14 +195,14 @@ def test_a_function_that_is_gone(world_of: Make) -> None:
     w.event(n=0)
     w.sleep(0)
     w.configure()
-    assert [r.kind for r in why(w.engine.core, w.live(0), w.now)] == ["sleep", "function"]
+    assert [r.kind for r in why(w.engine._core, w.live(0), w.now)] == ["sleep", "function"]
 
 
 def test_many_runs_in_one_pass(world_of: Make) -> None:
     w = world_of(register(concurrency=1))
     for n in range(50):
         w.event(n=n)
-    found = explain(w.engine.core, w.engine.core.runs.values(), w.now)
+    found = explain(w.engine._core, w.engine._core.runs.values(), w.now)
     assert [found[w.id_of(n)][0].ahead for n in range(1, 50)] == list(range(49))
 
 

@@ -16,12 +16,12 @@ from engine.world import World
 from holdfast.protocol.events import Event, load_event, read_events
 from holdfast.protocol.registration import decode_registration
 from holdfast.server.engine.changes import Dispatch
-from holdfast.server.engine.core import Settings
 from holdfast.server.engine.flow import restore
 from holdfast.server.engine.flow.pausing import Mode
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.schedule import Request
+from holdfast.server.engine.settings import Settings
 from holdfast.server.model.span import Span
 from holdfast.server.model.status import RunStatus
 from holdfast.server.store.sqlite.store import SqliteStore
@@ -79,7 +79,7 @@ class FlowWorld(World):
         self.engine = self._engine()
         recovered = self.store.recover()
         for key, expires in recovered.idempotency:
-            self.engine.core.seen.add(key, expires)
+            self.engine._core.seen.add(key, expires)
         for function_id, cron, tick in recovered.crons:
             self.engine.crons.remember(function_id, cron, tick)
         self.engine.configure(self.functions, self.now)
@@ -137,7 +137,7 @@ class FlowWorld(World):
         ended = self.store.load_ended(self.ids_of(n)[0])
         assert ended is not None
         events = [load_event(*row) for row in self.store.load_events(ended.event_ids)]
-        function = self.engine.core.registry.functions[ended.function_id]
+        function = self.engine._core.registry.functions[ended.function_id]
         run = self.engine.rerun(Request(function, events, original_run_id=self.ids_of(n)[0]), {}, {}, self.now)
         self.turn()
         return run
@@ -153,7 +153,7 @@ class FlowWorld(World):
         """The call of the run with this `n`."""
         (found,) = [c for c in self.calls if self._label(c.run.id) == n]
         self.calls.remove(found)
-        live = self.engine.core.runs[found.run.id]
+        live = self.engine._core.runs[found.run.id]
         self.load(live)
         return found
 
@@ -202,7 +202,7 @@ class FlowWorld(World):
         return id
 
     def live(self, n: Any) -> Run:
-        return self.engine.core.runs[self.id_of(n)]
+        return self.engine._core.runs[self.id_of(n)]
 
     def step_of(self, n: Any, name: str) -> Any:
         """What a step of the run with this `n` gave."""
@@ -242,7 +242,7 @@ class FlowWorld(World):
     def check_idle(self) -> None:
         """Nothing is left, in memory or in tables."""
         super().check_idle()
-        core = self.engine.core
+        core = self.engine._core
         assert not core.singletons.holders
         assert not core.debounces.pending
         assert not core.batches.filling

@@ -17,6 +17,9 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 JSON = b"application/json"
 _LATE_MESSAGES = 2  # that may still come of a request that is whole
 
+#: With each 503: a reload takes a fraction of a second, a full disk or a drain rather longer.
+RETRY_AFTER = (b"retry-after", b"1")
+
 
 class TooLargeError(Exception):
     """A request body is larger than the route takes."""

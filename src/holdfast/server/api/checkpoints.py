@@ -8,13 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from holdfast.protocol.ids import is_ulid
 from holdfast.protocol.limits import MAX_RESPONSE
 from holdfast.protocol.opcodes import OpcodeError, parse_ops
 from holdfast.protocol.rawjson import UNREADABLE
 from holdfast.server.api.errors import public_error
 from holdfast.server.engine.checkpoints import CheckpointError
-from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.partition import NotAliveError, Partition
 from holdfast.server.store.store import StoreError
 
 
@@ -39,13 +38,12 @@ def routes(partition: Partition) -> list[Route]:
             ops = parse_ops(bytes(given.steps)) if bytes(given.steps) not in (b"[]", b"null") else []
         except (*UNREADABLE, OpcodeError) as error:
             return _refusal(400, f"invalid request body: {error}")
-        run = partition.engine.core.runs.get(given.run_id) if is_ulid(given.run_id) else None
-        if run is None:
-            return _refusal(400, "run not found in state store", given.run_id)
-        partition.load(run)
         try:
-            partition.engine.on_checkpoint(run, ops, given.qi_id, now_ms())
-            await partition.committed()
+            await partition.submit_run(
+                given.run_id, lambda engine, run, now: engine.on_checkpoint(run, ops, given.qi_id, now)
+            )
+        except NotAliveError:
+            return _refusal(400, "run not found in state store", given.run_id)
         except CheckpointError as error:
             return _refusal(error.status, str(error), given.run_id)
         except StoreError:

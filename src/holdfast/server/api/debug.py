@@ -26,6 +26,8 @@ from starlette.responses import PlainTextResponse, Response
 from holdfast.server.api.errors import json_response, public_error
 from holdfast.server.api.metrics import Metrics
 from holdfast.server.api.routing import ApiRoute
+from holdfast.server.engine.census import Census
+from holdfast.server.engine.view import View
 from holdfast.server.runtime.partition import Partition, now_ms
 
 _MOST_SECONDS: Final = 60.0
@@ -68,38 +70,15 @@ class Debug:
         """The engine's state in numbers."""
         partition = self._partition
         census = await self._metrics.census()
-        core, now = partition.engine.core, now_ms()
-        queue, due = core.queue, partition.engine.next_due()
-        blocked = sorted(((len(entries), key) for key, entries in queue.keys.blocked()), reverse=True)
-        held = sorted(((n, key) for key, n in queue.keys.held.items()), reverse=True)
-        trouble = partition.trouble
-        return json_response(
-            {
-                "partition": {
-                    "trouble": str(trouble) if trouble is not None else None, "failures": partition.failures,
-                    "commits": partition.durable.commits, "epoch": partition.store.epoch,
-                    "deferred_syncs": partition.durable.deferred, "wal_pages": partition.durable.wal_pages,
-                },
-                "runs": census.runs,
-                "jobs": {**census.jobs, "oldest_ready_ms": now - census.oldest},
-                "waits": census.pauses,
-                "timers": {"count": len(queue.timers), "next_in_ms": due - now if due is not None else None},
-                "queue": {
-                    "workers": core.settings.workers, "free": queue.slots.free, "waiting": len(queue.slots),
-                    "leases": len(queue.leases),
-                },
-                "keys": {
-                    "held": {key: n for n, key in held[:_MOST_KEYS]}, "held_keys": len(held),
-                    "blocked": {key: n for n, key in blocked[:_MOST_KEYS]}, "blocked_keys": len(blocked),
-                },
-                "flow": {
-                    "debounces": len(core.debounces.pending), "batches": len(core.batches.filling),
-                    "paused": {id: mode.value for id, mode in core.pausing.modes.items()},
-                    "capacities": core.capacities, "cancellations": len(core.bulk.records),
-                },
-                "functions": len(core.registry.functions),
+        view, trouble = partition.look(), partition.trouble
+        found: dict[str, object] = {
+            "partition": {
+                "trouble": str(trouble) if trouble is not None else None, "failures": partition.failures,
+                "commits": partition.durable.commits, "epoch": partition.store.epoch,
+                "deferred_syncs": partition.durable.deferred, "wal_pages": partition.durable.wal_pages,
             }
-        )  # fmt: skip
+        }  # fmt: skip
+        return json_response(found | _engine(view, census, now_ms()) if view is not None else found)
 
     async def tasks(self, _: Request) -> Response:
         """Every task and thread, with its stack."""
@@ -150,6 +129,29 @@ class Debug:
         finally:
             self._profiling = False
         return PlainTextResponse(_collapsed(stacks) if form == "collapsed" else _report(stacks, seconds))
+
+
+def _engine(view: View, census: Census, now: int) -> dict[str, object]:
+    gauges, held, blocked = view.gauges(), view.held_keys(), view.blocked_keys()
+    due = gauges.next_due
+    return {
+        "runs": census.runs,
+        "jobs": {**census.jobs, "oldest_ready_ms": now - census.oldest},
+        "waits": census.pauses,
+        "timers": {"count": gauges.timers, "next_in_ms": due - now if due is not None else None},
+        "queue": {
+            "workers": gauges.workers, "free": gauges.free, "waiting": gauges.waiting, "leases": gauges.leases,
+        },
+        "keys": {
+            "held": {key: n for n, key in held[:_MOST_KEYS]}, "held_keys": len(held),
+            "blocked": {key: n for n, key in blocked[:_MOST_KEYS]}, "blocked_keys": len(blocked),
+        },
+        "flow": {
+            "debounces": gauges.debounces, "batches": gauges.batches, "paused": gauges.paused,
+            "capacities": gauges.capacities, "cancellations": gauges.cancellations,
+        },
+        "functions": gauges.functions,
+    }  # fmt: skip
 
 
 Stacks = Counter[tuple[str, ...]]

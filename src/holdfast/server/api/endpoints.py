@@ -27,9 +27,11 @@ from holdfast.server.drivers.http.endpoints import plain_body
 from holdfast.server.drivers.http.failures import CallFailure
 from holdfast.server.engine import schedule
 from holdfast.server.engine.checkpoints import CheckpointError
+from holdfast.server.engine.engine import Engine
+from holdfast.server.engine.run import Run
 from holdfast.server.realtime import grants
 from holdfast.server.runtime.apps import Apps
-from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.partition import NotAliveError, Partition, now_ms
 from holdfast.server.store.history import History
 
 _JSON = "application/json"
@@ -125,7 +127,7 @@ class Endpoints:
         except (*UNREADABLE, OpcodeError, ValueError) as error:
             return public_error(400, f"Invalid request body: {error}")
         await self._tokens.load()
-        if given.run_id in self._partition.engine.core.runs or await self._history.run(given.run_id) is not None:
+        if self._partition.view.alive(given.run_id) or await self._history.run(given.run_id) is not None:
             return public_error(409, "Run already exists")
         run = self._open(given, request.headers.get("x-inngest-sdk", request.headers.get("user-agent", "")))
         if run is None:
@@ -142,7 +144,8 @@ class Endpoints:
             ops = _ops(given.steps)
         except (*UNREADABLE, OpcodeError) as error:
             return public_error(400, f"Invalid request body: {error}")
-        self._report(request.path_params["run_id"], ops)
+        if ops:
+            self._report(request.path_params["run_id"], ops)
         await self._partition.committed()
         return Response(status_code=200)
 
@@ -168,27 +171,23 @@ class Endpoints:
         slug = data.fn or f"{data.method} {data.path}"
         url = data.domain.rstrip("/") + data.path
         function = self._apps.endpoint(data.domain, slug, url, 4 if given.retries < 0 else given.retries)
-        now, core = now_ms(), self._partition.engine.core
-        id = core.new_id(now)
+        now, id = now_ms(), self._new_id()
         event = Event(
             id, _REQUEST, id, now, now, render_event(_REQUEST, id, now, msgspec.json.encode(data, order="sorted"))
         )
         query = f"?{data.query_params.removeprefix('?')}" if data.query_params else ""
         endpoint = schedule.Endpoint(given.run_id, url + query, data.method, given.request_version)
-        self._partition.engine.on_event(event, now)
-        run = self._partition.engine.open_endpoint(
-            schedule.Request(function, [event], key=given.idempotency, endpoint=endpoint), now
-        )
-        return (function.id, function.app_id) if run is not None else None
+        request = schedule.Request(function, [event], key=given.idempotency, endpoint=endpoint)
+
+        def begin(engine: Engine, now: int) -> Run | None:
+            engine.on_event(event, now)
+            return engine.open_endpoint(request, now)
+
+        return (function.id, function.app_id) if self._partition.give(begin) is not None else None
 
     def _report(self, run_id: str, ops: list[Op]) -> None:
-        run = self._partition.engine.core.runs.get(run_id)
-        if run is None or not ops:
-            return
-        self._partition.load(run)
-        with contextlib.suppress(CheckpointError):  # the process goes on, and its end is what counts
-            self._partition.engine.on_report(run, ops, now_ms())
-        self._partition.changed()
+        with contextlib.suppress(CheckpointError, NotAliveError):  # the process goes on, and its end is what counts
+            self._partition.give_run(run_id, lambda engine, run, now: engine.on_report(run, ops, now))
 
     def _begun(self, run_id: str, function_id: str, app_id: str, *, with_token: bool) -> Response:
         now = int(time.time())

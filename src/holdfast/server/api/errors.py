@@ -36,14 +36,19 @@ def page_not_found() -> Response:
     return PlainTextResponse("404 page not found\n", 404, {"x-content-type-options": "nosniff"})
 
 
+def not_stored(error: StoreError) -> str:
+    """What a caller is told while the store is away or the state is reloaded."""
+    if isinstance(error, DiskFullError):
+        return "The server's disk is full; nothing was done. Try again when there is room"
+    return "The request could not be stored; nothing of it was done. Try again"
+
+
 async def unexpected(request: Request, error: Exception) -> Response:
     """Answers what a route did not foresee: as JSON with a text, like every other error. For HTTP only."""
     if request.scope["type"] != "http":
         raise error
-    if isinstance(error, DiskFullError):
-        return public_error(503, "The server's disk is full; nothing was done. Try again when there is room")
     if isinstance(error, StoreError):
-        return public_error(503, "The request could not be stored; nothing of it was done. Try again")
+        return public_error(503, not_stored(error))
     if isinstance(error, TooSlowError):
         return public_error(503, str(error))
     if isinstance(error, ForbiddenError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
@@ -9,7 +10,17 @@ import msgspec
 from holdfast.protocol.events import read_events
 from holdfast.protocol.limits import MAX_EVENTS_BODY
 from holdfast.server.access.keys import Keys
-from holdfast.server.api.asgi import DisconnectedError, Receive, Scope, Send, TooLargeError, answer, header, read_body
+from holdfast.server.api.asgi import (
+    RETRY_AFTER,
+    DisconnectedError,
+    Receive,
+    Scope,
+    Send,
+    TooLargeError,
+    answer,
+    header,
+    read_body,
+)
 from holdfast.server.engine.engine import DefectError
 from holdfast.server.runtime.partition import Partition, now_ms
 from holdfast.server.store.store import DiskFullError, StoreError
@@ -26,9 +37,12 @@ STORE_DOWN = "The event could not be stored; nothing of this request was accepte
 class EventApi:
     """Accepts events: an answer of 200 means that they, and the runs that they started, are durable."""
 
-    def __init__(self, partition: Partition, keys: Keys, headers: list[tuple[bytes, bytes]]) -> None:
+    def __init__(
+        self, partition: Partition, keys: Keys, new_id: Callable[[int], str], headers: list[tuple[bytes, bytes]]
+    ) -> None:
         self._partition = partition
         self._keys = keys
+        self._new_id = new_id
         self._headers = [(b"content-type", b"application/json"), *headers]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +63,7 @@ class EventApi:
     async def _accept(self, scope: Scope, given: bytes, send: Send) -> None:
         partition, now = self._partition, now_ms()
         intake = read_events(
-            given, content_type=header(scope, b"content-type"), now_ms=now, new_id=partition.engine.core.new_id,
+            given, content_type=header(scope, b"content-type"), now_ms=now, new_id=self._new_id,
             seed=header(scope, b"x-inngest-event-id-seed"),
         )  # fmt: skip
         if intake.events:
@@ -57,9 +71,7 @@ class EventApi:
             if parent:
                 keep_trace(partition, intake.events, parent, partial(header, scope))
             try:
-                for event in intake.events:
-                    partition.engine.on_event(event, now)
-                await partition.committed()
+                await partition.submit(lambda engine, now: [engine.on_event(event, now) for event in intake.events])
             except StoreError as error:
                 await self._refuse(send, 503, DISK_FULL if isinstance(error, DiskFullError) else STORE_DOWN)
                 return
@@ -77,4 +89,5 @@ class EventApi:
         await self._answer(send, status, _JSON({"ids": [""], "status": status, "error": text}))
 
     async def _answer(self, send: Send, status: int, body: bytes) -> None:
-        await answer(send, status, body + b"\n", self._headers)  # many send by curl: a terminal's prompt follows
+        headers = [*self._headers, RETRY_AFTER] if status == 503 else self._headers
+        await answer(send, status, body + b"\n", headers)  # many send by curl: a terminal's prompt follows

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -15,7 +17,7 @@ from holdfast.server.store.store import StoreError
 from holdfast.server.telemetry.context import keep_trace
 
 
-def routes(partition: Partition) -> list[Route]:
+def routes(partition: Partition, new_id: Callable[[int], str]) -> list[Route]:
     """The invocation route. It doesn't check that the function exists, and never waits for its output."""
 
     async def invoke(request: Request) -> Response:
@@ -25,7 +27,7 @@ def routes(partition: Partition) -> list[Route]:
         now = now_ms()
         try:
             event = read_invoke(
-                body, request.path_params["slug"], now_ms=now, new_id=partition.engine.core.new_id,
+                body, request.path_params["slug"], now_ms=now, new_id=new_id,
                 seed=request.headers.get("x-inngest-event-id-seed", ""),
             )  # fmt: skip
         except EventError as error:
@@ -33,9 +35,8 @@ def routes(partition: Partition) -> list[Route]:
         parent = request.headers.get("traceparent")
         if parent:
             keep_trace(partition, [event], parent, lambda name: request.headers.get(name.decode(), ""))
-        partition.engine.on_event(event, now)
         try:
-            await partition.committed()
+            await partition.submit(lambda engine, now: engine.on_event(event, now))
         except StoreError:
             return public_error(503, "The invocation could not be stored; try again")
         return json_response({"id": event.id, "status": 200})

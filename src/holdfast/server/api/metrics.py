@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from holdfast.server.api.routing import ApiRoute
 from holdfast.server.engine.census import Census
+from holdfast.server.engine.view import Gauges
 from holdfast.server.model.status import ENDED
 from holdfast.server.realtime.broadcaster import Broadcaster
 from holdfast.server.runtime.apps import Apps
@@ -85,11 +86,12 @@ class Metrics:
 
     async def census(self) -> Census:
         """Counts all live runs, some at a time."""
-        core, census = self._sources.partition.engine.core, Census(now_ms())
-        runs = list(core.runs.values())
-        for start in range(0, len(runs), SLICE):
-            census.count(core, runs[start : start + SLICE])
-            await asyncio.sleep(0)
+        view, census = self._sources.partition.look(), Census(now_ms())
+        if view is not None:
+            runs = view.runs()
+            for start in range(0, len(runs), SLICE):
+                view.count(census, runs[start : start + SLICE])
+                await asyncio.sleep(0)
         return census
 
     def collect(self) -> Iterator[Metric]:
@@ -116,10 +118,17 @@ class Metrics:
         return registry
 
     def _state(self) -> Iterator[Metric]:
+
+        yield from self._of_server()
+        view = self._sources.partition.look()
+        if view is not None:
+            yield from self._of_engine(view.gauges())
+
+    def _of_engine(self, gauges: Gauges) -> Iterator[Metric]:
+        """What the engine knows; missing while the state is reloaded."""
         from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415 - as above
 
-        sources, census = self._sources, self._census
-        core = sources.partition.engine.core
+        census = self._census
         depth = min(sum(census.jobs.values()), _MOST_DEPTH)
         lag = (census.now - census.oldest) / 1_000
         yield Gauge("inngest_queue_depth", "Items of the queue: waiting for their time, ready, and running", depth)
@@ -127,13 +136,17 @@ class Metrics:
         yield Gauge("holdfast_queue_lag_seconds", "How long the oldest item that is due has not been started", lag)
         yield _labelled("holdfast_runs", "Live runs by status", "status", census.runs)
         yield _labelled("holdfast_waits", "Durable waits by what ends them", "kind", census.pauses)
-        yield Gauge("holdfast_timers", "Moments that the engine waits for", len(core.queue.timers))
+        yield Gauge("holdfast_timers", "Moments that the engine waits for", gauges.timers)
         held = {
-            "debounce": len(core.debounces.pending), "batch": len(core.batches.filling),
-            "pause": sum(map(len, core.pausing.held.values())), "concurrency": core.queue.keys.waiting(),
-            "worker": len(core.queue.slots),
+            "debounce": gauges.debounces, "batch": gauges.batches, "pause": gauges.held_by_pauses,
+            "concurrency": gauges.held_by_keys, "worker": gauges.waiting,
         }  # fmt: skip
         yield _labelled("holdfast_held", "What flow control holds back, by feature", "by", held)
+
+    def _of_server(self) -> Iterator[Metric]:
+        from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415 - as above
+
+        sources = self._sources
         yield Gauge("holdfast_calls_in_flight", "Requests to apps under way", sources.dispatcher.in_flight)
         yield Gauge("holdfast_workers", "Most calls in flight at once (--queue-workers)", sources.workers)
         apps = sources.apps.active()

@@ -33,6 +33,6 @@ def routes(apps: Apps, server_kind: str) -> list[Route]:
             answer: dict[str, object] = {"error": str(refused), "data": None, "status": 400}
             return json_response({"code": refused.code, **answer} if refused.code else answer, 400)
         except StoreError:
-            return public_error(500, "The app could not be stored; try again")
+            return public_error(503, "The app could not be stored; try again")
 
     return [ApiRoute("/fn/register", register, methods=["POST"])]

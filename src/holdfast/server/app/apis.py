@@ -86,7 +86,9 @@ class Apis:
         )  # fmt: skip
         self._debug = Debug(execution.partition, self._metrics, masked(config))
         self.kind_header = (b"x-inngest-server-kind", config.kind.encode())
-        self.events = EventApi(execution.partition, execution.keys, [self.kind_header, *_CORS_HEADERS])
+        self.events = EventApi(
+            execution.partition, execution.keys, execution.ids.next, [self.kind_header, *_CORS_HEADERS]
+        )
         self.cold = EscapedPaths(Guard(BodyLimit(self._starlette(), MAX_BODY), access, login=config.ui))
 
     async def end_sessions(self) -> None:
@@ -129,7 +131,7 @@ class Apis:
         yield from checkpoints.routes(execution.partition)
         yield from self._endpoints.routes()
         yield from realtime.routes(execution.realtime, self._tokens, execution.keys, new_id)
-        yield from invoke.routes(execution.partition)
+        yield from invoke.routes(execution.partition, execution.ids.next)
         yield from telemetry.routes(self._service, self._spans)
         yield from webhooks.routes(self._service)
         yield from connect.routes(self._config.gateway_port, execution.keys.token_secret, new_id)

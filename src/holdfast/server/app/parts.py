@@ -15,8 +15,8 @@ from holdfast.server.access.options import Options as AccessOptions
 from holdfast.server.config import Config
 from holdfast.server.drivers.http import HttpClient
 from holdfast.server.drivers.http.driver import HttpDriver
-from holdfast.server.engine.core import Settings
 from holdfast.server.engine.engine import Engine
+from holdfast.server.engine.settings import Settings
 from holdfast.server.realtime.broadcaster import Broadcaster
 from holdfast.server.runtime.apps import Apps
 from holdfast.server.runtime.disk import Disk

@@ -9,7 +9,7 @@ import structlog
 
 from holdfast.server.access.commands import SERVER, WEBHOOKS, guard
 from holdfast.server.api import browsers
-from holdfast.server.api.asgi import Message, Receive, Scope, Send
+from holdfast.server.api.asgi import RETRY_AFTER, Message, Receive, Scope, Send
 from holdfast.server.app.apis import Apis
 from holdfast.server.app.parts import Execution, Storage, Telemetry, make_access
 from holdfast.server.config import Config
@@ -39,7 +39,7 @@ class Server:
         self.access = make_access(config, storage, execution)
         self.service = Service(
             config, execution.partition, execution.apps, execution.syncer, storage.history, execution.settings,
-            telemetry.metadata, execution.keys, self.webhooks,
+            telemetry.metadata, execution.keys, self.webhooks, execution.ids,
         )  # fmt: skip
         if self.access.guarded:
             guard(self.service, SERVER, self.access.audit)
@@ -117,7 +117,10 @@ class Server:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*browsers.guarded(list(message.get("headers", ()))), self.apis.kind_header]
+                headers = [*browsers.guarded(list(message.get("headers", ()))), self.apis.kind_header]
+                if message["status"] == 503 and not any(name == b"retry-after" for name, _ in headers):
+                    headers.append(RETRY_AFTER)
+                message["headers"] = headers
             await send(message)
 
         return sending

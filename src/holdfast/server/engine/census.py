@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
-from holdfast.server.engine.core import Core
 from holdfast.server.engine.run import Run
 from holdfast.server.model.job import Job, PauseKind
 from holdfast.server.model.status import RunStatus
@@ -21,9 +20,9 @@ class Census:
         self.runs: Counter[str] = Counter(scheduled=0, running=0)
         self.oldest = now  # ms: when the job that waits longest was due
 
-    def count(self, core: Core, runs: Iterable[Run]) -> None:
+    def count(self, leases: Container[tuple[str, int]], runs: Iterable[Run]) -> None:
         """Adds some runs; those that have ended meanwhile have nothing open."""
-        leases, now = core.queue.leases, self.now
+        now = self.now
         live = running = jobs_later = jobs_running = 0
         for run in runs:
             if run.ended_at is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from sys import intern
-from typing import Protocol
 
 import msgspec
 
@@ -26,6 +25,7 @@ from holdfast.server.engine.flow.throttle import Throttles, gate, throttle_prefi
 from holdfast.server.engine.queue import Deadline, Entry, Limit, Queue
 from holdfast.server.engine.registry import Function, Registry
 from holdfast.server.engine.run import Run
+from holdfast.server.engine.settings import IdSource, Settings
 from holdfast.server.engine.waits import Waits
 from holdfast.server.expressions import Activation
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
@@ -36,25 +36,6 @@ from holdfast.server.model.status import RunStatus
 APP_KEY = "app:"
 #: What a missing or zero limit means (`protocol/flow-control.md` §4.1).
 DEFAULT_CONCURRENCY = 1_000
-
-
-class IdSource(Protocol):
-    """Mints ULIDs: time and randomness come into the engine with it."""
-
-    def next(self, ms: int) -> str:
-        """A new id of that moment, greater than all before it."""
-        ...
-
-
-class Settings(msgspec.Struct):
-    """What the command line decides of the engine."""
-
-    workers: int = 100  # calls in flight at once
-    retry_interval_ms: int = 0  # 0: the back-off table
-    step_limits: dict[str, int] = {}  # overrides by function id (test hooks)
-    state_limits: dict[str, int] = {}
-    cron_catch_up: str = "latest"  # of schedules that don't say: none, latest or all
-    cron_catch_ups: dict[str, str] = {}  # of the schedules of some functions, by slug
 
 
 class Cancellation(msgspec.Struct, frozen=True, gc=False):

@@ -30,14 +30,16 @@ from holdfast.server.engine import (
     schedule,
 )
 from holdfast.server.engine.changes import Changes
-from holdfast.server.engine.core import Cancellation, Core, IdSource, Settings
+from holdfast.server.engine.core import Cancellation, Core
 from holdfast.server.engine.crons import Crons
 from holdfast.server.engine.flow import restore, timeouts
 from holdfast.server.engine.flow.pausing import Mode
 from holdfast.server.engine.queue import Deadline, Item, Tick
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Body, Run
+from holdfast.server.engine.settings import IdSource, Settings
 from holdfast.server.engine.steps import FailEarly, OpError, discover, fail
+from holdfast.server.engine.view import View
 from holdfast.server.model.cancellation import BulkCancellation
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.span import Call, Span
@@ -76,7 +78,8 @@ class Engine:
     def __init__(
         self, ids: IdSource, jitter: Callable[[int], int], settings: Settings | None = None, epoch: int = 0
     ) -> None:
-        self.core = Core(ids, jitter, settings or Settings(), epoch)
+        self._core = Core(ids, jitter, settings or Settings(), epoch)
+        self.view = View(self._core)
         self.crons = Crons()
         self.suspect: Suspect | None = None
         self.on_defect: Callable[[Exception], None] = lambda _: None
@@ -85,7 +88,7 @@ class Engine:
 
     def take_changes(self) -> Changes:
         """The rows and effects since the last call."""
-        changes, self.core.changes = self.core.changes, Changes()
+        changes, self._core.changes = self._core.changes, Changes()
         return changes
 
     def take_cancellations(self) -> list[Cancellation]:
@@ -93,36 +96,53 @@ class Engine:
 
         Bulk cancellations come in slices, one per call: there are more as long as `sweeping`.
         """
-        core = self.core
+        core = self._core
         taken, core.cancellations = core.cancellations, []
         if core.bulk.sweeping:
             taken += [Cancellation(run_id, cause) for run_id, cause in core.bulk.take(core.runs, core.changes)]
         return taken
 
     @property
+    def pending(self) -> bool:
+        """Whether there are rows or effects to be taken."""
+        return not self._core.changes.empty
+
+    def take_exceeded(self) -> list[str]:
+        """The expressions that used their budget up since the last call."""
+        taken = self._core.exceeded
+        if taken:
+            self._core.exceeded = []
+        return taken
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether runs wait to be taken by `take_cancellations`, those that a bulk cancellation sweeps apart."""
+        return bool(self._core.cancellations)
+
+    @property
     def sweeping(self) -> bool:
         """Whether a bulk cancellation still has runs to look at: the next turn must follow."""
-        return self.core.bulk.sweeping
+        return self._core.bulk.sweeping
 
     def next_due(self) -> int | None:
         """When the next timer is due."""
-        return self.core.queue.timers.next_due()
+        return self._core.queue.timers.next_due()
 
     # --- configuration ----------------------------------------------------------------------------------------------
 
     def configure(self, functions: Iterable[Function], now: int) -> None:
         """Takes the whole set of active functions."""
-        self.core.now = now
-        before = self.core.registry.functions
-        self.core.registry.replace(functions)
-        resync.apply(self.core, before)
-        self.crons.arm(self.core)
+        self._core.now = now
+        before = self._core.registry.functions
+        self._core.registry.replace(functions)
+        resync.apply(self._core, before)
+        self.crons.arm(self._core)
 
     @_input
     def set_capacity(self, app_id: str, units: int | None, now: int) -> None:
         """The workers of an app take `units` calls at once; None for an app that is called over HTTP."""
-        self.core.now = now
-        resync.set_capacity(self.core, app_id, units)
+        self._core.now = now
+        resync.set_capacity(self._core, app_id, units)
         self._drain()
 
     # --- inputs -----------------------------------------------------------------------------------------------------
@@ -130,7 +150,7 @@ class Engine:
     @_input
     def on_event(self, event: Event, now: int) -> list[Run]:
         """An event was accepted: stores it, starts functions, ends waits. Returns the runs that it started."""
-        self.core.now = now
+        self._core.now = now
         started = self._event(event)
         self._drain()
         return started
@@ -141,7 +161,7 @@ class Engine:
         run = self._start(job, now)
         if run is None:
             return False
-        advance.on_answer(self.core, run, job, outcome, call)
+        advance.on_answer(self._core, run, job, outcome, call)
         self._drain()
         return True
 
@@ -151,7 +171,7 @@ class Engine:
         run = self._start(job, now)
         if run is None:
             return False
-        advance.requeue_job(self.core, run, job)
+        advance.requeue_job(self._core, run, job)
         self._drain()
         return True
 
@@ -162,89 +182,89 @@ class Engine:
         if run is None:
             return False
         try:
-            gateway.on_result(self.core, run, job, op, result)
+            gateway.on_result(self._core, run, job, op, result)
         except FailEarly as failure:
-            fail(self.core, run, failure.output)
+            fail(self._core, run, failure.output)
         self._drain()
         return True
 
     @_input
     def on_timers(self, now: int, most: int = 1_000) -> bool:
         """Handles up to `most` due timers. Tells whether more are due."""
-        self.core.now = now
-        timers = self.core.queue.timers
+        self._core.now = now
+        timers = self._core.queue.timers
         for _ in range(most):
             item = timers.pop(now)
             if item is None:
                 break
             self._due(item)
-        for key in self.core.seen.forget(now):
-            self.core.changes.forgotten.append((key,))
+        for key in self._core.seen.forget(now):
+            self._core.changes.forgotten.append((key,))
         due = timers.next_due()
         return due is not None and due <= now
 
     @_input
     def on_signal(self, name: str, data: bytes, now: int) -> str | None:
         """A signal arrived. Returns the id of the run that waited for it."""
-        self.core.now = now
-        run_id = resume.by_signal(self.core, name, data)
+        self._core.now = now
+        run_id = resume.by_signal(self._core, name, data)
         self._drain()
         return run_id
 
     @_input
     def on_checkpoint(self, run: Run, ops: list[Op], item: str, now: int) -> None:
         """An open call reports finished steps. Raises CheckpointError."""
-        self.core.now = now
+        self._core.now = now
         try:
-            checkpoints.save_steps(self.core, run, ops, item)
+            checkpoints.save_steps(self._core, run, ops, item)
         except FailEarly as failure:
-            fail(self.core, run, failure.output)
+            fail(self._core, run, failure.output)
         self._drain()
 
     @_input
     def on_report(self, run: Run, ops: list[Op], now: int) -> None:
         """A process that drives its run itself reports; ignored once it let go. Raises CheckpointError."""
-        self.core.now = now
+        self._core.now = now
         job = next((i for i in run.open if isinstance(i, Job) and i.kind is JobKind.SYNC), None)
         if job is None:
             return
         try:
-            checkpoints.report(self.core, run, job, ops)
+            checkpoints.report(self._core, run, job, ops)
         except FailEarly as failure:
-            fail(self.core, run, failure.output)
+            fail(self._core, run, failure.output)
         except OpError as error:  # nobody will call again
-            fail(self.core, run, server_error("Error", str(error), str(error)))
+            fail(self._core, run, server_error("Error", str(error), str(error)))
         self._drain()
 
     @_input
     def open_endpoint(self, request: schedule.Request, now: int) -> Run | None:
         """A durable endpoint began a run. None if its idempotency key was seen before."""
-        self.core.now = now
-        run = schedule.schedule(self.core, request)
+        self._core.now = now
+        run = schedule.schedule(self._core, request)
         self._drain()
         return run
 
     @_input
     def cancel(self, run: Run, cause: str, now: int) -> None:
         """Cancels a live run, whose body is loaded; one that was found to fail without it fails now."""
-        self.core.now = now
+        self._core.now = now
         if run.output is not None:
-            fail(self.core, run, run.output)
-        elif self.core.bulk.allows(run, cause, now):
-            finish.cancel(self.core, run, cause)
+            fail(self._core, run, run.output)
+        elif self._core.bulk.allows(run, cause, now):
+            finish.cancel(self._core, run, cause)
         self._drain()
 
     @_input
     def rerun(self, request: schedule.Request, steps: dict[str, bytes], inputs: dict[str, bytes], now: int) -> Run:
         """Starts a run again, with `steps` memoised and step `inputs` overridden; it may be skipped as any other."""
-        self.core.now = now
+        self._core.now = now
         request.key = ""
-        run = schedule.begin(self.core, request)
+        run = schedule.begin(self._core, request)
         if run.status is RunStatus.SKIPPED:
             return run
         for step_id, output in steps.items():
             span = Span("kept", SpanStatus.COMPLETED, now, now, now, step_id=step_id)
-            self.core.memoise(run, step_id, output, span)
+            self._core.memoise(run, step_id, output, span)
         if inputs:
             run.state.inputs = {step_id: msgspec.Raw(value) for step_id, value in inputs.items()}
         self._drain()
@@ -254,33 +274,33 @@ class Engine:
 
     def pause(self, function_id: str, mode: Mode, now: int) -> None:
         """Pauses a function: running runs go on, new ones wait or are skipped."""
-        self.core.now = now
-        self.core.pausing.pause(function_id, mode, self.core.changes)
+        self._core.now = now
+        self._core.pausing.pause(function_id, mode, self._core.changes)
 
     @_input
     def resume(self, function_id: str, now: int) -> None:
         """Resumes a function; what waited for that goes to the queue."""
-        self.core.now = now
-        for entry in self.core.pausing.resume(function_id, self.core.changes):
-            if self.core.current(entry.job):
-                self.core.queue.push(entry)
+        self._core.now = now
+        for entry in self._core.pausing.resume(function_id, self._core.changes):
+            if self._core.current(entry.job):
+                self._core.queue.push(entry)
         self._drain()
 
     @_input
     def cancel_many(self, record: BulkCancellation, now: int) -> None:
         """Begins a bulk cancellation; `take_cancellations` gives its runs."""
-        self.core.now = now
-        self.core.bulk.add(record, self.core.changes, now)
+        self._core.now = now
+        self._core.bulk.add(record, self._core.changes, now)
 
     def forget_cancellation(self, id: str) -> bool:
         """Removes a bulk cancellation; False if there is none of this id."""
-        return self.core.bulk.remove(id, self.core.changes)
+        return self._core.bulk.remove(id, self._core.changes)
 
     # --- bodies -----------------------------------------------------------------------------------------------------
 
     def give_body(self, run: Run, body: Body) -> None:
         """A parked run's body was loaded: what has been saved since its last commit is not in the store yet."""
-        for run_id, _, step_id, output, _ in self.core.changes.steps:
+        for run_id, _, step_id, output, _ in self._core.changes.steps:
             if run_id == run.id:
                 body.steps.setdefault(step_id, output)
         run.body = body
@@ -292,28 +312,28 @@ class Engine:
 
         False for one that has none, as no engine leaves it: its app is asked what comes next.
         """
-        self.core.now = now
-        self.core.runs[run.id] = run
+        self._core.now = now
+        self._core.runs[run.id] = run
         self._adopt_flow(run)
         for item in list(run.open):
             item.step, item.name = intern(item.step), intern(item.name)
             if (run.id, item.no) in shelved:
                 continue
             if isinstance(item, Pause):
-                self.core.waits.add(item)
+                self._core.waits.add(item)
                 if item.kind is not PauseKind.CANCEL:
-                    self.core.queue.timers.add(item.expires, item)
+                    self._core.queue.timers.add(item.expires, item)
             elif item.kind is JobKind.SLEEP and item.step:
-                self.core.queue.timers.add(item.due, item)
+                self._core.queue.timers.add(item.due, item)
             elif item.kind is not JobKind.SYNC:
-                self.core.queue.timers.add(max(item.due, 0), item)
+                self._core.queue.timers.add(max(item.due, 0), item)
         if any(item.kind is not PauseKind.CANCEL for item in run.open):
             return True
-        discover(self.core, run, "", race=True)
+        discover(self._core, run, "", race=True)
         return False
 
     def _adopt_flow(self, run: Run) -> None:
-        core, state = self.core, run.state
+        core, state = self._core, run.state
         if state.singleton:
             core.singletons.holders[state.singleton] = run.id
         for key in state.holds or ():
@@ -323,41 +343,45 @@ class Engine:
             for kind in (timeouts.START, timeouts.FINISH):
                 timeouts.arm(kind, function.config, run, core.queue.timers)
 
+    def remember_key(self, key: str, expires: int) -> None:
+        """Takes an idempotency key from the store, and when (ms) it may be used again."""
+        self._core.seen.add(key, expires)
+
     def restore(self, kind: str, key: str, record: bytes, events: dict[str, Event]) -> None:
         """Takes a flow-control record from the store, with the events that it needs by id."""
-        restore.record(self.core, kind, key, record, events)
+        restore.record(self._core, kind, key, record, events)
 
     # --- internals --------------------------------------------------------------------------------------------------
 
     def _start(self, job: Job, now: int) -> Run | None:
-        self.core.now = now
+        self._core.now = now
         self.suspect = (job.run_id, job.no)
-        run = self.core.runs.get(job.run_id)
+        run = self._core.runs.get(job.run_id)
         return run if run is not None and run.holds(job) else None
 
     def _due(self, item: Item) -> None:
         if isinstance(item, Tick):
             self.suspect = (item.function_id, item.cron)
-            self.crons.fire(self.core, item)
+            self.crons.fire(self._core, item)
         elif isinstance(item, Deadline):
             self.suspect = (item.kind, item.key)
-            deadlines.ring(self.core, item)
+            deadlines.ring(self._core, item)
         else:
             self.suspect = (item.run_id, item.no)
             if isinstance(item, Job):
-                resume.wake(self.core, item)
+                resume.wake(self._core, item)
             else:
-                resume.by_time(self.core, item)
+                resume.by_time(self._core, item)
         self._drain()
 
     def _drain(self) -> None:
         """Handles the events that the engine itself sent."""
-        inbox = self.core.inbox
+        inbox = self._core.inbox
         while inbox:
             self._event(inbox.popleft())
 
     def _event(self, event: Event) -> list[Run]:
-        core = self.core
+        core = self._core
         core.changes.events.append(event)
         listeners = core.registry.listeners(event.name)
         waited_for = core.waits.listens(event.name)
@@ -379,11 +403,11 @@ class Engine:
     def _invoke(self, event: Event, invocation: Invocation, function: Function | None) -> list[Run]:
         """Starts the function that an invocation asks for, or tells the invoker that there is none."""
         if function is not None:
-            run = admission.offer(self.core, admission.for_event(function, event))
+            run = admission.offer(self._core, admission.for_event(function, event))
             return [run] if run is not None else []
         if invocation.correlation_id:
             message = f"could not find function with ID: {invocation.fn_id}"
             data = lifecycle.unknown_function_data(invocation.correlation_id, message)
-            answer = finish.internal(self.core, lifecycle.FINISHED, data, correlation_id=invocation.correlation_id)
-            self.core.inbox.append(answer)
+            answer = finish.internal(self._core, lifecycle.FINISHED, data, correlation_id=invocation.correlation_id)
+            self._core.inbox.append(answer)
         return []

@@ -21,6 +21,7 @@ from holdfast.protocol.functions import (
     stored_config,
 )
 from holdfast.protocol.urls import normalize_url
+from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.registry import Function
 from holdfast.server.expressions import check
 from holdfast.server.model.app import AppRecord, FunctionRecord
@@ -58,7 +59,7 @@ class Apps:
         self.apps: dict[str, AppRecord] = {}
         self.functions: dict[str, FunctionRecord] = {}
         self.on_change: Callable[[], None] = lambda: None
-        partition.configure = self.configure
+        partition.configure = self._configure
 
     def load(self) -> None:
         """Reads apps and functions from the store."""
@@ -66,10 +67,11 @@ class Apps:
         self.functions = {function.id: function for function in self._store.functions()}
 
     def configure(self) -> None:
-        """Gives the engine the functions that can run."""
-        engine = self._partition.engine
-        engine.configure([_runnable(f) for f in self.functions.values() if f.archived_at is None], now_ms())
-        self._partition.changed()
+        """Gives the engine the functions that can run. Raises StoreError while the state is reloaded."""
+        self._partition.give(self._configure)
+
+    def _configure(self, engine: Engine, now: int) -> None:
+        engine.configure([_runnable(f) for f in self.functions.values() if f.archived_at is None], now)
 
     # --- registration -----------------------------------------------------------------------------------------------
 
@@ -142,7 +144,7 @@ class Apps:
             )
             self._save([msgspec.structs.replace(app, archived_at=None)], [record])
             self.configure()
-        return self._partition.engine.core.registry.functions[function_id]
+        return self._partition.view.functions[function_id]
 
     # --- apps -------------------------------------------------------------------------------------------------------
 

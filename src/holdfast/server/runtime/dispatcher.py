@@ -21,7 +21,8 @@ from holdfast.server.engine.run import Body, Run
 from holdfast.server.model.job import Job
 from holdfast.server.model.span import Call
 from holdfast.server.runtime.gateways import Gateways
-from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.partition import NotAliveError, Partition, now_ms
+from holdfast.server.store.store import StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -104,9 +105,10 @@ class Dispatcher:
     # --- calls ------------------------------------------------------------------------------------------------------
 
     def _call(self, run: Run, job: Job) -> None:
-        if self._partition.engine.core.runs.get(run.id) is not run or not run.holds(job):
+        view = self._partition.view
+        if view.run(run.id) is not run or not run.holds(job):
             return  # cancelled in the same turn
-        function = self._partition.engine.core.registry.functions.get(run.function_id)
+        function = view.functions.get(run.function_id)
         if function is None or (job.run_id, job.no) in self._partition.strikes:
             outcome = transport_failure(NO_FUNCTION) if function is None else _unanswerable()
             self._partition.soon(self._hand_in, run, job, outcome, 0, now_ms())
@@ -158,9 +160,8 @@ class Dispatcher:
             self._ended()
 
     def _undelivered(self, job: Job) -> None:
-        with contextlib.suppress(DefectError):
-            self._partition.engine.on_undelivered(job, now_ms())
-            self._partition.changed()
+        with contextlib.suppress(DefectError, StoreError):  # after a reload the call is made again
+            self._partition.give(lambda engine, now: engine.on_undelivered(job, now))
 
     def _hand_in(self, run: Run, job: Job, outcome: Outcome, started: int, now: int) -> None:
         call = Call(
@@ -169,11 +170,8 @@ class Dispatcher:
             outcome.headers, outcome.size,
         )  # fmt: skip
         partition = self._partition
-        if partition.engine.core.runs.get(run.id) is run:
-            partition.load(run)
-        with contextlib.suppress(DefectError):  # the partition reloads, and this call is made again
-            partition.engine.on_answer(job, outcome, call, now)
-            partition.changed()
+        with contextlib.suppress(NotAliveError, DefectError, StoreError):  # after a reload the call is made again
+            partition.give_run(run.id, lambda engine, _, now: engine.on_answer(job, outcome, call, now))
         if outcome.error:
             final = outcome.no_retry or job.attempt + 1 >= job.max_attempts
             partition.tally.answer("failed" if final else "errored", run.function_id)
@@ -183,7 +181,8 @@ class Dispatcher:
             self._tell(run, job, outcome, now - call.started_at)
 
     def _tell(self, run: Run, job: Job, outcome: Outcome, took: int) -> None:
-        function = self._partition.engine.core.registry.functions.get(run.function_id)
+        view = self._partition.look()
+        function = view.functions.get(run.function_id) if view is not None else None
         bound = log.bind(run=run.id, function=function.slug if function else run.function_id, step=job.step)
         bound.debug("answer", status=outcome.status, ms=took, error=outcome.error, ops=len(outcome.ops or ()))
         if run.ended_at is not None:

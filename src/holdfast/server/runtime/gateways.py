@@ -20,8 +20,9 @@ from holdfast.server.engine.gateway import Result
 from holdfast.server.model.job import Job
 from holdfast.server.model.span import Call
 from holdfast.server.realtime.broadcaster import Broadcaster
-from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.partition import NotAliveError, Partition, now_ms
 from holdfast.server.runtime.relay import Relay, Where
+from holdfast.server.store.store import StoreError
 
 log = structlog.get_logger(__name__)
 _json = msgspec.json.encode
@@ -75,13 +76,9 @@ class Gateways:
             output, failed, answer = await exchange(self._client, opts, self._relay(effect, opts))
         except Exception as error:  # noqa: BLE001 - an exchange that fails in any way must end its step
             output, failed, answer = _failure(op, str(error)), True, None
-        partition = self._partition
-        run = partition.engine.core.runs.get(job.run_id)
-        if run is not None:
-            partition.load(run)
-        with contextlib.suppress(DefectError):
-            partition.engine.on_gateway(job, op, Result(output, failed, _call(job, started, answer)), now_ms())
-            partition.changed()
+        result = Result(output, failed, _call(job, started, answer))
+        with contextlib.suppress(NotAliveError, DefectError, StoreError):  # after a reload the exchange is made again
+            self._partition.give_run(job.run_id, lambda engine, _, now: engine.on_gateway(job, op, result, now))
 
     def _relay(self, effect: Perform, opts: _Opts) -> Relay | None:
         where = opts.publish

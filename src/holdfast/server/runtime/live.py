@@ -16,7 +16,6 @@ import msgspec
 
 from holdfast.protocol.errors import error_line
 from holdfast.protocol.events import Event
-from holdfast.server.engine import why
 from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.run import Run
 from holdfast.server.model.status import RunStatus
@@ -156,11 +155,11 @@ class Live:
             self._soon()
 
     def _note_runs(self, changes: Changes) -> None:
-        noted, alive = self._runs, self._partition.engine.core.runs
+        noted, view = self._runs, self._partition.view
         noted.update(changes.new_runs)
         noted.update(changes.runs)
         for run_id, _ in (*changes.jobs, *changes.pauses):
-            if run_id not in noted and (run := alive.get(run_id)) is not None:
+            if run_id not in noted and (run := view.run(run_id)) is not None:
                 noted[run_id] = run
         while len(noted) > _NOTED:
             noted.pop(next(iter(noted)))
@@ -226,7 +225,8 @@ class Live:
         )  # fmt: skip
 
     def _doing(self, run: Run) -> Doing | None:
-        reason = why.glance(self._partition.engine.core, run, now_ms())
+        view = self._partition.look()
+        reason = view.glance(run.id, now_ms()) if view is not None else None
         if reason is None:
             return None
         return Doing(

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -23,6 +23,7 @@ from holdfast.server.engine.changes import Changes, Effect
 from holdfast.server.engine.engine import DefectError, Engine
 from holdfast.server.engine.flow import restore
 from holdfast.server.engine.run import Run
+from holdfast.server.engine.view import View
 from holdfast.server.runtime.durable import Durable
 from holdfast.server.runtime.strikes import Strikes
 from holdfast.server.runtime.tally import Tally
@@ -30,6 +31,7 @@ from holdfast.server.store.store import DiskFullError, Store, StoreError, Value,
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 Callback = Callable[[StoreError | None], None]
 
 #: A run that is parked for at least this long (ms), or larger than this (bytes), drops its body.
@@ -69,16 +71,24 @@ class Performer(Protocol):
         ...
 
 
+class NotAliveError(Exception):
+    """The run that an input is for has ended, or never was."""
+
+
 class Partition:
-    """Owns an engine and its store. Everything here runs on the event loop's thread."""
+    """Owns an engine and its store. Everything here runs on the event loop's thread.
+
+    There is one way in, `submit` (or `give`, for who doesn't wait for the commit), and one way to ask, `view`. Both
+    raise StoreError while the state is reloaded: the engine in memory then knows of no run.
+    """
 
     def __init__(self, make_engine: Callable[[int], Engine], store: Store) -> None:
         self._make_engine = make_engine
         self.store = store
         self.strikes = Strikes()
-        self.engine = self._fresh()
+        self._engine = self._fresh()
         self.performer: Performer | None = None
-        self.configure: Callable[[], None] = lambda: None
+        self.configure: Callable[[Engine, int], None] = lambda _engine, _now: None
         self.on_end: Callable[[list[str]], None] | None = None  # told of runs whose end is durable
         self.on_turn: Callable[[Changes], None] | None = None  # told of each durable turn, while pages are open
         self.durable = Durable(store)
@@ -106,7 +116,60 @@ class Partition:
     @property
     def settled(self) -> bool:
         """Whether memory is what was committed: no input waits for its turn's end, or for the disk."""
-        return not self._busy and self.engine.core.changes.empty
+        return not self._busy and not self._engine.pending
+
+    # --- questions --------------------------------------------------------------------------------------------------
+
+    @property
+    def view(self) -> View:
+        """The engine, to be asked; valid until the next `await`. Raises StoreError while the state is reloaded."""
+        return self._ready().view
+
+    def look(self) -> View | None:
+        """As `view`, for reports that are wanted always: None while the state is reloaded."""
+        return self._engine.view if self._trouble is None else None
+
+    def _ready(self) -> Engine:
+        if self._trouble is not None:
+            raise type(self._trouble)(str(self._trouble))
+        return self._engine
+
+    # --- inputs -----------------------------------------------------------------------------------------------------
+
+    def give(self, input: Callable[[Engine, int], T]) -> T:
+        """Gives the engine an input and the time (ms); its rows are committed at the end of this turn of the loop.
+
+        Raises:
+            StoreError: The state is being reloaded, and the input was not taken.
+            DefectError: The input broke the engine; nothing of it remains.
+
+        """
+        result = input(self._ready(), now_ms())
+        self.changed()
+        return result
+
+    def give_run(self, run_id: str, input: Callable[[Engine, Run, int], T]) -> T:
+        """As `give`, for an input about one live run, whose body is loaded first. Raises NotAliveError, too."""
+        engine = self._ready()
+        run = engine.view.run(run_id)
+        if run is None:
+            raise NotAliveError(run_id)
+        self.load(run)
+        result = input(engine, run, now_ms())
+        self.changed()
+        return result
+
+    async def submit(self, input: Callable[[Engine, int], T]) -> T:
+        """As `give`; returns when the input is durable."""
+        result = self.give(input)
+        await self.committed()
+        return result
+
+    async def submit_run(self, run_id: str, input: Callable[[Engine, Run, int], T]) -> T:
+        """As `give_run`; returns when the input is durable."""
+        result = self.give_run(run_id, input)
+        await self.committed()
+        return result
 
     # --- turns ------------------------------------------------------------------------------------------------------
 
@@ -133,8 +196,8 @@ class Partition:
         await future
 
     async def ended(self, run_id: str) -> None:
-        """Waits until a run's end is durable; at once if the run is not alive."""
-        if run_id in self.engine.core.runs:
+        """Waits until a run's end is durable; at once if the run is not alive. Raises StoreError."""
+        if self.view.alive(run_id):
             future: asyncio.Future[None] = self._loop.create_future()
             waiting = self._ends.setdefault(run_id, [])
             waiting.append(future)
@@ -154,11 +217,10 @@ class Partition:
         self._scheduled = False
         if self._busy:  # the previous turn's sync is under way: this one waits and grows
             return
-        with contextlib.suppress(DefectError):
+        with contextlib.suppress(DefectError, StoreError):  # the reload that follows finds the cancellations again
             self._cancel()
-        if self.engine.core.exceeded:
-            self._report_exceeded()
-        changes = self.engine.take_changes()
+        self._report_exceeded()
+        changes = self._engine.take_changes()
         callbacks, self._callbacks = self._callbacks, []
         writes, self._writes = self._writes, []
         if self._trouble is not None:
@@ -198,7 +260,8 @@ class Partition:
         for callback in callbacks:
             callback(None)
         if self._ends:
-            for run_id in [id for id in changes.runs if id in self._ends and id not in self.engine.core.runs]:
+            alive = self._engine.view.alive
+            for run_id in [id for id in changes.runs if id in self._ends and not alive(id)]:
                 for future in self._ends.pop(run_id):
                     _settle(future, None)
         if self.on_turn is not None:
@@ -215,21 +278,24 @@ class Partition:
 
     def _cancel(self) -> None:
         """Cancels the runs that events of this turn cancel."""
-        cancellations = self.engine.take_cancellations()
+        engine = self._engine
+        cancellations = engine.take_cancellations()
         while cancellations:
             for cancellation in cancellations:
-                run = self.engine.core.runs.get(cancellation.run_id)
+                run = engine.view.run(cancellation.run_id)
                 if run is not None:
                     self.load(run)
-                    self.engine.cancel(run, cancellation.cause, now_ms())
+                    engine.cancel(run, cancellation.cause, now_ms())
             # What the end of a run cancels, or fails, belongs into the same commit: nothing else would remember it.
-            cancellations = self.engine.take_cancellations() if self.engine.core.cancellations else []
-        if self.engine.core.cancellations or self.engine.sweeping:
+            cancellations = engine.take_cancellations() if engine.cancelling else []
+        if engine.cancelling or engine.sweeping:
             self.changed()
 
     def _report_exceeded(self) -> None:
         """Counts evaluations that used their budget up, and logs one in ten seconds."""
-        texts, self.engine.core.exceeded = self.engine.core.exceeded, []
+        texts = self._engine.take_exceeded()
+        if not texts:
+            return
         self.tally.expressions_exceeded += len(texts)
         if self._loop.time() >= self._exceeded_logged + EXCEEDED_LOG_S:
             self._exceeded_logged = self._loop.time()
@@ -247,15 +313,19 @@ class Partition:
 
     def _broken(self, error: Exception) -> None:
         """An input raised: a defect of this program. The turn's other inputs are refused with it."""
-        suspect = self.engine.suspect
+        suspect = self._engine.suspect
         log.error("an input broke the engine, reloading from the store", suspect=suspect, exc_info=error)
         if self._trouble is not None:
             return
         if suspect is not None:
             self.strikes.add(suspect)
+        self._fail(StoreError(RELOADING), self._take_callbacks(), 0)
+
+    def _take_callbacks(self) -> list[Callback]:
+        """Who waits for this turn's commit, which will not come."""
         callbacks, self._callbacks = self._callbacks, []
         self._writes.clear()
-        self._fail(StoreError(RELOADING), callbacks, 0)
+        return callbacks
 
     def _fail(self, error: StoreError, callbacks: list[Callback], delay: float) -> None:
         """Memory can't be trusted any more: it is thrown away."""
@@ -268,7 +338,7 @@ class Partition:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = self._timer_due = None
-        self.engine = self._fresh()
+        self._engine = self._fresh()
         if self.performer is not None:
             self.performer.forget()
         self._loop.call_later(delay, self._reload)
@@ -280,7 +350,7 @@ class Partition:
             if isinstance(self._trouble, DiskFullError):
                 self.store.probe()  # with room for one row, calls would be made whose answers can't be stored
             self.store.begin_epoch()
-            self.engine = self._fresh()
+            self._engine = self._fresh()
             self.recover()
         except Exception as error:  # noqa: BLE001 - the store is still away: try again
             self._wait_for_store(error)
@@ -299,16 +369,22 @@ class Partition:
     # --- bodies -----------------------------------------------------------------------------------------------------
 
     def load(self, run: Run) -> None:
-        """Brings a parked run's body back."""
-        if run.body is None:
-            self.engine.give_body(run, self.store.load_body(run.id))
+        """Brings a parked run's body back. Raises StoreError if it can't be read; the state is then reloaded."""
+        if run.body is not None:
+            return
+        try:
+            body = self.store.load_body(run.id)
+        except StoreError as error:
+            self._fail(error, self._take_callbacks(), self._retry_s)
+            raise
+        self._engine.give_body(run, body)
 
     def _park(self, changes: Changes) -> None:
         """Drops the bodies of runs that only wait. A run's rows are committed by now, so they can be read back."""
-        runs = self.engine.core.runs
+        view = self._engine.view
         horizon = now_ms() + SOON_MS
         for key in (*changes.jobs, *changes.pauses):
-            run = runs.get(key[0])
+            run = view.run(key[0])
             if run is None or run.body is None or not run.parked:
                 continue
             if run.state_size > SMALL_BODY or not any(getattr(i, "due", horizon) < horizon for i in run.open):
@@ -317,7 +393,7 @@ class Partition:
     # --- timers -----------------------------------------------------------------------------------------------------
 
     def _set_timer(self) -> None:
-        due = self.engine.next_due()
+        due = self._engine.next_due()
         if due == self._timer_due and self._timer is not None:
             return
         if self._timer is not None:
@@ -332,7 +408,7 @@ class Partition:
         self._timer = None
         self._timer_due = None
         try:
-            more = self.engine.on_timers(now_ms())
+            more = self._engine.on_timers(now_ms())
         except DefectError:
             return
         self.changed()
@@ -344,12 +420,12 @@ class Partition:
     def recover(self) -> None:
         """Loads all live state from the store and lets it go on."""
         recovered = self.store.recover()
-        engine, now = self.engine, now_ms()
+        engine, now = self._engine, now_ms()
         for key, expires in recovered.idempotency:
-            engine.core.seen.add(key, expires)
+            engine.remember_key(key, expires)
         for function_id, cron, tick in recovered.crons:
             engine.crons.remember(function_id, cron, now if (function_id, cron) in self.strikes.shelved else tick)
-        self.configure()
+        self.configure(engine, now)
         for kind, key, record in recovered.flow:
             engine.restore(kind, key, record, self._flow_events(kind, record))
         stranded = [run.id for run in recovered.runs if not engine.adopt(run, now, self.strikes.shelved)]

@@ -247,9 +247,7 @@ class Retention:
         """Deletes groups of rows, slice by slice. `events` are those that may be among them."""
         partition = self._partition
         while groups:
-            if partition.trouble is not None:
-                raise partition.trouble
-            if not events.isdisjoint(id for id, _ in partition.engine.core.changes.event_runs):
+            if not events.isdisjoint(partition.view.rerun_events()):
                 await asyncio.sleep(SLICE_S)  # a rerun is about to be stored: it keeps its events
                 continue
             if not await self._checkpointed():

@@ -66,7 +66,7 @@ def _addresses() -> list[str]:
 def _state(config: Config, server: Server) -> str:
     if config.database is None:
         return "ephemeral: gone when this process ends (keep it with --persist)"
-    live = len(server.partition.engine.core.runs)
+    live = server.partition.view.live
     return f"{config.database}" + (f", {live:,} run{' goes' if live == 1 else 's go'} on" if live else "")
 
 

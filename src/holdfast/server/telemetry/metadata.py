@@ -96,7 +96,7 @@ class MetadataLog:
             raise MetadataError(403, "Metadata is not enabled for this account")
         place = _place(target)
         rows = [(_checked(number, update), update) for number, update in enumerate(updates)]
-        if run_id not in self._partition.engine.core.runs:
+        if not self._partition.view.alive(run_id):
             await self._require(run_id)
         size = sum(len(values) for values, _ in rows)
         stored = await self._stored(run_id)

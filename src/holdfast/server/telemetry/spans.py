@@ -140,7 +140,7 @@ class UserSpans:
     def _problem(self, given: _Given, kept: _Kept) -> str:
         if given.function_id != kept.function_id:
             return f"the run {given.run_id} is not of the function {given.function_id}"
-        if given.function_id not in self._partition.engine.core.registry.functions:
+        if given.function_id not in self._partition.view.functions:
             return f"no active function has the ID {given.function_id}"
         if kept.spans >= MAX_SPANS or kept.size + len(given.json) > MAX_SPAN_BYTES:
             return f"a run keeps {MAX_SPANS} spans of {MAX_SPAN_BYTES // MIB} MiB together"

@@ -28,11 +28,13 @@ from graphql.validation import ASTValidationRule
 
 from holdfast.protocol.limits import GQL_SECONDS, GQL_TEXT, GQL_TOKENS
 from holdfast.server.access.commands import ForbiddenError
+from holdfast.server.api.errors import not_stored
 from holdfast.server.api.graphql import resolvers, schema
 from holdfast.server.api.graphql.cost import CostError, OverrunError, estimate, measure
 from holdfast.server.api.graphql.executor import execute
 from holdfast.server.api.graphql.loaders import Context
 from holdfast.server.store.history import TooSlowError
+from holdfast.server.store.store import StoreError
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -198,6 +200,9 @@ def _resolver_error(error: GraphQLError) -> Body:
     message = error.message
     if isinstance(error.original_error, ForbiddenError):
         return {"message": message, "path": list(error.path or ()), "extensions": {"code": "FORBIDDEN"}}
+    if isinstance(error.original_error, StoreError):
+        text = not_stored(error.original_error)
+        return {"message": text, "path": list(error.path or ()), "extensions": {"code": "UNAVAILABLE"}}
     if isinstance(error.original_error, TooSlowError):
         return {"message": message, "path": list(error.path or ()), "extensions": {"code": "TOO_SLOW"}}
     if error.original_error is not None and not isinstance(error.original_error, GraphQLError):

@@ -258,10 +258,13 @@ class SqliteStore:
         return [id for (id,) in self._db.execute(_BATCHED, (batch_id,))]
 
     def load_body(self, run_id: str) -> Body:
-        """Reads a live run's events and memoised steps."""
-        (ids,) = self._db.execute("SELECT event_ids FROM runs WHERE id=?", (run_id,)).fetchone()
-        events = [row[5] for row in self.load_events(msgspec.json.decode(ids, type=list[str]))]
-        return Body(events, self._steps(run_id))
+        """Reads a live run's events and memoised steps. Raises StoreError."""
+        try:
+            (ids,) = self._db.execute("SELECT event_ids FROM runs WHERE id=?", (run_id,)).fetchone()
+            events = [row[5] for row in self.load_events(msgspec.json.decode(ids, type=list[str]))]
+            return Body(events, self._steps(run_id))
+        except sqlite3.Error as error:
+            raise fault(self.path, error) from error
 
     def load_ended(self, run_id: str) -> EndedRun | None:
         """Reads what a rerun of a run needs."""
