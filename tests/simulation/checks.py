@@ -94,7 +94,7 @@ def same_as_reloaded(world: World) -> None:
     """Memory is what a reload would give."""
     twin = world._fresh()
     world.reload(twin)
-    live, loaded = world.engine._core, twin.core
+    live, loaded = world.engine._core, twin._core
     assert live.runs.keys() == loaded.runs.keys()
     for id, run in live.runs.items():
         assert _picture(run) == _picture(loaded.runs[id])
