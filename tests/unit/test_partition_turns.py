@@ -15,6 +15,7 @@ from holdfast.protocol.functions import FunctionConfig, Step, Trigger
 from holdfast.protocol.ids import UlidSource
 from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.registry import Function
+from holdfast.server.engine.settings import Settings
 from holdfast.server.runtime.partition import Partition, now_ms
 from holdfast.server.store.sqlite.store import SqliteStore
 
