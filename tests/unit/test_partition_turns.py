@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from holdfast.server.engine._core import Settings
 from structlog.testing import capture_logs
 
 from holdfast.protocol.events import Event, read_events
