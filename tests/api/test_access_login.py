@@ -118,6 +118,15 @@ def test_cookies_of_other_services_are_no_obstacle(rig: Rig, others: str) -> Non
         assert answer.status_code == 200, cookie
 
 
+def test_a_form_is_a_small_one(rig: Rig) -> None:
+    """Nobody is asked who they are before the body is read: it must not be large, announced or not."""
+    large = b"name=a&password=" + b"x" * 16_384
+    for headers in ({"content-length": str(len(large))}, {"content-length": "0", "transfer-encoding": "chunked"}):
+        answer = rig.request("POST", "/login", content=large, headers=FORM | headers)
+        assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+        assert "Max 16384 bytes" in answer.text
+
+
 def test_an_origin_that_is_no_url_is_another_site(rig: Rig) -> None:
     for path in ("/v0/gql", "/login", "/logout"):
         answer = rig.request("POST", path, json={}, headers={"origin": "http://[x", **rig.cookie(Role.ADMIN)})

@@ -19,9 +19,12 @@ from urllib.parse import quote
 import pytest
 import uvicorn
 
-from holdfast.protocol.limits import MAX_HEAD, MAX_HEADERS, MAX_URL
+from holdfast.protocol.limits import MAX_HEAD, MAX_HEADERS, MAX_PIPELINED, MAX_URL
+from holdfast.server.api.asgi import vouch
 from holdfast.server.serve import http as guarded
-from holdfast.server.serve.http import GuardedHttp, Pace
+from holdfast.server.serve.crowd import Budget
+from holdfast.server.serve.http import GuardedHttp
+from holdfast.server.serve.pace import Pace
 
 from .serving import Served
 
@@ -50,6 +53,8 @@ class Hurried(GuardedHttp):
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers with the length of the body; `/large` with much; `/stream` with a little, again and again."""
     body, more = b"", True
+    if scope["path"] == "/known":
+        vouch(scope)
     while more:
         message = await receive()
         if message["type"] != "http.request":
@@ -75,9 +80,7 @@ class Port:
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(64)
         self.address = self._listener.getsockname()
-        config = uvicorn.Config(
-            echo, http=Hurried, ws="none", lifespan="off", log_config=None, access_log=False, timeout_keep_alive=5
-        )
+        config = uvicorn.Config(echo, http=Hurried, ws="none", lifespan="off", log_config=None, access_log=False)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve(sockets=[self._listener])))
         self._thread.start()
@@ -231,7 +234,6 @@ ODD = {
     "negative length": POST + b"Content-Length: -3\r\n\r\nabc",
     "huge length": POST + b"Content-Length: 99999999999999999999999\r\n\r\nabc",
     "length with a sign": POST + b"Content-Length: +3\r\n\r\nabc",
-    "unknown coding": POST + b"Transfer-Encoding: xchunked\r\n\r\nabc",
     "space before the colon": POST + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
     "folded header": GET + b"A: b\r\n c\r\n\r\n",
     "bare line feeds": b"GET /a HTTP/1.1\nHost: x\n\n",
@@ -244,6 +246,68 @@ ODD = {
     "CONNECT": b"CONNECT a:443 HTTP/1.1\r\n" + HOST + b"\r\n",
     "unknown method": b"FROB /a HTTP/1.1\r\n" + HOST + b"\r\n",
 }
+
+
+@pytest.mark.parametrize(
+    "codings",
+    [
+        b"Transfer-Encoding: xchunked\r\n", b"Transfer-Encoding: gzip, chunked\r\n",
+        b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", b"Transfer-Encoding: identity\r\n",
+    ],
+)  # fmt: skip
+def test_codings_that_nobody_undoes(port: Port, codings: bytes) -> None:
+    """What would be taken for the body is none: an app would read gzip where it expects JSON."""
+    status, text = port.ask(POST + codings + b"\r\n0\r\n\r\n")
+    assert (status, text) in {(501, "The one Transfer-Encoding that is understood is chunked, once"), _INVALID}
+
+
+_INVALID = (400, "The request is no valid HTTP/1.1")
+
+
+def test_http_1_0_has_no_chunks(port: Port) -> None:
+    head = b"POST /a HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    assert port.ask(head) in {(400, "HTTP/1.0 has no Transfer-Encoding"), _INVALID}
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        b"", HOST + HOST, HOST + b"Host: y\r\n", b"Host: a b\r\n", b"Host: user@evil\r\n", b"Host: x/y\r\n",
+        b"Host: \xff\r\n",
+    ],
+)  # fmt: skip
+def test_one_host_is_asked_for(port: Port, hosts: bytes) -> None:
+    assert port.ask(b"GET /a HTTP/1.1\r\n" + hosts + b"\r\n") == (400, guarded._ONE_HOST)
+
+
+@pytest.mark.parametrize("hosts", [b"", HOST, b"Host: [::1]:80\r\n", b"Host:\r\n"])
+def test_http_1_0_needs_no_host(port: Port, hosts: bytes) -> None:
+    assert port.ask(b"GET /a HTTP/1.0\r\n" + hosts + b"\r\n") == (200, b"0 bytes")
+
+
+def test_an_offer_of_another_protocol_is_ignored(port: Port) -> None:
+    """The request is answered as it stands; the connection ends, since the parser reads no further."""
+    offer = b"Connection: Upgrade\r\nUpgrade: foo\r\n"
+    assert port.ask(GET + offer + b"\r\n") == (200, b"0 bytes")
+    text = "A request that offers an upgrade has no body, and follows no unanswered request"
+    assert port.ask(POST + offer + b"Content-Length: 5\r\n\r\nabcde") == (400, text)
+
+
+def test_pipelined_requests(port: Port) -> None:
+    """So many may wait; who sends more has these answered, and the connection ends."""
+    with port.connect() as client:
+        client.sendall((GET + b"\r\n") * MAX_PIPELINED + GET + CLOSE + b"\r\n")
+        assert read(client).count(b" 200 ") == MAX_PIPELINED + 1
+    with port.connect() as client:
+        client.sendall((GET + b"\r\n") * (MAX_PIPELINED * 3))
+        assert read(client).count(b" 200 ") == MAX_PIPELINED + 1
+
+
+def test_what_follows_a_good_request_costs_it_nothing(port: Port) -> None:
+    with port.connect() as client:
+        client.sendall(GET + b"\r\n" + b"junk")
+        answers = read(client)
+        assert answers.count(b"HTTP/1.1 ") == answers.count(b" 200 OK") == 1
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -285,12 +349,13 @@ def test_a_long_answer_with_pauses(port: Port) -> None:
 
 
 def test_too_many_connections(port: Port) -> None:
+    """Those that are being served keep their places."""
     clients = [port.connect() for _ in range(CONNECTIONS)]
     text = f"The server has {CONNECTIONS} connections, and takes no more; try again"
     try:
         for client in clients:
-            client.sendall(GET + b"\r\n")
-            assert read_one(client)[0] == 200
+            client.sendall(b"GET /stream HTTP/1.1\r\n" + HOST + b"\r\n")
+            assert client.recv(10)
         assert port.ask(GET + b"\r\n") == (503, text)
     finally:
         for client in clients:
@@ -298,11 +363,56 @@ def test_too_many_connections(port: Port) -> None:
     wait_for_room(port)
 
 
+@pytest.mark.parametrize("sent", [b"", b"\r\n", b"GET /a HT", GET + b"\r\n", POST + b"Content-Length: 9\r\n\r\n"])
+def test_who_does_nothing_gives_its_place(port: Port, sent: bytes) -> None:
+    """Strangers can't keep others out by holding all connections that there are: the oldest one goes."""
+    clients = [port.connect() for _ in range(CONNECTIONS)]
+    try:
+        for client in clients:
+            client.sendall(sent)
+            if sent.endswith(b"\r\n\r\n") and sent.startswith(b"GET"):
+                read_one(client)
+        time.sleep(0.2)
+        assert port.ask(GET + CLOSE + b"\r\n") == (200, b"0 bytes")
+        assert parse(read(clients[0]))[0] in {0, 503}
+    finally:
+        for client in clients:
+            client.close()
+    wait_for_room(port)
+
+
+@pytest.mark.parametrize("half", [GET + b"A: ", POST + b"Content-Length: 100000\r\n\r\n"])
+def test_half_sent_requests_of_strangers_have_one_budget(
+    port: Port, monkeypatch: pytest.MonkeyPatch, half: bytes
+) -> None:
+    """The oldest one makes room: a client that sends what it has to say is served all the while."""
+    monkeypatch.setattr(Hurried, "budget", Budget(100_000))
+    text = "The server has too many requests that are not whole; try again"
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(port.connect()) for _ in range(4)]
+        for client in clients:
+            client.sendall(half + b"x" * 30_000)
+            time.sleep(0.05)
+        assert port.ask(POST + CLOSE + b"Content-Length: 30000\r\n\r\n" + b"x" * 30_000) == (200, b"30000 bytes")
+        assert parse(read(clients[0])) == (503, text)
+        assert parse(read(clients[3]))[0] == 408
+    assert Hurried.budget.held == 0
+
+
+def test_who_is_known_is_not_on_the_budget(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hurried, "budget", Budget(100_000))
+    parts = [b"x" * 40_000] * 5
+    head = b"POST /known HTTP/1.1\r\n" + HOST + CLOSE + b"Content-Length: 200000\r\n\r\n"
+    assert port.ask(head, *parts, pause=0.05) == (200, b"200000 bytes")
+    status, _ = port.ask(head.replace(b"/known", b"/other"), *parts, pause=0.05)
+    assert status == 503
+
+
 def test_connections_leave_room_for_files() -> None:
     """In a process of its own: the limit of files is the process's."""
     code = """if True:
         import resource
-        from holdfast.server.serve.http import make_room
+        from holdfast.server.serve.pace import make_room
         for hard, wanted in ((100_000, 10_000), (1_000, 744), (200, 16)):
             resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
             assert make_room().connections == wanted, hard

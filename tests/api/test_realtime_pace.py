@@ -18,7 +18,8 @@ from holdfast.server.api.tokens import Tokens
 from holdfast.server.realtime import grants
 from holdfast.server.realtime.broadcaster import Broadcaster, Item
 from holdfast.server.realtime.grants import Wanted
-from holdfast.server.serve.http import GuardedHttp, Pace
+from holdfast.server.serve.http import GuardedHttp
+from holdfast.server.serve.pace import Pace
 from holdfast.server.serve.run import _websocket
 
 if TYPE_CHECKING:

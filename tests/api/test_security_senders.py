@@ -16,7 +16,8 @@ from holdfast.server.api.asgi import Receive, Scope, Send, answer
 from holdfast.server.expressions import BudgetError
 from holdfast.server.expressions.activation import Activation
 from holdfast.server.expressions.compiler import compile
-from holdfast.server.serve.http import GuardedHttp, Pace
+from holdfast.server.serve.http import GuardedHttp
+from holdfast.server.serve.pace import Pace
 from holdfast.server.webhooks.transform import HookRequest, TransformError, events_of
 
 UNIQUE = "{of}.all(a, {of}.exists_one(b, b == a))"

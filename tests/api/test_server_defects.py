@@ -91,7 +91,7 @@ class Shell:
         self.apps.register(
             dumps({"url": url, "appName": "app", "sdk": "inngest-py:v0.5.19", "v": "0.1", "functions": functions})
         )
-        self.events = EventApi(self.partition, Keys(self.partition, ids), ids.next, [])
+        self.events = EventApi(self.partition, Keys(self.partition, ids), ids.next, [], lambda _: "")
 
     async def send(self, name: str) -> int:
         """The status of a sent event."""

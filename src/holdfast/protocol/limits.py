@@ -36,10 +36,16 @@ MAX_HEAD: Final = 64 * KIB
 MAX_HEADERS: Final = 128
 MAX_URL: Final = 16 * KIB
 MAX_CONNECTIONS: Final = 10_000
+MAX_PIPELINED: Final = 32  # requests that wait behind the one that is being answered
+MAX_UNKNOWN_BODY: Final = 16 * KIB  # where nobody is asked who they are
+MAX_UNKNOWN_BYTES: Final = 32 * MIB  # of requests that are not whole, of all who have shown no credential
 HEAD_TIMEOUT_S: Final = 20.0
 BODY_IDLE_S: Final = 30.0
 BODY_RATE: Final = 500.0  # bytes per second, after the first BODY_IDLE_S
+STREAM_IDLE_S: Final = 15 * 60.0  # what is published while it is made comes as slowly as a model thinks
 WRITE_IDLE_S: Final = 60.0
+KEEP_ALIVE_S: Final = 75.0
+HANDSHAKE_S: Final = 10.0  # until a WebSocket is open, and until a closing one is closed
 LINGER_S: Final = 2.0
 
 # A search among runs or events.

@@ -1,4 +1,7 @@
-"""Requests that a browser makes for another site: refused where they could do harm (CSRF, DNS rebinding)."""
+"""Requests that a browser makes for another site: refused where they could do harm (CSRF, DNS rebinding).
+
+`Host` and `Origin` decide, which a page can't choose; what else a request says of its sender, a page may say, too.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import ipaddress
 import socket
 from functools import cache
 
-#: Names that no stranger's DNS can point here.
+#: Names that no public DNS has: a page under one of these comes from the local network.
 _LOCAL = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test")
+_LOOPBACK = ".localhost"
 
 
 def from_elsewhere(host: str, origin: str, fetch_site: str) -> bool:
@@ -18,16 +22,27 @@ def from_elsewhere(host: str, origin: str, fetch_site: str) -> bool:
 
 
 def local(host: str, allowed: tuple[str, ...] = ()) -> bool:
-    """Whether a `Host` (or the origin's) is this machine's: an address, a name without dots, or one `allowed`."""
+    """Whether nobody else's DNS can have led to a `Host`: an address, a name of local networks, or one `allowed`."""
     name = _name(host)
     if "*" in allowed or name in allowed or name in _own_names():
         return True
-    return "." not in name or name.endswith(_LOCAL) or _is_address(name)
+    return "." not in name or name.endswith(_LOCAL) or _address(name) is not None
 
 
-def of_local_page(origin: str, allowed: tuple[str, ...] = ()) -> bool:
-    """Whether a page that was loaded from this machine, or an allowed host, makes a request."""
-    return origin != "null" and local(_host(origin), allowed)
+def of_own_page(origin: str, host: str, address: str, allowed: tuple[str, ...] = ()) -> bool:
+    """Whether a page of this machine makes a request.
+
+    Its `origin` is loopback, the `address` that was called, one `allowed`, or the same local host on whatever port.
+    """
+    if origin == "null":
+        return False
+    name = _name(_host(origin))
+    if "*" in allowed or name in allowed or name in _own_names() or (name == _name(host) and local(host)):
+        return True
+    found = _address(name)
+    if found is None:
+        return name == _LOOPBACK[1:] or name.endswith(_LOOPBACK)
+    return found.is_loopback or found == _address(address)
 
 
 def _host(origin: str) -> str:
@@ -40,12 +55,12 @@ def _name(host: str) -> str:
     return name.lower().rstrip(".")
 
 
-def _is_address(name: str) -> bool:
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        ipaddress.ip_address(name)
+        found = ipaddress.ip_address(name)
     except ValueError:
-        return False
-    return True
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 @cache

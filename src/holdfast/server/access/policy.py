@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from holdfast.protocol.limits import MAX_BODY, MAX_UNKNOWN_BODY
 from holdfast.server.access.principals import Role
 
 
@@ -32,6 +33,12 @@ class Rule(msgspec.Struct, frozen=True):
     read: Role = Role.VIEWER
     write: Role = Role.OPERATOR
     audit: str = ""  # the action's name, where no command behind the route is audited
+    open_in_dev: bool = False  # of `OWN`: there it wants no credential, so that other sites' pages are refused
+
+    @property
+    def takes_pages(self) -> bool:
+        """Whether `dev` takes requests of any page: the path tells nothing, or wants a credential there, too."""
+        return self.who is Who.OPEN or (self.who is Who.OWN and not self.open_in_dev)
 
 
 RULES: Final = (
@@ -48,13 +55,13 @@ RULES: Final = (
     Rule("/v2/operations", Who.OPEN),
     Rule("/api/v2/operations", Who.OPEN),
     # Credentials of their own: event key, webhook's key, run's token, realtime token
-    Rule("/e", Who.OWN),
+    Rule("/e", Who.OWN, open_in_dev=True),
     Rule("/webhooks", Who.OWN),
     Rule("/v1/checkpoint/*/output", Who.OWN),
     Rule("/v1/http/runs/*/output", Who.OWN),
     Rule("/v1/realtime/connect", Who.OWN),
     Rule("/v1/realtime/sse", Who.OWN),
-    Rule("/v1/realtime/publish", Who.OWN),
+    Rule("/v1/realtime/publish", Who.OWN, open_in_dev=True),
     # Apps and scripts
     Rule("/invoke", Who.INVOKE, audit="function.invoked"),
     Rule("/fn", Who.MACHINE, Role.ADMIN, Role.ADMIN),
@@ -93,6 +100,11 @@ def rule_of(path: str) -> Rule:
         if _fits(pattern, segments):
             return rule
     return RULES[-1]
+
+
+def most_body(path: str) -> int:
+    """The largest body in bytes that a path takes. Where nobody is asked who they are, it is a small one."""
+    return MAX_UNKNOWN_BODY if rule_of(path).who is Who.OPEN else MAX_BODY
 
 
 def _segments(path: str) -> list[str]:

@@ -22,7 +22,10 @@ RETRY_AFTER = (b"retry-after", b"1")
 
 
 class TooLargeError(Exception):
-    """A request body is larger than the route takes."""
+    """A request body is larger than the route takes, which is `most` bytes."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"Request body is over the max size: Max {most} bytes")
 
 
 class DisconnectedError(Exception):
@@ -37,7 +40,7 @@ async def read_body(receive: Receive, most: int) -> bytes:
     body: bytes = message.get("body", b"")
     if not message.get("more_body"):
         if len(body) > most:
-            raise TooLargeError
+            raise TooLargeError(most)
         return body
     parts, size = [body], len(body)
     while message.get("more_body"):
@@ -47,7 +50,7 @@ async def read_body(receive: Receive, most: int) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > most:
-            raise TooLargeError
+            raise TooLargeError(most)
     return b"".join(parts)
 
 
@@ -72,21 +75,27 @@ async def _disconnected(receive: Receive) -> None:
     await asyncio.Event().wait()  # a server that says something else over and over will never tell
 
 
-class BodyLimit:
-    """Refuses request bodies above `most` bytes, before a route reads them."""
+def vouch(scope: Scope) -> None:
+    """Tell the port that a request has shown a credential: its body is not on the strangers' budget any more."""
+    scope.setdefault("state", {})["known"] = True
 
-    def __init__(self, app: App, most: int) -> None:
+
+class BodyLimit:
+    """Refuses request bodies above the limit of their path, in bytes, before a route reads them."""
+
+    def __init__(self, app: App, most: Callable[[str], int]) -> None:
         self._app = app
         self._most = most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Lets a request pass, or answers 413; an unannounced flood is cut off."""
+        """Let a request pass, or answer 413; what was not announced raises TooLargeError in the route."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most = self._most(scope["path"])
         announced = header(scope, b"content-length")
-        if announced.isdecimal() and int(announced) > self._most:
-            text = b'{"error":"Request body is over the max size: Max %d bytes","data":null,"status":413}' % self._most
+        if announced.isdecimal() and int(announced) > most:
+            text = b'{"error":"%s","data":null,"status":413}' % str(TooLargeError(most)).encode()
             await answer(send, 413, text, [(b"content-type", JSON), (b"connection", b"close")])
             return
         seen = 0
@@ -95,7 +104,9 @@ class BodyLimit:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            return message if seen <= self._most else {"type": "http.disconnect"}
+            if seen > most:
+                raise TooLargeError(most)
+            return message
 
         await self._app(scope, counting, send)
 

@@ -14,10 +14,10 @@ import structlog
 from starlette.requests import cookie_parser
 
 from holdfast.server.access.access import COOKIE, Access
-from holdfast.server.access.origins import from_elsewhere, local, of_local_page
+from holdfast.server.access.origins import from_elsewhere, local, of_own_page
 from holdfast.server.access.policy import Rule, Who, rule_of
 from holdfast.server.access.principals import ANYONE, UNKNOWN, Principal, Role, current
-from holdfast.server.api.asgi import JSON, App, Message, Receive, Scope, Send, answer, header
+from holdfast.server.api.asgi import JSON, App, Message, Receive, Scope, Send, answer, header, vouch
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +29,10 @@ _WHO_ARE_YOU = "Log in, or send an API token or the signing key: Authorization: 
 _OTHER_SITE = (
     "Refused: a page of another site made this request ({origin}, and this server was asked for as {host}). "
     "If both are this server's, a proxy in between must hand on Host unchanged, with its port"
+)
+_NOT_OURS = (
+    "Refused: a page of {origin} made this request, and a dev server takes those of its own machine alone. "
+    "If you trust that site, start with --allowed-host {name}"
 )
 _OTHER_NAME = (
     "Refused: this dev server was asked for under the name {host}, and other sites can make such names. "
@@ -55,10 +59,13 @@ class Guard:
             principal = self._identify(scope, rule)
             refusal = self._judge(scope, rule, principal)
         else:
-            principal, refusal = ANYONE, _stranger(scope, rule, self._access.options.hosts)
+            text = "" if rule.takes_pages else foreign(scope, self._access.options.hosts)
+            principal, refusal = ANYONE, _forbidden(text) if text else None
         if refusal is not None:
             await _refuse(scope, receive, send, refusal)
             return
+        if principal is not None:
+            vouch(scope)
         if rule.audit and self._access.guarded:
             send = self._audited(scope, send, rule)
         if principal is not None and self._access.guarded and scope["type"] == "websocket":
@@ -173,21 +180,15 @@ def about_other_site(scope: Scope) -> str:
     return _OTHER_SITE.format(origin=origin, host=header(scope, b"host")[:100] or "nothing")
 
 
-def _stranger(scope: Scope, rule: Rule, allowed: tuple[str, ...]) -> _Refusal | None:
-    """Refuses pages of other sites in `dev`, where nothing else protects what is open."""
-    if rule.who in {Who.OPEN, Who.OWN}:
-        return None
+def foreign(scope: Scope, allowed: tuple[str, ...]) -> str:
+    """Tell why `dev`, where nothing else protects what is open, refuses a request: for a page of another site."""
     host, origin = header(scope, b"host"), header(scope, b"origin")
-    if origin and not of_local_page(origin, allowed) and from_elsewhere(host, origin, ""):
-        return _forbidden(about_other_site(scope))
-    if host and not local(host, allowed) and (rule.who is Who.CONSOLE or origin or _by_browser(scope)):
-        return _forbidden(_OTHER_NAME.format(host=host.partition(":")[0]))
-    return None
-
-
-def _by_browser(scope: Scope) -> bool:
-    """Whether a browser makes a request, as far as it says: SDKs may use any name, pages that rebind theirs not."""
-    return header(scope, b"user-agent").startswith("Mozilla/") or bool(header(scope, b"sec-fetch-site"))
+    address = (scope.get("server") or ("",))[0]
+    if origin and not of_own_page(origin, host, address, allowed):
+        return _NOT_OURS.format(origin=origin[:100], name=origin.partition("://")[2].partition(":")[0][:100] or "NAME")
+    if host and not local(host, allowed):
+        return _OTHER_NAME.format(host=host.partition(":")[0])
+    return ""
 
 
 def _forbidden(text: str) -> _Refusal:

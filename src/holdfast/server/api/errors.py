@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
 from holdfast.server.access.commands import ForbiddenError
-from holdfast.server.api.asgi import DisconnectedError
+from holdfast.server.api.asgi import DisconnectedError, TooLargeError
 from holdfast.server.api.routing import wrong_method
 from holdfast.server.engine.engine import DefectError
 from holdfast.server.store.history import TooSlowError
@@ -53,6 +53,10 @@ async def unexpected(request: Request, error: Exception) -> Response:
         return public_error(503, str(error))
     if isinstance(error, ForbiddenError):
         return public_error(403, str(error))
+    if isinstance(error, TooLargeError):
+        refused = public_error(413, str(error))
+        refused.headers["connection"] = "close"
+        return refused
     if isinstance(error, (ClientDisconnect, DisconnectedError)):
         return Response(status_code=400)  # nobody reads it
     if not isinstance(error, DefectError):  # the partition told of that

@@ -20,6 +20,7 @@ from holdfast.server.api.asgi import (
     answer,
     header,
     read_body,
+    vouch,
 )
 from holdfast.server.engine.engine import DefectError
 from holdfast.server.runtime.partition import Partition, now_ms
@@ -38,11 +39,13 @@ class EventApi:
     """Accepts events: an answer of 200 means that they, and the runs that they started, are durable."""
 
     def __init__(
-        self, partition: Partition, keys: Keys, new_id: Callable[[int], str], headers: list[tuple[bytes, bytes]]
-    ) -> None:
+        self, partition: Partition, keys: Keys, new_id: Callable[[int], str], headers: list[tuple[bytes, bytes]],
+        foreign: Callable[[Scope], str],
+    ) -> None:  # fmt: skip
         self._partition = partition
         self._keys = keys
         self._new_id = new_id
+        self._foreign = foreign  # why a request is refused as one of another site's page
         self._headers = [(b"content-type", b"application/json"), *headers]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,6 +53,11 @@ class EventApi:
         if not self._keys.sends(scope["path"][3:].encode()):
             await self._answer(send, 401, b'{"status":401,"message":"","error":"Event key not found"}')
             return
+        by_page = not self._keys.guarded and header(scope, b"origin")  # browsers send it with each POST
+        if by_page and (why := self._foreign(scope)):
+            await self._refuse(send, 403, why)
+            return
+        vouch(scope)
         try:
             given = await read_body(receive, MAX_BODY)
         except DisconnectedError:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from holdfast.protocol.events import EventError, read_events
 from holdfast.protocol.limits import MAX_EVENT
+from holdfast.server.api.asgi import TooLargeError, read_body, vouch
 from holdfast.server.api.errors import json_response, public_error
 from holdfast.server.api.routing import ApiRoute
 from holdfast.server.webhooks.transform import HookRequest, TransformError, events_of, response_of
@@ -40,11 +41,11 @@ class _Receiver:
         hook = self._backend.webhooks.by_key(request.path_params["key"])
         if hook is None:
             return public_error(404, "Webhook not found: it was deleted, or the URL is not complete")
-        body = await request.body()
-        if len(body) > MAX_EVENT:
-            return public_error(
-                413, f"Request body is over the max size: Max {MAX_EVENT} bytes / Size {len(body)} bytes"
-            )
+        vouch(request.scope)
+        try:
+            body = await read_body(request.receive, MAX_EVENT)
+        except TooLargeError:
+            return public_error(413, f"Request body is over the max size: Max {MAX_EVENT} bytes")
         given = HookRequest(body, dict(request.headers), dict(request.query_params))
         try:
             events = self._events(hook, given)

@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from holdfast.protocol.limits import MAX_BODY
 from holdfast.server.access.access import Access
 from holdfast.server.access.oidc import Oidc
+from holdfast.server.access.policy import most_body
 from holdfast.server.api import (
     cancellations,
     checkpoints,
@@ -36,7 +36,7 @@ from holdfast.server.api import (
 )
 from holdfast.server.api.access import routes as access_routes
 from holdfast.server.api.asgi import BodyLimit
-from holdfast.server.api.auth import Guard
+from holdfast.server.api.auth import Guard, foreign
 from holdfast.server.api.debug import Debug
 from holdfast.server.api.endpoints import Endpoints
 from holdfast.server.api.events import EventApi
@@ -87,9 +87,10 @@ class Apis:
         self._debug = Debug(execution.partition, self._metrics, masked(config))
         self.kind_header = (b"x-inngest-server-kind", config.kind.encode())
         self.events = EventApi(
-            execution.partition, execution.keys, execution.ids.next, [self.kind_header, *_CORS_HEADERS]
-        )
-        self.cold = EscapedPaths(Guard(BodyLimit(self._starlette(), MAX_BODY), access, login=config.ui))
+            execution.partition, execution.keys, execution.ids.next, [self.kind_header, *_CORS_HEADERS],
+            lambda scope: foreign(scope, access.options.hosts),
+        )  # fmt: skip
+        self.cold = EscapedPaths(Guard(BodyLimit(self._starlette(), most_body), access, login=config.ui))
 
     async def end_sessions(self) -> None:
         """Ends the sessions of MCP."""
@@ -101,6 +102,7 @@ class Apis:
 
     def _starlette(self) -> Starlette:
         app = Starlette(routes=list(self._routes()))
+        app.router.redirect_slashes = False  # to where `Host` says, and nobody needs it
         errors.add_handlers(app)
         if self._config.ui:
             ui.Page(self._service.info, open=not self._access.guarded).add_to(app)

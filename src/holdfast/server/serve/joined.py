@@ -6,19 +6,26 @@ ASGI sends a head when there is body; uvicorn writes it on its own, so that each
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, Protocol
 
 #: Larger pieces aren't copied behind the head.
 _JOIN_BELOW: Final = 65_536
 _CONTINUE: Final = b"HTTP/1.1 100"
 
 
+class Counter(Protocol):
+    """Who wants to know how much was written: `sent` bytes."""
+
+    sent: int
+
+
 class Joined(asyncio.Transport):
     """A connection as one answer sees it: its head waits for what is written next, within the same turn of the loop."""
 
-    __slots__ = ("_head", "_loop", "_started", "_transport")
+    __slots__ = ("_counter", "_head", "_loop", "_started", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, counter: Counter) -> None:
+        self._counter = counter
         self._transport = transport
         self._loop = loop
         self._head = b""
@@ -26,6 +33,7 @@ class Joined(asyncio.Transport):
 
     def write(self, data: bytes) -> None:  # type: ignore[override]  # uvicorn writes nothing else
         """Keeps the head; writes whatever follows, behind it."""
+        self._counter.sent += len(data)
         if self._started:
             if self._head:
                 head, self._head = self._head, b""

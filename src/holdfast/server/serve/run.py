@@ -18,7 +18,8 @@ import uvicorn
 from holdfast.server.app import Server
 from holdfast.server.config import Config
 from holdfast.server.serve.banner import show
-from holdfast.server.serve.http import GuardedHttp, make_room
+from holdfast.server.serve.http import GuardedHttp
+from holdfast.server.serve.pace import make_room
 from holdfast.server.serve.systemd import Notifier
 
 #: Seconds that a stopping server gives its clients.
@@ -193,7 +194,7 @@ async def _serve(config: Config, listeners: list[socket.socket]) -> None:
             ws=cast("type[asyncio.Protocol]", _websocket), ws_max_size=_MAX_FRAME, ws_per_message_deflate=False,
             ws_ping_interval=_PING_S, ws_ping_timeout=3 * _PING_S,
             forwarded_allow_ips=list(config.trusted_proxies),
-            server_header=False, timeout_graceful_shutdown=GRACE_S, timeout_keep_alive=75,
+            server_header=False, timeout_graceful_shutdown=GRACE_S,
         )
     )  # fmt: skip
     loop, notifier = asyncio.get_running_loop(), Notifier()

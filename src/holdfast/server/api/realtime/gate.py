@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
 
 from holdfast.server.access.keys import Keys
+from holdfast.server.api.asgi import vouch
 from holdfast.server.api.tokens import TokenError, Tokens
 from holdfast.server.realtime import grants
 from holdfast.server.realtime.grants import Grant
@@ -49,8 +50,13 @@ class Gate:
         try:
             allowed = (await self.grant(request)).publish
         except TokenError:
-            return None if self.has_key(request) else authentication_failed()
-        return None if allowed else reply(401, NOT_FOR_PUBLISHING)
+            if not self.has_key(request):
+                return authentication_failed()
+            allowed = True
+        if not allowed:
+            return reply(401, NOT_FOR_PUBLISHING)
+        vouch(request.scope)
+        return None
 
 
 def bearer(connection: HTTPConnection) -> str:
