@@ -30,6 +30,17 @@ SHAPES = {
     "101": (b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n\x00\x01", 101, b""),
     "upgrade offered": (b"HTTP/1.1 200 OK\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n" + HELLO, 200, b"hello"),
     "teapot": (b"HTTP/1.1 418 I'm a teapot\r\n" + HELLO, 418, b"hello"),
+    "length and chunks": (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n" + CHUNKED[17:] + b"5\r\nhello\r\n0\r\n\r\n", 200,
+                          b"hello"),
+    "chunks and length": (CHUNKED[:-2] + b"content-length: 99999999999\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 200, b"hello"),
+    "length twice": (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: y\r\ncontent-length:  5\r\n\r\nhello", 200, b"hello"),
+    "length in a list": (b"HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello", 200, b"hello"),
+    "length twice, bare": (b"\nHTTP/1.1 200 OK\nContent-Length: 5\nContent-Length: 5\n\nhello", 200, b"hello"),
+    "length twice after 100": (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n" + HELLO, 200,
+                               b"hello"),
+    "http/1.0 with chunks": (b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello", 200, b"5\r\nhello"),
+    "http/1.0 with both": (b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n" + HELLO, 200, b"hello"),
+    "http/1.0 with any coding": (b"HTTP/1.0 200 OK\r\nTransfer-Encoding: identity\r\n\r\nhello", 200, b"hello"),
     "status 999": (b"HTTP/1.1 999 X\r\n" + HELLO, 999, b"hello"),
 }  # fmt: skip
 

@@ -57,12 +57,25 @@ def test_parallel_calls_are_not_limited(run, client):
         b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
         ok(b"ok", b"Keep-Alive: timeout=1, max=100"),
         ok(b"ok", b"keep-alive: max=5,timeout=0"),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
         ok() + b"rubbish",
         ok() + ok(b"not yours"),
         ok() + b"HTTP/1.",
         b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
     ],
-    ids=["close", "1.0", "timeout 1", "timeout 0", "rubbish", "second answer", "half an answer", "101"],
+    ids=[
+        "close",
+        "1.0",
+        "timeout 1",
+        "timeout 0",
+        "length twice",
+        "both lengths",
+        "rubbish",
+        "second answer",
+        "half an answer",
+        "101",
+    ],
 )
 def test_not_used_again(run, client, raw):
     async def main():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import httptools
 
-from holdfast.server.drivers.http import failures, kernel
+from holdfast.server.drivers.http import failures, framing, kernel
 from holdfast.server.drivers.http.answer import Answer
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_acked", "_call", "_chunks", "_complete", "_fault", "_first_ns", "_headers", "_keep_alive", "_overhead",
-        "_owner", "_parser", "_repeated", "_reused", "_secure", "_sent_ns", "_size", "_status", "_stuck",
+        "_acked", "_call", "_chunks", "_complete", "_fault", "_first_ns", "_head", "_headers", "_keep_alive", "_odd",
+        "_overhead", "_owner", "_parser", "_repeated", "_reused", "_secure", "_sent_ns", "_size", "_status", "_stuck",
         "_transport", "_written",
         "connect_ns", "dns_ns", "idle_limit", "origin", "resting_since", "tls_ns",
     )  # fmt: skip
@@ -86,6 +86,8 @@ class Connection(asyncio.Protocol):
 
     def _clear(self) -> None:
         self._headers: dict[str, str] = {}
+        self._head: list[bytes] = []  # what came until the head was whole
+        self._odd = False  # the head says a length that does not count
         self._chunks: list[bytes] = []
         self._size = 0
         self._status = 0
@@ -144,9 +146,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
-        self._parser = parser = httptools.HttpResponseParser(self)
-        # Sloppy but harmless, and the reference's parser takes it too.
-        parser.set_dangerous_leniencies(lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True)
+        self._parser = _parser(self)
 
     def data_received(self, data: bytes) -> None:
         """Parse; report if that was the end of the answer."""
@@ -157,20 +157,44 @@ class Connection(asyncio.Protocol):
         if not self._first_ns:
             self._first_ns = monotonic_ns()
         size = self._size
-        try:
-            parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._keep_alive = False
-        except httptools.HttpParserError as error:
-            self._keep_alive = False
-            if not self._complete and self._fault is None:
-                self._fault = _malformed(data, self._status, error)
+        if not self._status:
+            self._head.append(data)
+        if not self._odd:
+            self._feed(parser, data)
+        if self._odd:
+            self._feed_mended()
         if self._fault is not None:
             self._fail(self._fault)
         elif self._complete:
             self._finish(call)
         else:
             self._meter(len(data) - (self._size - size))
+
+    def _feed(self, parser: httptools.HttpResponseParser, data: bytes) -> None:
+        try:
+            parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._keep_alive = False
+        except httptools.HttpParserError as error:
+            self._keep_alive = False
+            if not self._status and "Content-Length" in str(error):
+                self._odd = True
+            elif not self._complete and self._fault is None:
+                self._fault = _malformed(data, self._status, error)
+
+    def _feed_mended(self) -> None:
+        """Parse the answer again from its start, with one length at most, as soon as its head is whole."""
+        received = framing.mend(b"".join(self._head))
+        if received is None:
+            return
+        self._headers, self._head, self._chunks = {}, [], []
+        self._size = self._status = self._repeated = 0
+        self._complete, self._odd, self._fault = False, False, None
+        self._parser = parser = _parser(self)
+        self._feed(parser, received)
+        if self._odd:
+            self._fault = failures.other("malformed HTTP response: bad or different Content-Length")
+        self._keep_alive = False
 
     def pause_writing(self) -> None:
         """Note that the peer reads slowly; the transport keeps what is left of the request."""
@@ -227,15 +251,23 @@ class Connection(asyncio.Protocol):
             return
         self._status = status
         self._keep_alive = parser.should_keep_alive()
+        if "transfer-encoding" in self._headers:
+            self._ignore_length(parser)
         if call.method == _HEAD:  # the parser does not know that no body will come
             self._complete, self._keep_alive = True, False
         else:
             self._fault = self._fault or _unacceptable(status, self._headers, call.limit)
 
+    def _ignore_length(self, parser: httptools.HttpResponseParser) -> None:
+        """Let chunks decide over a length; HTTP/1.0 has no chunks."""
+        self._odd = parser.get_http_version() == "1.0"
+        if self._headers.pop("content-length", None) is not None:
+            self._keep_alive = False
+
     def on_body(self, body: bytes) -> None:
         """Collect a piece of the body."""
         call = self._call
-        if self._complete or call is None:
+        if self._complete or call is None or self._odd:
             return
         self._size += len(body)
         if self._size > call.limit:
@@ -317,6 +349,15 @@ class Connection(asyncio.Protocol):
         if not closed or not self._reused or self._acked == kernel.UNKNOWN:
             return False
         return kernel.peek(transport)[1] == self._acked
+
+
+def _parser(connection: Connection) -> httptools.HttpResponseParser:
+    """Make a parser that takes what is sloppy but harmless, as the reference's does."""
+    parser = httptools.HttpResponseParser(connection)
+    parser.set_dangerous_leniencies(
+        lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True, lenient_chunked_length=True
+    )
+    return parser
 
 
 def _intern(name: bytes) -> str:
