@@ -142,6 +142,17 @@ def test_mixed_groups_are_discovered_when_all_are_done(world: World) -> None:
     assert list(world.memo(run)) == [hashed("a"), hashed("s"), hashed("w")]
 
 
+def test_the_call_after_a_sleep_that_ends_a_group_may_run_the_next_step(world: World) -> None:
+    """The reference has it planned first, with a call more: see `docs/explanation/deviations.md`."""
+    run = world.start()
+    world.reply(ops(planned("a"), sleep("s", "10s")))
+    world.reply(ops(ran("a")), "a")
+    assert run.state.force_plan
+    world.advance(10 * SECOND)
+    assert world.call().job.outgoing == hashed("s")
+    assert not run.state.force_plan
+
+
 def test_a_step_that_ran_beside_planned_ones_is_done_already(world: World) -> None:
     run = world.start()
     world.reply(ops(ran("a", 1), planned("b")))
