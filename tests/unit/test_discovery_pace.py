@@ -22,7 +22,8 @@ def test_the_first_scans_follow_each_other_quickly(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
     monkeypatch.setattr(syncer.Syncer, "scan", scan)
-    apps = SimpleNamespace(active=lambda: len(pauses) >= 18)
+    synced, silent = SimpleNamespace(name="shop", error=""), SimpleNamespace(name="", error="unreachable")
+    apps = SimpleNamespace(active=lambda: [silent, synced] if len(pauses) >= 18 else [silent])
     asyncio.run(syncer.Syncer(cast("Any", apps), cast("Any", None), server_kind="dev")._discover())
     assert pauses == [1.0] * 15 + [5.0] * 3
 

@@ -10,6 +10,7 @@ import msgspec
 from holdfast.protocol.events import read_events
 from holdfast.protocol.limits import MAX_EVENTS_BODY
 from holdfast.server.access.keys import Keys
+from holdfast.server.activity.happening import Happening, What, first_line
 from holdfast.server.api.asgi import (
     RETRY_AFTER,
     DisconnectedError,
@@ -43,6 +44,7 @@ class EventApi:
         foreign: Callable[[Scope], str],
     ) -> None:  # fmt: skip
         self._partition = partition
+        self.tell: Callable[[Happening], None] = lambda _: None  # told what is refused
         self._keys = keys
         self._new_id = new_id
         self._foreign = foreign  # why a request is refused as one of another site's page
@@ -51,6 +53,7 @@ class EventApi:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request to `/e/{key}`."""
         if not self._keys.sends(scope["path"][3:].encode()):
+            self._tell_refused(401, "Event key not found")
             await self._answer(send, 401, b'{"status":401,"message":"","error":"Event key not found"}')
             return
         by_page = not self._keys.guarded and header(scope, b"origin")  # browsers send it with each POST
@@ -88,12 +91,18 @@ class EventApi:
                 return
         ids = '","'.join([e.id for e in intake.events])
         if intake.error:
+            self._tell_refused(400, intake.error)
             text = _JSON(intake.error).decode()
             await self._answer(send, 400, f'{{"ids":["{ids}"],"status":400,"error":{text}}}'.encode())
         else:
             await self._answer(send, 200, f'{{"ids":["{ids}"],"status":200}}'.encode())
 
+    def _tell_refused(self, status: int, text: str) -> None:
+        what = Happening(what=What.EVENT_REFUSED, time=now_ms(), status=str(status), error=first_line(text))
+        self.tell(what)
+
     async def _refuse(self, send: Send, status: int, text: str) -> None:
+        self._tell_refused(status, text)
         await self._answer(send, status, _JSON({"ids": [""], "status": status, "error": text}))
 
     async def _answer(self, send: Send, status: int, body: bytes) -> None:

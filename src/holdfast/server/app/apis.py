@@ -90,6 +90,7 @@ class Apis:
             execution.partition, execution.keys, execution.ids.next, [self.kind_header, *_CORS_HEADERS],
             lambda scope: foreign(scope, access.options.hosts),
         )  # fmt: skip
+        self.events.tell = execution.activity.tell
         self.cold = EscapedPaths(Guard(BodyLimit(self._starlette(), most_body), access, login=config.ui))
 
     async def end_sessions(self) -> None:

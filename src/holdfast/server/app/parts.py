@@ -12,6 +12,7 @@ from holdfast.server.access.access import Access
 from holdfast.server.access.keys import Keys
 from holdfast.server.access.options import OidcOptions
 from holdfast.server.access.options import Options as AccessOptions
+from holdfast.server.activity.activity import Activity
 from holdfast.server.config import Config
 from holdfast.server.drivers.http import HttpClient
 from holdfast.server.drivers.http.driver import HttpDriver
@@ -82,6 +83,8 @@ class Execution:
         self.live = Live(self.partition, self.realtime)
         self.apps = Apps(self.partition)
         self.apps.on_change = self.live.apps_changed
+        self.activity = Activity(now_ms)
+        self.apps.tell, self.partition.on_activity = self.activity.tell, self.activity.turn
         self.syncer = Syncer(
             self.apps, self.client, server_kind=config.kind, signers=self.keys.signers, interval=config.poll_interval
         )

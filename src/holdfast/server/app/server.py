@@ -33,6 +33,7 @@ class Server:
         self.store, self.history, self.disk = storage.store, storage.history, storage.disk
         self.partition, self.dispatcher = execution.partition, execution.dispatcher
         self.apps, self.realtime, self.ids = execution.apps, execution.realtime, execution.ids
+        self.activity = execution.activity
         self.traces_out = telemetry.traces_out
         self.webhooks = Webhooks(execution.partition, execution.ids)
         self.webhooks.load(storage.store.select)

@@ -61,6 +61,7 @@ class Config(msgspec.Struct, frozen=True):
     log_level: str = "info"
     log_format: str = "auto"
     verbose: bool = False  # short for log_level "debug"
+    quiet: bool = False  # whether `dev` says nothing of events, runs and apps
     json: bool = False  # short for log_format "json"
     version: str = __version__
 

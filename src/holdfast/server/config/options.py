@@ -213,6 +213,8 @@ OPTIONS: Final = (
         Choice("trace", "debug", "info", "warn", "error", also={"warning": "warn", "critical": "error"}), short="l",
         env=("LOG_LEVEL",), group="Logs",
     ),
+    Option("quiet", "Say nothing of events, runs and apps as they come and go.", Switch(), short="q", commands=(DEV,),
+           own_env=False, group="Logs"),
     Option("verbose", "Short for --log-level debug.", Switch(), short="v", own_env=False, group="Logs"),
     Option(
         "log-format", "Form of the log; auto: text on a terminal, JSON lines elsewhere.",

@@ -53,6 +53,14 @@ class View:
         """The functions that can run, by id."""
         return self._core.registry.functions
 
+    def listeners(self, event: str) -> tuple[str, ...]:
+        """The slugs of the functions that an event of this name may start."""
+        return tuple(item.function.slug for item in self._core.registry.listeners(event))
+
+    def awaited(self, event: str) -> bool:
+        """Whether a run waits for events of this name, or would be cancelled by one."""
+        return self._core.waits.listens(event)
+
     def started_before(self, key: str, now: int) -> bool:
         """Whether an idempotency key was used within its period."""
         return self._core.seen.holds(key, now)

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable, Iterable
 
 import msgspec
-import structlog
 
 from holdfast.protocol import ids
 from holdfast.protocol.functions import (
@@ -21,15 +20,14 @@ from holdfast.protocol.functions import (
     stored_config,
 )
 from holdfast.protocol.urls import normalize_url
+from holdfast.server.activity.happening import Happening, What
 from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.registry import Function
 from holdfast.server.expressions import check
 from holdfast.server.model.app import AppRecord, FunctionRecord
+from holdfast.server.runtime.app_trouble import UNREACHABLE, trouble
 from holdfast.server.runtime.partition import Partition, now_ms
 
-log = structlog.get_logger(__name__)
-
-UNREACHABLE = "unreachable"
 NO_FUNCTIONS = "No functions registered within your app"
 
 
@@ -59,6 +57,10 @@ class Apps:
         self.apps: dict[str, AppRecord] = {}
         self.functions: dict[str, FunctionRecord] = {}
         self.on_change: Callable[[], None] = lambda: None
+        self.tell: Callable[[Happening], None] = lambda _: None  # told what becomes of apps
+        self.refusals: dict[str, str] = {}  # by URL: what was wrong with the last registration, if it was refused
+        self._said: dict[str, str] = {}  # by app id: the error that was told last
+        self._answered: dict[str, int] = {}  # by app id: when it was well last, ms since the epoch
         partition.configure = self._configure
 
     def load(self) -> None:
@@ -85,32 +87,62 @@ class Apps:
             raise Refused("App ID required")
         known = self._by_name(registration.app_name)
         app = _updated(known, registration, digest, method)
+        self.refusals.pop(app.url, None)
         self._refuse_denied_sdk(registration, app)
         if known and known.checksum == digest and known.archived_at is None and not known.error:
             return _answer(app, modified=False)
         self._refuse_invalid(registration.functions, app)
-        placeholders = [a for a in self.apps.values() if not a.name and a.url == app.url]
+        before = self._active_of(app)
         functions = self._reconcile(app, registration.functions)
         if not registration.functions:
             app.error = NO_FUNCTIONS
-        self._save([app], functions, [p.id for p in placeholders])
+        self._save([app], functions, self._placeholders(app.url))
         self.configure()
-        log.info("app synced", app=app.name, url=app.url, functions=len(registration.functions), sdk=registration.sdk)
+        self._tell_synced(known, app, before, functions)
         return _answer(app, modified=True)
+
+    def _active_of(self, app: AppRecord) -> dict[str, FunctionRecord]:
+        return {f.slug: f for f in self.functions.values() if f.app_id == app.id and f.archived_at is None}
+
+    def _tell_synced(
+        self, known: AppRecord | None, app: AppRecord, before: dict[str, FunctionRecord], rows: list[FunctionRecord]
+    ) -> None:
+        after = {f.slug: f for f in rows if f.archived_at is None}
+        changed = [slug for slug, f in after.items() if slug in before and not _same(before[slug], f)]
+        back = known is not None and known.error == UNREACHABLE and before
+        self._said.pop(app.id, None)
+        self.set_answered(app.id)
+        self.tell(
+            Happening(
+                what=What.APP_BACK if back else What.APP_SYNCED, time=now_ms(), app=app.name, url=app.url,
+                functions=tuple(after), added=tuple(s for s in after if s not in before), changed=tuple(changed),
+                removed=tuple(s for s in before if s not in after), hint=app.error,
+            )
+        )  # fmt: skip
+
+    def _placeholders(self, url: str) -> list[str]:
+        return [a.id for a in self.apps.values() if not a.name and a.url == url]
 
     def _refuse_denied_sdk(self, registration: Registration, app: AppRecord) -> None:
         if registration.sdk_language == "js" and (3, 22, 0) <= _version(registration.sdk_version) <= (3, 53, 1):
-            self._save([msgspec.structs.replace(app, error="sdk_version_denied")], [])
-            raise Refused(
-                f"Version {registration.sdk_version} of the TypeScript SDK is denied; upgrade to 3.54.0 or later",
-                "sdk_version_denied",
-            )
+            text = f"Version {registration.sdk_version} of the TypeScript SDK is denied; upgrade to 3.54.0 or later"
+            self._keep_refused(msgspec.structs.replace(app, error="sdk_version_denied"), text)
+            raise Refused(text, "sdk_version_denied")
 
     def _refuse_invalid(self, functions: Iterable[FunctionConfig], app: AppRecord) -> None:
-        problems = [problem for function in functions for problem in check_function(function, check)]
+        problems = [f"{each.slug}: {problem}" for each in functions for problem in check_function(each, check)]
         if problems:
-            self._save([msgspec.structs.replace(app, error=format_errors(problems), checksum="")], [])
+            refused = msgspec.structs.replace(app, error=format_errors(problems), checksum="")
+            self._keep_refused(refused, "; ".join(problems))
             raise Refused("At least one function is invalid")
+
+    def _keep_refused(self, app: AppRecord, why: str) -> None:
+        """Remembers why an app was refused; says so when the reason is a new one."""
+        known = self.apps.get(app.id)
+        self.refusals[app.url] = self._said[app.id] = app.error
+        if known is None or known.error != app.error:
+            self._save([app], [], self._placeholders(app.url))
+            self.tell(Happening(what=What.APP_REFUSED, time=now_ms(), app=app.name, url=app.url, error=why))
 
     def _reconcile(self, app: AppRecord, configs: Iterable[FunctionConfig]) -> list[FunctionRecord]:
         """The function rows after this sync: known slugs keep their ids, absent ones are archived."""
@@ -167,9 +199,16 @@ class Apps:
         return [a for a in self.apps.values() if a.archived_at is None]
 
     def set_error(self, app: AppRecord, error: str) -> None:
-        """Remembers why an app could not be reached or synced."""
+        """Remembers why an app could not be reached or synced; says so when the reason is a new one."""
         if app.error != error:
             self._save([msgspec.structs.replace(app, error=error)], [])
+        if self._said.get(app.id) != error:
+            self._said[app.id] = error
+            self.tell(trouble(app, error, self._answered.get(app.id, 0), now_ms()))
+
+    def set_answered(self, app_id: str) -> None:
+        """Remembers that an app has just answered a ping, and well."""
+        self._answered[app_id] = now_ms()
 
     def set_url(self, app_id: str, url: str) -> bool:
         """Moves an app to another URL."""
@@ -180,7 +219,7 @@ class Apps:
         return True
 
     def archive(self, app_id: str) -> bool:
-        """Archives an app and its functions: no new runs."""
+        """Archives an app and its functions: no new runs. One that never registered is forgotten."""
         app = self.apps.get(app_id)
         if app is None or app.archived_at is not None:
             return False
@@ -190,9 +229,23 @@ class Apps:
             for f in self.functions.values()
             if f.app_id == app_id and f.archived_at is None
         ]
-        self._save([msgspec.structs.replace(app, archived_at=now, checksum="")], functions)
+        if app.name:
+            self._save([msgspec.structs.replace(app, archived_at=now, checksum="")], functions)
+        else:
+            self._save([], [], [app_id])
         self.configure()
+        self.tell(Happening(what=What.APP_REMOVED, time=now, app=app.name, url=app.url))
         return True
+
+    def forget_placeholders(self, wanted: Iterable[str], older_than: int = 0) -> None:
+        """Forgets apps that never registered, unless their URL is wanted; those that are new may wait (ms)."""
+        urls, now = {normalize_url(url) for url in wanted}, now_ms()
+        gone = [
+            app.id for app in self.apps.values()
+            if not app.name and app.url not in urls and now - app.created_at >= older_than
+        ]  # fmt: skip
+        if gone:
+            self._save([], [], gone)
 
     def _by_name(self, name: str) -> AppRecord | None:
         return next((a for a in self.apps.values() if a.name == name), None)
@@ -204,6 +257,11 @@ class Apps:
         self.apps.update({a.id: a for a in apps})
         self.functions.update({f.id: f for f in functions})
         self.on_change()
+
+
+def _same(old: FunctionRecord, new: FunctionRecord) -> bool:
+    """Whether a function is what it was, but for its version."""
+    return stored_config(load_config(old.config), new.id, new.version) == new.config
 
 
 def _updated(known: AppRecord | None, registration: Registration, digest: str, method: str) -> AppRecord:

@@ -91,6 +91,7 @@ class Partition:
         self.configure: Callable[[Engine, int], None] = lambda _engine, _now: None
         self.on_end: Callable[[list[str]], None] | None = None  # told of runs whose end is durable
         self.on_turn: Callable[[Changes], None] | None = None  # told of each durable turn, while pages are open
+        self.on_activity: Callable[[Changes, View], None] | None = None  # told of each turn, after its effects
         self.durable = Durable(store)
         self.tally = Tally()
         self._callbacks: list[Callback] = []
@@ -268,13 +269,19 @@ class Partition:
             self.on_turn(changes)
         if changes.ended and self.on_end is not None:
             self.on_end([run.id for run in changes.ended])
+        self._act(changes)
+        if self.on_activity is not None:
+            self.on_activity(changes, self._engine.view)
+        self._park(changes)
+        self._set_timer()
+
+    def _act(self, changes: Changes) -> None:
+        """Performs what a durable turn asks for."""
         if self.performer is not None:
             for run in changes.ended:
                 self.performer.abandon(run.id)
             for effect in changes.effects:
                 self.performer.perform(effect)
-        self._park(changes)
-        self._set_timer()
 
     def _cancel(self) -> None:
         """Cancels the runs that events of this turn cancel."""

@@ -13,11 +13,14 @@ import structlog
 from holdfast.protocol.canonical import canonical
 from holdfast.protocol.limits import PING_TIMEOUT_S
 from holdfast.protocol.signing import sign, verify_answer
-from holdfast.protocol.urls import with_scheme
+from holdfast.protocol.urls import normalize_url, with_scheme
+from holdfast.server.activity.happening import Happening, What
 from holdfast.server.drivers.http import Answer, CallFailure, HttpClient
 from holdfast.server.model.app import AppRecord
-from holdfast.server.runtime.apps import UNREACHABLE, Apps, Refused
+from holdfast.server.runtime.app_trouble import UNREACHABLE
+from holdfast.server.runtime.apps import Apps, Refused
 from holdfast.server.runtime.inband import registration_of
+from holdfast.server.runtime.partition import now_ms
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +30,8 @@ SCAN_TIMEOUT_S = 2.0
 #: How many scans come first at a shorter interval, and that interval in seconds.
 EAGER_SCANS = 15
 EAGER_S = 1.0
+#: After this an app that was added by its URL, and never registered, is forgotten.
+FORGET_MS = 3_600_000
 
 _BY_STATUS = {401: "unauthorized", 403: "forbidden", 404: "url_not_found", 500: "internal_server_error"}
 _BY_MESSAGE = (
@@ -54,13 +59,15 @@ class Syncer:
         self._signers = signers
         self._interval = interval
         self._tasks: list[asyncio.Task[None]] = []
+        self._wanted: list[str] = []
         self.found: set[str] = set()
-        self._refused: dict[str, str] = {}  # why an app's functions were refused, by URL
 
     def start(self, urls: Sequence[str], *, poll: bool, discover: bool) -> None:
         """Expects apps at `urls`, and keeps pinging: all, or without `poll` those in error. `discover` scans ports."""
-        for url in urls:
-            self._apps.expect(with_scheme(url))
+        self._wanted = [with_scheme(url) for url in urls]
+        self._apps.forget_placeholders(self._wanted)
+        for url in self._wanted:
+            self._apps.expect(url)
         self._tasks.append(asyncio.create_task(self._poll(healthy=poll)))
         if discover:
             self._tasks.append(asyncio.create_task(self._discover()))
@@ -94,17 +101,8 @@ class Syncer:
             return str(error), False
         in_band = answer.headers.get("x-inngest-sync-kind", "").replace("-", "_") == "in_band"
         if signers and answer.status == 200 and in_band:
-            return self._take_in_band(url, answer), True
+            return self._accept_in_band(answer), True
         return _error_of(answer), bool(answer.headers.get("x-inngest-sdk"))
-
-    def _take_in_band(self, url: str, answer: Answer) -> str:
-        """Take the functions, or log why not: once, although the app is asked again and again."""
-        error = self._accept_in_band(answer)
-        if error and self._refused.get(url) != error:
-            reason = "its signature fits none of the signing keys" if error == "unauthorized" else error
-            log.warning("sync refused", url=url, reason=reason)
-        self._refused[url] = error
-        return error
 
     def _accept_in_band(self, answer: Answer) -> str:
         """The app sent its functions with its answer (§1.7), which must be signed as it is the whole registration."""
@@ -119,10 +117,16 @@ class Syncer:
 
     async def sync(self, app: AppRecord) -> str:
         """Pings a known app and remembers an error. Success leaves an old one: only a registration clears it."""
+        apps = self._apps
+        apps.refusals.pop(app.url, None)
         error = await self.ping(app.url)
-        current = self._apps.apps.get(app.id)
-        if error and current is not None:
-            self._apps.set_error(current, error)
+        current = apps.apps.get(app.id)
+        if not error:
+            apps.set_answered(app.id)
+        elif app.url in apps.refusals:
+            return apps.refusals[app.url]  # says more than the app's answer does
+        elif current is not None and current.archived_at is None:
+            apps.set_error(current, error)
         return error
 
     async def _poll(self, *, healthy: bool) -> None:
@@ -131,24 +135,32 @@ class Syncer:
             for result in await asyncio.gather(*map(self.sync, apps), return_exceptions=True):
                 if isinstance(result, Exception):
                     log.warning("sync failed", error=repr(result))
+            self._apps.forget_placeholders(self._wanted, FORGET_MS)
             await asyncio.sleep(self._interval)
 
     # --- discovery --------------------------------------------------------------------------------------------------
 
     async def _discover(self) -> None:
-        """Looks for apps on this machine until there is one."""
+        """Looks for apps on this machine until one has synced."""
         scans = 0
-        while not self._apps.active():
-            urls = await self.scan()
-            for url in urls:
-                self.found.add(url)
-                log.info("found an app on this machine", url=url)
-                error, from_sdk = await self._ping(url)
-                if error and from_sdk:
-                    self._apps.set_error(self._apps.expect(url, discovered=True), error)
+        while not any(app.name and not app.error for app in self._apps.active()):
+            for url in await self.scan():
+                await self._found(url)
             scans += 1  # whoever starts a server is about to start an app
             await asyncio.sleep(min(self._interval, EAGER_S) if scans <= EAGER_SCANS else self._interval)
-        log.info("autodiscovery ends: there is an app; name others with -u URL, or let them register themselves")
+        log.info("autodiscovery ends: an app has synced; name others with -u URL, or let them register themselves")
+
+    async def _found(self, url: str) -> None:
+        """Asks an app that was found to register; one that is known is pinged anyway."""
+        if self._apps.by_url(url) is not None:
+            return
+        if url not in self.found:
+            self.found.add(url)
+            self._apps.tell(Happening(what=What.APP_FOUND, time=now_ms(), url=url))
+        self._apps.refusals.pop(normalize_url(url), None)
+        error, from_sdk = await self._ping(url)
+        if error and from_sdk and normalize_url(url) not in self._apps.refusals:
+            self._apps.set_error(self._apps.expect(url, discovered=True), error)
 
     async def scan(self) -> list[str]:
         """URLs on this machine's usual ports where an SDK answers."""

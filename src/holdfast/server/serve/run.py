@@ -17,6 +17,7 @@ import uvicorn
 
 from holdfast.server.app import Server
 from holdfast.server.config import Config
+from holdfast.server.serve import activity
 from holdfast.server.serve.banner import show
 from holdfast.server.serve.http import GuardedHttp
 from holdfast.server.serve.pace import make_room
@@ -201,6 +202,7 @@ async def _serve(config: Config, listeners: list[socket.socket]) -> None:
     stopper = _Stopper(server, http, notifier, config.drain_timeout if config.kind == "cloud" else 0.0)
     for number in _ending():
         loop.add_signal_handler(number, stopper.signalled)
+    silence = activity.show(config, server.activity)
     server.start()
     await server.access.started()
     gc.freeze()  # what is here stays: a full collection need not walk through it, with all threads waiting
@@ -208,3 +210,4 @@ async def _serve(config: Config, listeners: list[socket.socket]) -> None:
     notifier.ready()
     await http.serve(sockets=listeners)
     await server.close()
+    silence()

@@ -43,6 +43,18 @@ class GetApp(Sent):
     app_id: AppId
 
 
+class RemoveApp(Sent):
+    """An app that is to be removed."""
+
+    app_id: AppId
+
+
+class RemovedApp(Shown):
+    """An app that was removed."""
+
+    id: str
+
+
 class SyncApp(Sent):
     """An app that is to be synced, by its URL or by the one that is known of it."""
 
@@ -115,6 +127,13 @@ async def _app(backend: Backend, given: GetApp) -> Answer:
     return Answer((await _shown(backend, [await find_app(backend, given.app_id)]))[0])
 
 
+async def _remove(backend: Backend, given: RemoveApp) -> Answer:
+    app = await find_app(backend, given.app_id)
+    if not await backend.delete_app(app.id):
+        raise not_found("App not found")
+    return Answer(RemovedApp(id=app.name or app.id))
+
+
 async def _sync(backend: Backend, given: SyncApp) -> Answer:
     """Has the app register itself: by its URL, which may be new."""
     known = next((app for app in await backend.history.apps() if given.app_id in {app.name, app.id}), None)
@@ -163,6 +182,12 @@ OPERATIONS: Final = (
         id="GetApp", method="GET", path="/apps/{app_id}", summary="Get app",
         description="One app, with what its last sync told and how many functions it has.",
         request=GetApp, run=runner(GetApp, _app), answer=App, errors=(404,), tool="get_app", command="get-app",
+    ),
+    Operation(
+        id="RemoveApp", method="DELETE", path="/apps/{app_id}", summary="Remove app",
+        description="Removes an app: its functions start no more runs. It is back when it registers again; one that "
+        "never registered is forgotten.",
+        request=RemoveApp, run=runner(RemoveApp, _remove), answer=RemovedApp, errors=(404,), command="remove-app",
     ),
     Operation(
         id="SyncApp", method="POST", path="/apps/{app_id}/syncs", summary="Sync app",
