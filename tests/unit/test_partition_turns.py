@@ -17,6 +17,7 @@ from holdfast.server.engine.registry import Function
 from holdfast.server.engine.settings import Settings
 from holdfast.server.runtime.partition import Partition, now_ms
 from holdfast.server.store.sqlite.store import SqliteStore
+from holdfast.server.store.store import StoreError
 
 DEAR = "event.data.ids.all(a, event.data.ids.all(b, a >= 0.0 || b >= 0.0))"
 
@@ -35,30 +36,110 @@ def function(number: int, expression: str = "") -> Function:
     return Function(f"id-{slug}", "id-app", slug, slug, 1, config)
 
 
+IDS = UlidSource(lambda bits: (1 << bits) - 1)
+
+
 def partition(store: SqliteStore, *functions: Function) -> Partition:
-    ids = UlidSource(lambda bits: (1 << bits) - 1)
-    owner = Partition(lambda epoch: Engine(ids, lambda most: 0, Settings(), epoch), store)
-    owner.configure = lambda: owner._engine.configure(functions, now_ms())
-    owner.configure()
+    owner = Partition(lambda epoch: Engine(IDS, lambda most: 0, Settings(), epoch), store)
+    owner.configure = lambda engine, now: engine.configure(functions, now)
+    owner.give(owner.configure)
     return owner
 
 
-def events(owner: Partition, count: int, data: object) -> list[Event]:
+def events(count: int, data: object) -> list[Event]:
     body = json.dumps([{"name": "go", "data": data}] * count).encode()
-    new_id = owner._engine._core.new_id
-    return read_events(body, content_type="application/json", now_ms=now_ms(), new_id=new_id).events
+    return read_events(body, content_type="application/json", now_ms=now_ms(), new_id=IDS.next).events
 
 
 def test_evaluations_that_are_given_up_are_counted_and_some_are_logged(store: SqliteStore) -> None:
     async def main() -> None:
         owner = partition(store, function(1, DEAR))
         with capture_logs() as logs:
-            for event in events(owner, 3, {"ids": list(range(5_000))}):
-                assert owner._engine.on_event(event, now_ms()) == []
-                await owner.committed()
+            for event in events(3, {"ids": list(range(5_000))}):
+                await owner.intake.take([event])
+        assert not owner.view.live
         assert owner.tally.expressions_exceeded == 3
         (line,) = [line for line in logs if "given up" in line["event"]]
         assert line["expression"] == DEAR
+        await owner.close()
+
+    asyncio.run(main())
+
+
+async def longest_gap(done: asyncio.Event) -> float:
+    """How long the loop was held at most, in seconds, until `done`."""
+    loop, most = asyncio.get_running_loop(), 0.0
+    while not done.is_set():
+        began = loop.time()
+        await asyncio.sleep(0)
+        most = max(most, loop.time() - began)
+    return most
+
+
+def test_many_events_for_many_functions_are_taken_in_slices_and_in_order(store: SqliteStore) -> None:
+    async def main() -> None:
+        owner = partition(store, *(function(n) for n in range(20)))
+        done = asyncio.Event()
+        watching = asyncio.ensure_future(longest_gap(done))
+        sent = events(300, {})
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await owner.intake.take(sent)
+        took = loop.time() - began
+        done.set()
+        assert await watching < took / 5, "the loop was held"
+        assert len(owner.view.runs()) == 20 * 300
+        starts = [run.body.event_ids[0] for run in owner.view.runs() if run.body is not None]
+        assert list(dict.fromkeys(starts)) == [event.id for event in sent]
+        await owner.close()
+
+    asyncio.run(main())
+
+
+def test_a_short_request_is_not_held_up_by_long_ones(store: SqliteStore) -> None:
+    async def main() -> None:
+        owner = partition(store, *(function(n) for n in range(20)))
+        long = [asyncio.ensure_future(owner.intake.take(events(200, {}))) for _ in range(4)]
+        await asyncio.sleep(0.01)
+        short = asyncio.ensure_future(owner.intake.take(events(1, {})))
+        gone = asyncio.ensure_future(owner.intake.take(events(1, {})))
+        await asyncio.sleep(0)
+        gone.cancel()  # its client has gone: nobody waits for it
+        await short
+        assert not any(task.done() for task in long)
+        await asyncio.gather(*long)
+        await owner.close()
+
+    asyncio.run(main())
+
+
+def test_after_a_failed_commit_a_long_request_is_refused(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        owner = partition(store, *(function(n) for n in range(20)))
+        taking = asyncio.ensure_future(owner.intake.take(events(300, {})))
+        await asyncio.sleep(0.05)
+        kept = len(owner.view.runs())
+        assert 0 < kept < 6_000
+
+        def broken(*_: object) -> None:
+            raise StoreError("no")
+
+        monkeypatch.setattr(store, "commit", broken)
+        with pytest.raises(StoreError):
+            await taking
+        await owner.close()
+
+    asyncio.run(main())
+
+
+def test_an_event_that_many_wait_for_is_done_when_its_sender_hears_of_it(store: SqliteStore) -> None:
+    async def main() -> None:
+        dear = "event.data.ids.all(a, a >= 0.0)"
+        owner = partition(store, *(function(n, dear) for n in range(30)))
+        await owner.intake.take(events(2, {"ids": list(range(4_000))}))
+        assert len(owner.view.runs()) == 60
+        assert not owner._engine.fanning_out
+        assert store.recover().flow == []
         await owner.close()
 
     asyncio.run(main())

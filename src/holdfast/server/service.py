@@ -114,7 +114,7 @@ class Service:
 
     async def accept_all(self, events: Sequence[Event]) -> None:
         """Takes events that were read; they are durable afterwards."""
-        await self._partition.submit(lambda engine, now: [engine.on_event(event, now) for event in events])
+        await self._partition.intake.take(events)
 
     async def cancel_run(self, run_id: str) -> CancelOutcome:
         """Cancels a run; the outcome is committed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from time import perf_counter
 
 import msgspec
 
@@ -30,10 +31,12 @@ from holdfast.server.telemetry.context import keep_trace
 
 #: A request body is read no further than this: 5,000 events fit unless they are large on average.
 MAX_BODY = MAX_EVENTS_BODY
+#: The body of a longer request is read in a turn that has time for it.
+SHORT_BODY = 65_536
 _JSON = msgspec.json.encode
-DEFECT = "The event could not be handled (see the server's log); nothing of this request was accepted"
-DISK_FULL = "The server's disk is full; nothing of this request was accepted. Try again when there is room"
-STORE_DOWN = "The event could not be stored; nothing of this request was accepted. Try again"
+DEFECT = "An event could not be handled (see the server's log); it and those after it were not accepted"
+DISK_FULL = "The server's disk is full; the last events of this request, or all, were not accepted. Try again"
+STORE_DOWN = "The last events of this request, or all, could not be stored. Try again"
 
 
 class EventApi:
@@ -72,17 +75,22 @@ class EventApi:
         await self._accept(scope, given, send)
 
     async def _accept(self, scope: Scope, given: bytes, send: Send) -> None:
-        partition, now = self._partition, now_ms()
+        partition = self._partition
+        if len(given) > SHORT_BODY:
+            await partition.intake.turn()
+        began = perf_counter()
         intake = read_events(
-            given, content_type=header(scope, b"content-type"), now_ms=now, new_id=self._new_id,
+            given, content_type=header(scope, b"content-type"), now_ms=now_ms(), new_id=self._new_id,
             seed=header(scope, b"x-inngest-event-id-seed"),
         )  # fmt: skip
+        if len(given) > SHORT_BODY:
+            partition.intake.spend(began)
         if intake.events:
             parent = header(scope, b"traceparent")
             if parent:
                 keep_trace(partition, intake.events, parent, partial(header, scope))
             try:
-                await partition.submit(lambda engine, now: [engine.on_event(event, now) for event in intake.events])
+                await partition.intake.take(intake.events)
             except StoreError as error:
                 await self._refuse(send, 503, DISK_FULL if isinstance(error, DiskFullError) else STORE_DOWN)
                 return

@@ -21,15 +21,11 @@ from holdfast.server.engine.schedule import Request, dedupe_key, remember, sched
 from holdfast.server.expressions import Activation, ExpressionError, compile
 
 
-def by_event(core: Core, event: Event, listeners: tuple[Listener, ...], activation: Activation) -> list[Run]:
-    """Offers the event to each function whose first matching trigger holds for it."""
-    started: list[Run] = []
-    for listener in listeners:
-        if _holds(listener, activation):
-            run = offer(core, for_event(listener.function, event), activation)
-            if run is not None:
-                started.append(run)
-    return started
+def listen(core: Core, event: Event, listener: Listener, activation: Activation) -> Run | None:
+    """Offers the event to a function if one of its triggers holds for it."""
+    if _holds(listener, activation):
+        return offer(core, for_event(listener.function, event), activation)
+    return None
 
 
 def for_event(function: Function, event: Event) -> Request:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from sys import intern
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -32,6 +33,9 @@ from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.span import Span
 from holdfast.server.model.status import RunStatus
 
+if TYPE_CHECKING:
+    from holdfast.server.engine.fanout import Fanout
+
 #: The key under which the workers of an app are counted (`protocol/flow-control.md` §4.12).
 APP_KEY = "app:"
 #: What a missing or zero limit means (`protocol/flow-control.md` §4.1).
@@ -49,8 +53,8 @@ class Core:
     """All live state of one partition. `now` is the time of the input that is being handled (ms)."""
 
     __slots__ = (
-        "batches", "bulk", "cancellations", "capacities", "changes", "debounces", "epoch", "exceeded", "inbox",
-        "jitter", "new_id", "now", "pausing", "queue", "rate_limits", "registry", "runs", "seen", "settings",
+        "batches", "bulk", "cancellations", "capacities", "changes", "debounces", "epoch", "exceeded", "fanouts",
+        "inbox", "jitter", "new_id", "now", "pausing", "queue", "rate_limits", "registry", "runs", "seen", "settings",
         "singletons", "throttles", "waits",
     )  # fmt: skip
 
@@ -75,6 +79,8 @@ class Core:
         self.seen = Seen()
         self.inbox: deque[Event] = deque()
         self.cancellations: list[Cancellation] = []
+        self.fanouts: dict[str, Fanout] = {}
+        """Events of which something is left to do, by id."""
         self.exceeded: list[str] = []
         """Texts of expressions that used their budget up, for whoever counts and logs them."""
         self.changes = Changes()

@@ -32,6 +32,8 @@ from holdfast.server.engine import (
 from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.core import Cancellation, Core
 from holdfast.server.engine.crons import Crons
+from holdfast.server.engine.fanout import KIND as FANOUT
+from holdfast.server.engine.fanout import Fanout
 from holdfast.server.engine.flow import restore, timeouts
 from holdfast.server.engine.flow.pausing import Mode
 from holdfast.server.engine.queue import Deadline, Item, Tick
@@ -124,6 +126,11 @@ class Engine:
         """Whether a bulk cancellation still has runs to look at: the next turn must follow."""
         return self._core.bulk.sweeping
 
+    @property
+    def fanning_out(self) -> bool:
+        """Whether something is left to do of an event: the next turn must go on with it."""
+        return bool(self._core.fanouts)
+
     def next_due(self) -> int | None:
         """When the next timer is due."""
         return self._core.queue.timers.next_due()
@@ -149,11 +156,25 @@ class Engine:
 
     @_input
     def on_event(self, event: Event, now: int) -> list[Run]:
-        """An event was accepted: stores it, starts functions, ends waits. Returns the runs that it started."""
+        """An event was accepted: stores it, starts functions, ends waits. Returns the runs that it started at once."""
         self._core.now = now
         started = self._event(event)
         self._drain()
         return started
+
+    @_input
+    def go_on(self, now: int) -> None:
+        """Does a slice of what is left of an event, the oldest first."""
+        core = self._core
+        core.now = now
+        id, fanout = next(iter(core.fanouts.items()))
+        self.suspect = (FANOUT, id)
+        if fanout.work(core, []):
+            del core.fanouts[id]
+            core.changes.flow[FANOUT, id] = None
+        else:
+            core.changes.flow[FANOUT, id] = fanout.rest()
+        self._drain()
 
     @_input
     def on_answer(self, job: Job, outcome: Outcome, call: Call, now: int) -> bool:
@@ -189,7 +210,7 @@ class Engine:
         return True
 
     @_input
-    def on_timers(self, now: int, most: int = 1_000) -> bool:
+    def on_timers(self, now: int, most: int = 200) -> bool:
         """Handles up to `most` due timers. Tells whether more are due."""
         self._core.now = now
         timers = self._core.queue.timers
@@ -391,11 +412,10 @@ class Engine:
             started += self._invoke(event, event.invocation, invoked)
             listeners = tuple(one for one in listeners if one.function is not invoked)  # an event starts it once
         if listeners or waited_for:
-            activation = core.activation(event.json, event.json)
-            if waited_for:
-                resume.by_event(core, event, activation)
-            if listeners:
-                started += admission.by_event(core, event, listeners, activation)
+            fanout = Fanout(core, event, listeners, waited_for=waited_for)
+            if not fanout.work(core, started):
+                core.fanouts[event.id] = fanout
+                core.changes.flow[FANOUT, event.id] = fanout.rest()
         if event.correlation_id:
             resume.by_finish(core, event)
         return started

@@ -9,7 +9,6 @@ from holdfast.server.engine import lifecycle, waitinfo
 from holdfast.server.engine.core import Cancellation, Core
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.steps import discover, fail, state_overflow
-from holdfast.server.expressions import Activation
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.span import Span
 from holdfast.server.model.status import SpanStatus
@@ -21,20 +20,19 @@ INVOKE_TIMEOUT = (
 )
 
 
-def by_event(core: Core, event: Event, activation: Activation) -> None:
-    """Ends the waits that the event matches, and cancels the runs that it cancels.
+def by_event(core: Core, event: Event, pause: Pause) -> None:
+    """Ends a wait that the event matches, or cancels the run that it cancels.
 
     The order of arrival decides, not the event's id: that may hold the time of a sender whose clock is behind.
     """
-    for pause in core.waits.matching(event.name, activation):
-        run = core.runs.get(pause.run_id)
-        if run is None or pause.expires < core.now or not run.holds(pause):
-            continue
-        if pause.kind is PauseKind.CANCEL:
-            if event.id != pause.trigger:
-                core.cancellations.append(Cancellation(run.id, event.id))
-        else:
-            _end(core, run, pause, event.json, SpanStatus.COMPLETED, {**waitinfo.of_pause(pause), "found": event.id})
+    run = core.runs.get(pause.run_id)
+    if run is None or pause.expires < core.now or not run.holds(pause):
+        return
+    if pause.kind is PauseKind.CANCEL:
+        if event.id != pause.trigger:
+            core.cancellations.append(Cancellation(run.id, event.id))
+    else:
+        _end(core, run, pause, event.json, SpanStatus.COMPLETED, {**waitinfo.of_pause(pause), "found": event.id})
 
 
 def by_finish(core: Core, event: Event) -> None:

@@ -36,6 +36,10 @@ class View:
         """How many runs are alive."""
         return len(self._core.runs)
 
+    def unfinished(self, event_id: str) -> bool:
+        """Whether something is left to do of an event."""
+        return event_id in self._core.fanouts
+
     def alive(self, run_id: str) -> bool:
         """Whether a run is alive."""
         return run_id in self._core.runs

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from holdfast.server.expressions import Activation, EqualityIndex
 from holdfast.server.model.job import Pause, PauseKind
 
@@ -42,10 +44,14 @@ class Waits:
         """Whether any pause waits for events of this name."""
         return event in self._by_event
 
-    def matching(self, event: str, activation: Activation) -> list[Pause]:
-        """The pauses that an event ends, in the order in which they were made."""
+    def tested(self, event: str, activation: Activation) -> Iterator[Pause | None]:
+        """The pauses that an event ends, in the order in which they were made; None for each that it does not.
+
+        They are those of the moment at which the first is asked for. Each is tested when it is asked for.
+        """
         index = self._by_event.get(event)
-        return index.matching(activation) if index is not None else []
+        if index is not None:
+            yield from index.tested(activation)
 
     def __len__(self) -> int:
         return sum(map(len, self._by_event.values())) + len(self.signals) + len(self.correlations)

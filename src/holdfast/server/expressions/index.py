@@ -130,6 +130,11 @@ class EqualityIndex(Generic[K]):
         """Name the keys whose expression is true, in the order they were added; an error means false."""
         return [entry.key for entry in self._found(activation) if _is_true(entry, activation)]
 
+    def tested(self, activation: Activation) -> Iterator[K | None]:
+        """Test one entry after the other: yield its key if it is true, else None."""
+        for entry in self._found(activation):
+            yield entry.key if _is_true(entry, activation) else None
+
     def _file(self, entry: _Entry[K], text: str) -> None:
         node = parse(text)
         equalities = list(_equalities(node))

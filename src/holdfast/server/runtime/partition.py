@@ -25,6 +25,7 @@ from holdfast.server.engine.flow import restore
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.view import View
 from holdfast.server.runtime.durable import Durable
+from holdfast.server.runtime.intake import Intake
 from holdfast.server.runtime.strikes import Strikes
 from holdfast.server.runtime.tally import Tally
 from holdfast.server.store.store import DiskFullError, Store, StoreError, Value, Write
@@ -108,6 +109,7 @@ class Partition:
         self._closed = False
         self._exceeded_logged = float("-inf")
         self._loop = asyncio.get_running_loop()
+        self.intake = Intake(self)
 
     @property
     def trouble(self) -> StoreError | None:
@@ -219,6 +221,8 @@ class Partition:
         if self._busy:  # the previous turn's sync is under way: this one waits and grows
             return
         with contextlib.suppress(DefectError, StoreError):  # the reload that follows finds the cancellations again
+            if self._engine.fanning_out:
+                self._engine.go_on(now_ms())
             self._cancel()
         self._report_exceeded()
         changes = self._engine.take_changes()
@@ -295,7 +299,7 @@ class Partition:
                     engine.cancel(run, cancellation.cause, now_ms())
             # What the end of a run cancels, or fails, belongs into the same commit: nothing else would remember it.
             cancellations = engine.take_cancellations() if engine.cancelling else []
-        if engine.cancelling or engine.sweeping:
+        if engine.cancelling or engine.sweeping or engine.fanning_out:
             self.changed()
 
     def _report_exceeded(self) -> None:
@@ -434,6 +438,8 @@ class Partition:
             engine.crons.remember(function_id, cron, now if (function_id, cron) in self.strikes.shelved else tick)
         self.configure(engine, now)
         for kind, key, record in recovered.flow:
+            if (kind, key) in self.strikes.shelved:
+                continue
             engine.restore(kind, key, record, self._flow_events(kind, record))
         stranded = [run.id for run in recovered.runs if not engine.adopt(run, now, self.strikes.shelved)]
         if stranded:

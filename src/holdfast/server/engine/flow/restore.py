@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from holdfast.protocol.events import Event
+from holdfast.server.engine import fanout
 from holdfast.server.engine.flow import batch, cancellations, debounce, pausing, rate_limit, throttle
 from holdfast.server.model.cancellation import BulkCancellation
 
@@ -15,12 +16,15 @@ if TYPE_CHECKING:
 
 _pending = msgspec.json.Decoder(debounce.Pending).decode
 _filling = msgspec.json.Decoder(batch.Filling).decode
+_rest = msgspec.json.Decoder(fanout.Rest).decode
 _cancellation = msgspec.json.Decoder(BulkCancellation).decode
 
 
 def needed_events(kind: str, record: bytes) -> list[str]:
     """The ids of the events that a record needs besides those of its batch."""
-    return [_pending(record).event_id] if kind == debounce.KIND else []
+    if kind == debounce.KIND:
+        return [_pending(record).event_id]
+    return [_rest(record).event_id] if kind == fanout.KIND else []
 
 
 def batch_of(kind: str, record: bytes) -> str:
@@ -43,5 +47,7 @@ def record(core: Core, kind: str, key: str, raw: bytes, events: dict[str, Event]
         pending = _pending(raw)
         if pending.event_id in events:
             core.debounces.restore(key, pending, events[pending.event_id], timers)
+    elif kind == fanout.KIND and key in events:
+        core.fanouts[key] = fanout.restored(core, _rest(raw), events[key])
     elif kind == batch.KIND:
         core.batches.restore(key, _filling(raw), list(events.values()), timers)

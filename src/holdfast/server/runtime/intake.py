@@ -1,0 +1,112 @@
+"""Events on their way into the engine: long inputs are worked off in slices, between turns of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Final
+
+from holdfast.protocol.events import Event
+
+if TYPE_CHECKING:
+    from holdfast.server.engine.engine import Engine
+    from holdfast.server.runtime.partition import Partition
+
+#: How long the inputs of one turn of the loop may take together (seconds) before the next ones wait for another turn.
+SLICE_S: Final = 0.004
+
+
+class Intake:
+    """Hands events to the engine, in order. Who comes first goes first, but for what fits into the turn at hand."""
+
+    def __init__(self, partition: Partition) -> None:
+        self._partition = partition
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[asyncio.Future[None] | Callable[[], object]] = deque()
+        self._spent = 0.0
+        self._waking = False
+
+    async def turn(self) -> None:
+        """Waits until this turn of the loop has time left. Returns at once where it has."""
+        if self._waiting or self._spent >= SLICE_S:
+            future: asyncio.Future[None] = self._loop.create_future()
+            self._waiting.append(future)
+            try:
+                await future
+            except asyncio.CancelledError:
+                self._wake()
+                raise
+
+    def spend(self, began: float) -> None:
+        """Counts what was done since `began` (`perf_counter`), and lets the next go on if there is time left."""
+        if not self._spent:
+            self._loop.call_soon(self._next_turn)
+        self._spent += max(perf_counter() - began, 1e-9)
+        self._wake()
+
+    def do(self, work: Callable[[], object]) -> None:
+        """Does something long in this turn of the loop if it has time left, else in the next that has."""
+        if self._waiting or self._spent >= SLICE_S:
+            self._waiting.append(work)
+        else:
+            self._do(work)
+
+    async def take(self, events: Sequence[Event]) -> None:
+        """Takes events; they and what they start and end are durable afterwards.
+
+        Each event is taken as a whole, after those before it. Raises StoreError or DefectError if not all could be
+        taken: those of the slices before are.
+        """
+        partition, rest = self._partition, iter(events)
+        while True:
+            await self.turn()
+            last = self._slice(rest)
+            await partition.committed()
+            if last is None:
+                return
+            while partition.view.unfinished(last.id):
+                await partition.committed()
+
+    def _slice(self, rest: Iterator[Event]) -> Event | None:
+        """Takes events until the turn's time is over. Returns the last one, None if nothing is left to do."""
+        began = perf_counter()
+        try:
+            return self._partition.give(partial(self._take, rest, began))
+        finally:
+            self.spend(began)
+
+    def _take(self, rest: Iterator[Event], began: float, engine: Engine, now: int) -> Event | None:
+        for event in rest:
+            engine.on_event(event, now)
+            if engine.view.unfinished(event.id) or self._spent + perf_counter() - began >= SLICE_S:
+                return event
+        return None
+
+    def _next_turn(self) -> None:
+        self._spent = 0.0
+        self._wake()
+
+    def _wake(self) -> None:
+        """Lets those who wait go on, one by one, while the turn has time left."""
+        if self._waking:
+            return
+        self._waking = True
+        while self._waiting and self._spent < SLICE_S:
+            waiting = self._waiting.popleft()
+            if not isinstance(waiting, asyncio.Future):
+                self._do(waiting)
+            elif not waiting.done():  # else its client has gone
+                waiting.set_result(None)
+                break
+        self._waking = False
+
+    def _do(self, work: Callable[[], object]) -> None:
+        began = perf_counter()
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - it is nobody's who waits here
+            self._loop.call_exception_handler({"message": "a long input failed", "exception": error})
+        self.spend(began)
