@@ -143,6 +143,37 @@ def test_failed_with_words(platform: Platform, broken: Endpoint, listener: Liste
     assert [request.attempt for request in broken.of_run(run.id)] == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("name", "error", "alone"),
+    [
+        ("refused", wrapped("Unable to reach SDK URL")["error"], None),
+        ("206-html", wrapped(f"{READING}: expected JSON object or array")["error"], None),
+        ("sdk-404", {"message": "no such function"}, None),
+        ("json200", {"not": "an sdk"}, None),
+        ("html200", HTML.decode(), {"data": HTML.decode()}),
+        ("sdk-500-text", "oh no", {"data": "oh no"}),
+    ],
+)
+def test_an_error_over_rest(platform: Platform, broken: Endpoint, name: str, error: object, alone: object) -> None:
+    """As recorded of the reference: the bare error for the run, `error` around it among the runs of its event."""
+    event = platform.send(f"broken/{name}")
+    run = platform.wait_run(platform.runs_of(event)[0], "FAILED")
+    found = platform.http.get(f"/api/v2/runs/{run.id}?includeOutput=true").json()["data"]
+    assert found["output"] == (alone or error)
+    (listed,) = platform.http.get(f"/api/v2/events/{event}/runs?includeOutput=true").json()["data"]
+    assert listed["output"] == {"error": error}
+    query = "query($id: ID!) { functionRun(query: {functionRunId: $id}) { history { type attempt } } }"
+    history = platform.gql(query, id=run.id)["functionRun"]["history"]
+    assert history[-1] == {"type": "FunctionFailed", "attempt": 1}
+    assert broken.requests
+
+
+def test_an_empty_answer_is_a_result(platform: Platform, broken: Endpoint) -> None:
+    run = finish(platform, "sdk-empty", "COMPLETED")
+    assert run.raw["output"] == "null"
+    assert broken.of_run(run.id)
+
+
 def test_an_error_before_the_sdk(platform: Platform, broken: Endpoint, listener: Listener) -> None:
     run = finish(platform, "html500")
     message = "Your server returned HTTP 500 before the SDK responded."

@@ -93,7 +93,7 @@ async def _runs(backend: Backend, given: GetEventRuns) -> Answer:
     found = (await backend.history.runs_of_events([event_id])).get(event_id, [])
     rows = [run for run in reversed(found) if run.status is not RunStatus.SKIPPED and (not before or run.id < before)]
     shown = rows[:size]
-    documents = await show_runs(backend, shown, with_output=given.include_output)
+    documents = await show_runs(backend, shown, with_output=given.include_output, of_event=True)
     return Answer(documents, page_of(rows, size, shown[-1].id if shown else ""))
 
 

@@ -26,7 +26,7 @@ from holdfast.server.api.rest_v2.fields import (
 )
 from holdfast.server.api.rest_v2.functions import AppRef, FunctionRef, find_function, local_id
 from holdfast.server.api.rest_v2.operation import Operation, runner
-from holdfast.server.api.rest_v2.output import as_object
+from holdfast.server.api.rest_v2.output import as_error, as_object
 from holdfast.server.api.rest_v2.wire import (
     Answer,
     RefusalError,
@@ -176,12 +176,27 @@ async def find_run(backend: Backend, given: str) -> StoredRun:
     return run
 
 
-async def show_runs(backend: Backend, runs: Sequence[StoredRun], *, with_output: bool) -> list[Run]:
-    """Runs as they are shown: with their functions and apps, in two statements."""
+async def show_runs(
+    backend: Backend, runs: Sequence[StoredRun], *, with_output: bool, of_event: bool = False
+) -> list[Run]:
+    """Return runs as they are shown: with their functions and apps, in two statements.
+
+    The output of a failed run is its error; among the runs of an event, `{"error": …}` with it.
+    """
     functions = await backend.history.functions_by_id({run.function_id for run in runs})
     apps = await backend.history.apps_by_id({run.app_id for run in runs})
     outputs = await backend.history.outputs([run.id for run in runs]) if with_output else {}
-    return [_document(run, functions.get(run.function_id), apps.get(run.app_id), outputs.get(run.id)) for run in runs]
+    shown = {
+        run.id: _output(run, output, of_event=of_event) for run in runs if (output := outputs.get(run.id)) is not None
+    }
+    return [_document(run, functions.get(run.function_id), apps.get(run.app_id), shown.get(run.id)) for run in runs]
+
+
+def _output(run: StoredRun, output: bytes, *, of_event: bool) -> msgspec.Raw:
+    if run.status is not RunStatus.FAILED:
+        return as_object(output)
+    error = bytes(as_error(output))
+    return msgspec.Raw(b'{"error":' + error + b"}") if of_event else as_object(error)
 
 
 async def _list(backend: Backend, given: ListRuns) -> Answer:
@@ -301,7 +316,9 @@ async def _step(backend: Backend, run: StoredRun, name: str) -> str:
     return found.pop()
 
 
-def _document(run: StoredRun, function: FunctionRecord | None, app: AppRecord | None, output: bytes | None) -> Run:
+def _document(
+    run: StoredRun, function: FunctionRecord | None, app: AppRecord | None, output: msgspec.Raw | None
+) -> Run:
     ended = run.ended_at if run.status.ended else None
     trigger = RunTrigger(event_ids=run.event_ids, batch_id=run.batch_id, is_batch=bool(run.batch_id))
     if run.cron:
@@ -312,7 +329,7 @@ def _document(run: StoredRun, function: FunctionRecord | None, app: AppRecord | 
         app=AppRef(id=app.name if app is not None else ""), status=show_status(run),
         queued_at=show_time(run.scheduled_at), started_at=show_moment(run.started_at), ended_at=show_moment(ended),
         duration_ms=show_duration(run.started_at, ended), trigger=trigger,
-        output=as_object(output) if output is not None else None,
+        output=output,
     )  # fmt: skip
 
 

@@ -213,7 +213,7 @@ class _Builder:
         at = max([run.ended_at or run.scheduled_at, *(item.created_at for item in self._items)])
         item = self._add(seq, _ENDED, kind, at)
         if last is not None and last.span.call is not None:
-            item.result = _result(last.span.call)
+            item.attempt, item.result = last.span.call.attempt, _result(last.span.call)
         if run.status is RunStatus.CANCELLED:
             item.cancel = HistoryCancel(_event_id(run.detail.cancelled_by))
 

@@ -98,7 +98,9 @@ def _cron(run: StoredRun, _context: Context) -> str | None:
 async def _output(run: StoredRun, context: Context) -> str | None:
     output = await context.outputs.load(run.id)
     context.budget.weigh(output)
-    return answer_text(output, is_text=run.detail.text) if output is not None else None
+    if output is None:  # an answer without a body is a result, too
+        return "null" if run.status is RunStatus.COMPLETED else None
+    return answer_text(output, is_text=run.detail.text)
 
 
 @resolver("FunctionRun.pendingSteps")
