@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from holdfast.server.config.egress import Egress
+
 from .peers import Session, answer, answering, failure, listening, ok
 
 
@@ -113,5 +115,63 @@ def test_redirect_to_a_dead_server(run, client):
     async def main():
         async with listening(redirecting((b"307 X", b"http://127.0.0.1:1/"))) as peer, client() as http:
             assert (await failure(http, peer.origin)).text == "Unable to reach SDK URL"
+
+    run(main)
+
+
+SECRETS = (
+    b"Authorization: Bearer s3cret\r\nCookie: a=s3cret\r\nX-Api-Key: s3cret\r\napi-key: s3cret\r\n"
+    b"X-Goog-Api-Key: s3cret\r\nProxy-Authorization: s3cret\r\nX-Auth-Token: s3cret\r\n"
+)
+PLAIN = b"X-Inngest-Signature: t=1&s=2\r\nX-Kept: yes\r\nContent-Type: application/json\r\n"
+
+
+def test_credentials_do_not_follow_to_another_host(run, client):
+    async def main():
+        async with listening(answering(ok(b"other"))) as other:
+            elsewhere = redirecting((b"307 X", f"http://localhost:{other.port}/x".encode()))
+            async with listening(elsewhere) as peer, client() as http:
+                await answer(http, peer.origin + "/?a=b&key=s3cret&api_key=s3cret", b"body", SECRETS + PLAIN)
+                (got,) = other.requests
+                assert "s3cret" not in str(got.headers) + got.line
+                assert got.line == "POST /x?a=b HTTP/1.1"
+                assert got.headers["x-kept"] == "yes"
+                assert got.headers["x-inngest-signature"] == "t=1&s=2"
+                assert peer.requests[0].headers["x-api-key"] == "s3cret"
+
+    run(main)
+
+
+def test_credentials_stay_on_their_own_host(run, client):
+    async def main():
+        async with listening(redirecting((b"307 X", b"/next"))) as peer, client() as http:
+            await answer(http, peer.origin + "/?key=s3cret", b"body", SECRETS)
+            second = peer.requests[1]
+            assert second.line == "POST /next?key=s3cret HTTP/1.1"
+            assert second.headers["authorization"] == "Bearer s3cret"
+            assert second.headers["x-api-key"] == "s3cret"
+
+    run(main)
+
+
+def test_a_redirect_to_a_denied_address_is_not_followed(run, client):
+    async def main():
+        async with listening(answering(ok(b"other"))) as other:
+            hop = redirecting((b"307 X", f"http://[::ffff:127.0.0.1]:{other.port}/".encode()))
+            async with listening(hop) as peer, client(egress=Egress(["::ffff:0:0/96"])) as http:
+                told = await failure(http, peer.origin)
+                assert "does not call ::ffff:127.0.0.1: denied by --egress-deny" in told.text
+                assert told.code == "egress_denied"
+                assert other.requests == []
+
+    run(main)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1"])
+def test_a_denied_network_in_any_spelling(run, client, host):
+    async def main():
+        async with listening(answering(ok(b"other"))) as peer, client(egress=Egress(["loopback"])) as http:
+            assert (await failure(http, f"http://{host}:{peer.port}/")).code == "egress_denied"
+            assert peer.connections == 0
 
     run(main)

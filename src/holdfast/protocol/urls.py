@@ -31,6 +31,14 @@ def with_scheme(url: str) -> str:
     return url if _HAS_SCHEME.match(url) else f"http://{url}"
 
 
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of a URL, normalised, without user info; empty for a text that is no URL."""
+    parts = split_url(url)
+    if parts is None or not parts.scheme or not parts.hostname:
+        return ""
+    return f"{parts.scheme}://{_normal_host(parts).rpartition('@')[2]}"
+
+
 def set_step_id(url: str, step_id: str) -> str:
     """Replace the query's `stepId`; the query is re-encoded, sorted by key. A text that is no URL stays."""
     before, after = _around_step_id(url)

@@ -33,6 +33,7 @@ class Rule(msgspec.Struct, frozen=True):
     read: Role = Role.VIEWER
     write: Role = Role.OPERATOR
     audit: str = ""  # the action's name, where no command behind the route is audited
+    often: bool = False  # what apps do all the time is audited only of people and their tokens
     open_in_dev: bool = False  # of `OWN`: there it wants no credential, so that other sites' pages are refused
 
     @property
@@ -69,6 +70,11 @@ RULES: Final = (
     Rule("/v0/telemetry", Who.MACHINE),
     Rule("/v0/connect", Who.MACHINE, Role.ADMIN, Role.ADMIN),  # workers register functions
     Rule("/v1/realtime/token", Who.MACHINE),
+    *(
+        # What apps do with the signing key: a run begun or a step reported here makes the server call, and sign
+        Rule(prefix, Who.MACHINE, Role.ADMIN, Role.ADMIN, audit="run.reported", often=True)
+        for prefix in ("/v1/checkpoint", "/v1/http/runs")
+    ),
     Rule("/v1", Who.MACHINE),
     *(
         rule

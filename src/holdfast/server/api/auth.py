@@ -66,7 +66,7 @@ class Guard:
             return
         if principal is not None:
             vouch(scope)
-        if rule.audit and self._access.guarded:
+        if rule.audit and self._access.guarded and not (rule.often and _is_key(principal)):
             send = self._audited(scope, send, rule)
         if principal is not None and self._access.guarded and scope["type"] == "websocket":
             receive = self._watched(scope, receive, send, rule, principal)
@@ -189,6 +189,10 @@ def foreign(scope: Scope, allowed: tuple[str, ...]) -> str:
     if host and not local(host, allowed):
         return _OTHER_NAME.format(host=host.partition(":")[0])
     return ""
+
+
+def _is_key(principal: Principal | None) -> bool:
+    return principal is not None and principal.kind == "signing-key"
 
 
 def _forbidden(text: str) -> _Refusal:

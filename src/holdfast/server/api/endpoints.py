@@ -19,6 +19,8 @@ from holdfast.protocol.ids import is_ulid
 from holdfast.protocol.limits import ENV_ID, MAX_REQUEST
 from holdfast.protocol.opcodes import Op, OpcodeError, parse_ops
 from holdfast.protocol.rawjson import UNREADABLE
+from holdfast.protocol.urls import origin_of
+from holdfast.server.access.principals import current
 from holdfast.server.api.asgi import while_connected
 from holdfast.server.api.errors import json_response, public_error
 from holdfast.server.api.tokens import TokenError, Tokens
@@ -126,6 +128,8 @@ class Endpoints:
                 raise ValueError("run_id is not a ULID")
         except (*UNREADABLE, OpcodeError, ValueError) as error:
             return public_error(400, f"Invalid request body: {error}")
+        if not self._may_begin(origin := origin_of(_url(given.event.data))):
+            return public_error(403, f"{origin} is no registered app: only the signing key begins runs at other hosts")
         await self._tokens.load()
         if self._partition.view.alive(given.run_id) or await self._history.run(given.run_id) is not None:
             return public_error(409, "Run already exists")
@@ -165,11 +169,21 @@ class Endpoints:
             return public_error(404, "Run not found")
         return _replay((await self._history.outputs([run_id])).get(run_id) or b"null")
 
+    def _may_begin(self, origin: str) -> bool:
+        """Whether the caller may have the server call, and sign for, a host.
+
+        Who has the signing key could sign without this server. People and their tokens reach registered apps only.
+        """
+        principal = current.get()
+        if principal is None or principal.kind not in {"user", "token"}:
+            return True
+        return any(origin_of(app.url) == origin for app in self._apps.active() if app.method != "api")
+
     def _open(self, given: _Begin, sdk: str) -> tuple[str, str] | None:
         data = given.event.data
         data.body = plain_body(data.body or "", sdk)
         slug = data.fn or f"{data.method} {data.path}"
-        url = data.domain.rstrip("/") + data.path
+        url = _url(data)
         function = self._apps.endpoint(data.domain, slug, url, 4 if given.retries < 0 else given.retries)
         now, id = now_ms(), self._new_id()
         event = Event(
@@ -206,6 +220,10 @@ class Endpoints:
         except TokenError:
             return False
         return claims.get("sub") == _CLAIM and claims.get("RunID") == run_id
+
+
+def _url(data: _Data) -> str:
+    return data.domain.rstrip("/") + data.path
 
 
 def _ops(steps: Raw) -> list[Op]:

@@ -14,6 +14,7 @@ from holdfast.server.access.options import OidcOptions
 from holdfast.server.access.options import Options as AccessOptions
 from holdfast.server.activity.activity import Activity
 from holdfast.server.config import Config
+from holdfast.server.config.egress import Egress
 from holdfast.server.drivers.http import HttpClient
 from holdfast.server.drivers.http.driver import HttpDriver
 from holdfast.server.engine.engine import Engine
@@ -73,7 +74,7 @@ class Execution:
             signing_key_fallback=config.signing_key_fallback,
         )  # fmt: skip
         self.keys.load(storage.store.select)
-        self.client = HttpClient(total_timeout=CALL_TIMEOUT_S)
+        self.client = HttpClient(total_timeout=CALL_TIMEOUT_S, egress=Egress(config.egress))
         self.realtime = Broadcaster()
         http = HttpDriver(self.client, self.keys.signers)
         gateways = Gateways(self.partition, self.client, self.realtime)

@@ -50,6 +50,7 @@ class Config(msgspec.Struct, frozen=True):
     oidc_roles: tuple[str, ...] = ()  # `<role>=<value of the claim>`
     oidc_default_role: str = ""
     oidc_domains: tuple[str, ...] = ()
+    egress_deny: tuple[str, ...] = ()  # see config.egress; empty: what `egress` says
     test_mode: bool = False
     gateway_port: int = DEFAULT_GATEWAY_PORT
     step_metadata: bool = True  # whether metadata of runs and steps is taken over HTTP
@@ -74,6 +75,11 @@ class Config(msgspec.Struct, frozen=True):
     def signing_secret(self) -> str:
         """The signing key, if calls are to be signed and machine routes guarded."""
         return self.signing_key if self.kind == "cloud" else ""
+
+    @property
+    def egress(self) -> tuple[str, ...]:
+        """What the server does not call: metadata services, unless told otherwise; anything may be in `dev`."""
+        return self.egress_deny or (("link-local",) if self.kind == "cloud" else ())
 
     @property
     def catch_up(self) -> str:

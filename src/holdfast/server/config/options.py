@@ -111,6 +111,16 @@ def _network(value: Value) -> Value:
     return value
 
 
+def _egress(value: Value) -> Value:
+    from holdfast.server.config.egress import check_rule  # noqa: PLC0415 - as above
+
+    try:
+        check_rule(str(value))
+    except ValueError:
+        raise ValueError("a network, an address, a name, *.name, link-local, private, loopback or none") from None
+    return value
+
+
 def _never_zero(value: Value) -> Value:
     return value or _DEFAULTS.poll_interval
 
@@ -192,6 +202,9 @@ OPTIONS: Final = (
     Option("poll-interval", "Time between pings of apps.", Duration(), check=_never_zero, group="Apps"),
     Option("queue-workers", "Calls in flight at once.", Integer(1), field="workers", group="Execution"),
     Option("retry-interval", "Seconds between retries; 0: back-off.", Integer(), group="Execution"),
+    Option("egress-deny", "Networks (10.0.0.0/8) and names (*.internal) that the server does not call: not for apps, "
+           "gateway steps or redirects; also link-local, private, loopback, none (repeatable; default in start: "
+           "link-local).", many=True, check=_egress, group="Execution"),
     Option("cron-catch-up", "Missed cron ticks to make up for: none, latest (the default) or all; of one function by "
            "its slug (repeatable).", many=True, check=_catch_up, group="Execution"),
     Option("retention", "How long ended runs and their events are kept, such as 30d (default: for ever); of one "

@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from holdfast.server.config.egress import Egress
 from holdfast.server.drivers.http import decoding, failures, redirects
 from holdfast.server.drivers.http import headers as header_lines
 from holdfast.server.drivers.http.call import Call, Done, Heard, Outcome
@@ -41,6 +42,7 @@ class HttpClient:
         max_idle_per_host: Idle connections kept per origin. Calls in flight are not limited.
         idle_timeout: Seconds that an idle connection is kept; below the 5 s after which common app servers close.
         user_agent: The User-Agent of all requests that bring none.
+        egress: Which hosts may be called, redirects included; all of them if not given.
 
     """
 
@@ -54,12 +56,13 @@ class HttpClient:
         max_idle_per_host: int = 256,
         idle_timeout: float = 4.0,
         user_agent: str = "Inngest",
+        egress: Egress | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._max_body = max_body
         self._agent = header_lines.render({"User-Agent": user_agent})
         self._pool = Pool(max_idle_per_host, idle_timeout)
-        self._dialer = Dialer(connect_timeout, tls_timeout)
+        self._dialer = Dialer(connect_timeout, tls_timeout, egress or Egress())
         self._calls: Deadlines[Call] = Deadlines(total_timeout, self._expired)
         self._closed = False
 

@@ -14,6 +14,7 @@ from collections import deque
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from holdfast.server.config.egress import DeniedError, Egress
 from holdfast.server.drivers.http import failures
 
 if TYPE_CHECKING:
@@ -34,10 +35,12 @@ class Dialer:
     Args:
         connect_timeout: Seconds for name lookup and TCP handshake together.
         tls_timeout: Seconds for the TLS handshake.
+        egress: Which hosts may be called.
 
     """
 
-    def __init__(self, connect_timeout: float, tls_timeout: float) -> None:
+    def __init__(self, connect_timeout: float, tls_timeout: float, egress: Egress) -> None:
+        self._egress = egress
         self._loop = asyncio.get_running_loop()
         self._connect_timeout = connect_timeout
         self._tls_timeout = tls_timeout
@@ -66,6 +69,14 @@ class Dialer:
         return connection
 
     async def _resolve(self, target: Target) -> list[Address]:
+        """Return the addresses of a target that may be called: looked at here, no later answer of a resolver counts."""
+        try:
+            self._egress.check_name(target.host)
+            return self._egress.allowed(target.host, await self._look_up(target))
+        except DeniedError as denied:
+            raise failures.other(str(denied), failures.EGRESS_DENIED) from None
+
+    async def _look_up(self, target: Target) -> list[Address]:
         known = _without_lookup(target)
         if known is not None:
             return known

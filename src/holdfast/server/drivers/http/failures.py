@@ -20,6 +20,7 @@ TLS_TIMEOUT: Final = "Your server didn't complete the TLS handshake in time"
 TIMED_OUT: Final = "Your server connection experienced a timeout or was blocked"
 UNSUPPORTED_PROTOCOL: Final = "unsupported_protocol"
 CLIENT_CLOSED: Final = "client_closed"
+EGRESS_DENIED: Final = "egress_denied"
 
 _UNREACHABLE_ERRNOS: Final = frozenset(
     {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
@@ -37,7 +38,7 @@ class CallFailure(Exception):
     Attributes:
         text: What the user reads; the ``error`` and ``message`` of the attempt.
         code: ``output_too_large``, ``unsupported_protocol`` (the scheme or the other side's protocol does not fit),
-            ``client_closed`` (this process stops; not the app's fault), or None.
+            ``client_closed`` (this process stops; not the app's fault), ``egress_denied``, or None.
 
     """
 
