@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 OUT = HERE.parent / "src" / "holdfast" / "_ui"
 STAMP = "sources.sha256"
 OLDEST_NODE = (20, 19)
-_LAST_LINES = 40
+_SAID = 12  # lines of a failed command, from its beginning and from its end
 
 
 class BuildError(Exception):
@@ -100,7 +100,8 @@ def _run(command: list[str], environment: dict[str, str]) -> None:
         command, cwd=HERE, env=environment, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if done.returncode:
-        said = "\n".join(done.stdout.splitlines()[-_LAST_LINES:])
+        lines = done.stdout.splitlines()
+        said = "\n".join([*lines[:_SAID], "…", *lines[-_SAID:]] if len(lines) > 2 * _SAID else lines)
         raise BuildError(f"`{' '.join(command)}` in ui/ failed with exit code {done.returncode}:\n{said}")
 
 

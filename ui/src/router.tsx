@@ -28,6 +28,7 @@ const routes = [
     },
   }),
   createRoute({ ...under, path: "/runs", component: lazyRouteComponent(() => import("./screens/runs/Runs"), "Runs") }),
+  createRoute({ ...under, path: "/runs/$runID", component: lazyRouteComponent(() => import("./screens/run/Run"), "Run") }),
 ];
 
 function parse(text: string): Search {

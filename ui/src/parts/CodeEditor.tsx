@@ -1,0 +1,73 @@
+import { json, jsonParseLinter } from "@codemirror/lang-json";
+import { HighlightStyle, syntaxHighlighting } from "@codemirror/language";
+import { linter } from "@codemirror/lint";
+import { placeholder } from "@codemirror/view";
+import { tags } from "@lezer/highlight";
+import { EditorView, minimalSetup } from "codemirror";
+import { useEffect, useRef } from "react";
+
+import type { EditorProps } from "./Editor";
+import styles from "./Editor.module.css";
+
+const LINE_PX = 18;
+
+const colours = HighlightStyle.define([
+  { tag: tags.propertyName, color: "var(--code-key)" },
+  { tag: tags.string, color: "var(--code-string)" },
+  { tag: tags.number, color: "var(--code-number)" },
+  { tag: [tags.bool, tags.null], color: "var(--code-word)" },
+]);
+
+const look = EditorView.theme({
+  "&": { color: "var(--ink)", fontSize: "12px", background: "none" },
+  "&.cm-focused": { outline: "none" },
+  ".cm-content": { fontFamily: "var(--mono)", caretColor: "var(--ink)", padding: "8px 0" },
+  ".cm-line": { padding: "0 12px" },
+  ".cm-placeholder": { color: "var(--faint)", whiteSpace: "pre-wrap" },
+  ".cm-selectionBackground, &.cm-focused .cm-selectionBackground": { background: "var(--selected)" },
+  ".cm-cursor": { borderLeftColor: "var(--ink)" },
+  ".cm-tooltip": { background: "var(--raised)", border: "1px solid var(--line)", color: "var(--ink)" },
+  ".cm-scroller": { overflow: "auto" },
+});
+
+/** CodeMirror for JSON. Its styles live in a shadow tree, as the content security policy allows no inline ones. */
+export default function CodeEditor({ label, text, change, placeholder: hint, rows = 12 }: EditorProps) {
+  const host = useRef<HTMLDivElement>(null);
+  const view = useRef<EditorView>(undefined);
+  const latest = useRef(change);
+  latest.current = change;
+  useEffect(() => {
+    if (!host.current) return undefined;
+    const root = host.current.shadowRoot ?? host.current.attachShadow({ mode: "open" });
+    const made = new EditorView({
+      doc: text,
+      root,
+      parent: root,
+      extensions: [
+        minimalSetup,
+        json(),
+        linter(lint, { delay: 400 }),
+        syntaxHighlighting(colours),
+        look,
+        EditorView.theme({ ".cm-content, .cm-scroller": { minHeight: `${rows * LINE_PX}px` }, "&": { maxHeight: "50vh" } }),
+        EditorView.lineWrapping,
+        EditorView.contentAttributes.of({ "aria-label": label }),
+        hint ? placeholder(hint) : [],
+        EditorView.updateListener.of((update) => update.docChanged && latest.current(update.state.doc.toString())),
+      ],
+    });
+    view.current = made;
+    return () => made.destroy();
+  }, []);
+  useEffect(() => {
+    const current = view.current?.state.doc.toString();
+    if (view.current && current !== text) view.current.dispatch({ changes: { from: 0, to: current?.length ?? 0, insert: text } });
+  }, [text]);
+  return <div ref={host} className={`${styles.host} cm-editor`} />;
+}
+
+const parse = jsonParseLinter();
+
+function lint(view: EditorView) {
+  return view.state.doc.toString().trim() ? parse(view) : [];
+}
