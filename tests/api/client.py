@@ -30,6 +30,7 @@ class Response:
 class Client:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self.address = "test"
         self.loop = asyncio.Runner()
 
     def close(self) -> None:
@@ -66,7 +67,7 @@ class Client:
             "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
             "scheme": "http",
             "server": ("test", 80),
-            "client": ("test", 1),
+            "client": (self.address, 1),
             "root_path": "",
         }
         sent: list[MutableMapping[str, Any]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import structlog
 
 from holdfast.server.access import passwords
 from holdfast.server.access.principals import Role
-from holdfast.server.access.throttle import Throttle
+from holdfast.server.access.throttle import Backoff, Throttle
 from holdfast.server.config import Config
 
 from .access_rig import FALLBACK, KEY, PASSWORD, Rig, bearer
@@ -164,10 +165,10 @@ def test_another_site_does_not_log_anybody_out(rig: Rig) -> None:
     assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
 
 
-def test_guessing_is_slowed_down_for_an_account_and_for_an_address(rig: Rig) -> None:
+def test_guessing_is_slowed_down_for_a_name_at_an_address_and_for_an_address(rig: Rig) -> None:
     rig.user(Role.VIEWER)
-    rig.access._by_account = Throttle(3, 60_000)
-    rig.access._by_address = Throttle(5, 60_000)
+    attempts = rig.access._attempts
+    attempts.by_pair, attempts.by_address = Backoff(3, 60_000, 600_000), Throttle(5, 60_000)
     assert [log_in(rig, "viewer", "wrong").status_code for _ in range(3)] == [401] * 3
     slow = log_in(rig, "viewer")  # also with the right password, or guessing would go on
     assert slow.status_code == 429
@@ -176,9 +177,55 @@ def test_guessing_is_slowed_down_for_an_account_and_for_an_address(rig: Rig) -> 
     assert [log_in(rig, f"other{n}", "wrong").status_code for n in range(3)] == [401, 401, 429]
 
 
+def test_who_guesses_locks_nobody_out_elsewhere(rig: Rig) -> None:
+    """One address that guessed once a second locked a user out everywhere."""
+    rig.user(Role.VIEWER)
+    rig.client.address = "203.0.113.6"
+    for _ in range(10):
+        assert log_in(rig, "viewer", "wrong").status_code == 401
+    assert log_in(rig, "viewer").status_code == 429
+    rig.client.address = "203.0.113.7"
+    assert log_in(rig, "viewer").status_code == 303
+
+
+def test_the_right_password_from_a_known_place_gets_through(rig: Rig) -> None:
+    """Guesses of all the world are counted apart from those of a place that logged in before."""
+    rig.user(Role.VIEWER)
+    rig.client.address = "203.0.113.7"
+    assert log_in(rig, "viewer").status_code == 303
+    attempts = rig.access._attempts
+    attempts.by_name = Throttle(5, 60_000)
+    for n in range(5):
+        rig.client.address = f"198.51.100.{n}"
+        assert log_in(rig, "viewer", "wrong").status_code == 401
+    rig.client.address = "198.51.100.9"
+    assert log_in(rig, "viewer").status_code == 429  # a new place has to wait
+    rig.client.address = "203.0.113.7"
+    assert log_in(rig, "viewer").status_code == 303
+
+
+def test_a_known_place_does_not_guess_without_end(rig: Rig) -> None:
+    rig.user(Role.VIEWER)
+    assert log_in(rig, "viewer").status_code == 303
+    rig.access._attempts.by_known_place = Throttle(3, 60_000)
+    assert [log_in(rig, "viewer", "wrong").status_code for _ in range(4)] == [401, 401, 401, 429]
+
+
+def test_known_places_outlive_a_restart_with_their_sessions(tmp_path: Path) -> None:
+    with contextlib.closing(Rig(tmp_path)) as rig:
+        rig.user(Role.VIEWER)
+        rig.client.address = "203.0.113.7"
+        assert log_in(rig, "viewer").status_code == 303
+    with contextlib.closing(Rig(tmp_path)) as rig:
+        user = rig.access.users.named("viewer")
+        assert user is not None
+        assert list(rig.access.sessions.places(user.id)) == ["203.0.113.7"]
+
+
 def test_who_logs_in_rightly_is_not_slowed_down(rig: Rig) -> None:
     rig.user(Role.VIEWER)
-    rig.access._by_account = Throttle(2, 60_000)
+    attempts = rig.access._attempts
+    attempts.by_pair, attempts.by_known_place = Backoff(2, 60_000, 60_000), Throttle(2, 60_000)
     assert [log_in(rig, "viewer").status_code for _ in range(5)] == [303] * 5
 
 

@@ -16,7 +16,7 @@ from holdfast.server.access.origins import from_elsewhere
 from holdfast.server.access.passwords import BusyError, Passwords, WeakPasswordError, check_password
 from holdfast.server.access.principals import Role, read_role
 from holdfast.server.access.sessions import Sessions
-from holdfast.server.access.throttle import Throttle
+from holdfast.server.access.throttle import Backoff, Throttle
 from holdfast.server.access.tokens import Tokens
 from holdfast.server.access.users import UserError, Users
 from holdfast.server.api.backend import Backend
@@ -238,6 +238,32 @@ def test_a_throttle_is_bounded(clock: Clock) -> None:
     for _ in range(5):
         throttle.spend("anna")
     assert throttle.wait_ms("anna")  # others can't have her attempts forgotten
+
+
+def test_waits_grow_and_are_forgotten(clock: Clock) -> None:
+    backoff, waits = Backoff(2, 1_000, 8_000), list[int]()
+    for _ in range(7):
+        waits.append(backoff.wait_ms("a"))
+        clock.now += waits[-1]
+        backoff.spend("a")
+    assert waits == [0, 0, 1_000, 2_000, 4_000, 8_000, 8_000]
+    assert backoff.wait_ms("b") == 0
+    clock.now += 16_000  # quiet for twice as long as the longest wait
+    assert backoff.wait_ms("a") == 0
+    backoff.spend("a")
+    assert backoff.wait_ms("a") == 0
+    for _ in range(3):
+        backoff.spend("a")
+    assert backoff.wait_ms("a")
+    backoff.forget("a")
+    assert backoff.wait_ms("a") == 0
+
+
+def test_waits_that_grow_are_bounded() -> None:
+    backoff = Backoff(2, 1_000, 8_000)
+    for n in range(25_000):
+        backoff.spend(str(n))
+    assert len(backoff._tried) <= 10_000
 
 
 # --- origins, commands ------------------------------------------------------------------------------------------------

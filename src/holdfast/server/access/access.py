@@ -8,6 +8,7 @@ import structlog
 
 from holdfast.protocol.ids import UlidSource
 from holdfast.server.access import commands
+from holdfast.server.access.attempts import Attempts
 from holdfast.server.access.audit import Audit, Reader
 from holdfast.server.access.keys import Keys
 from holdfast.server.access.options import Options
@@ -15,7 +16,7 @@ from holdfast.server.access.passwords import BusyError, Passwords, WeakPasswordE
 from holdfast.server.access.principals import Principal, Role, current, read_role
 from holdfast.server.access.records import Records, Select
 from holdfast.server.access.sessions import Sessions
-from holdfast.server.access.throttle import Throttle, site
+from holdfast.server.access.throttle import Throttle
 from holdfast.server.access.tokens import PREFIX, Created, Tokens
 from holdfast.server.access.users import NameTakenError, User, UserError, Users
 
@@ -44,8 +45,8 @@ class Access:
         self.sessions = Sessions(records, options.session_idle_ms, options.session_most_ms)
         self.tokens = Tokens(records, ids)
         self._begun: asyncio.Future[None] | None = None
-        self._by_account = Throttle(10, 30_000)
-        self._by_address = Throttle(30, 5_000)
+        self._attempts = Attempts(self.sessions)
+        self._changes = Throttle(10, 30_000)  # of passwords, by those who are logged in
         if self.guarded:
             commands.guard(keys, commands.KEYS, self.audit)
 
@@ -112,22 +113,19 @@ class Access:
 
     async def log_in(self, name: str, password: str, address: str) -> str:
         """Begins a session for a name and password; answers its secret. Raises LoginRefused."""
-        account, origin = name.casefold()[:128], site(address)
-        wait = max(self._by_account.wait_ms(account), self._by_address.wait_ms(origin))
         who = Principal("user", Role.VIEWER, name[:128], address=address)
-        if wait:
-            raise LoginRefused("Too many attempts to log in. Wait a moment, then try again.", -(-wait // 1_000))
-        self._by_account.spend(account)
-        self._by_address.spend(origin)
         user = self.users.named(name)
+        attempt = self._attempts.begin(name, address, user)
+        if wait := attempt.wait_ms():
+            raise LoginRefused("Too many attempts to log in. Wait a moment, then try again.", -(-wait // 1_000))
+        attempt.spend()
         hashed = user.password if user else ""
         good = await self._fits(hashed, password)
         user = self.users.named(name)
         if not good or user is None or user.password != hashed:  # it may have been changed meanwhile
             self.audit.note("login", outcome="failed", by=who)
             raise LoginRefused("The name or the password is wrong.")
-        self._by_account.refund(account)
-        self._by_address.refund(origin)
+        attempt.succeed()
         return await self.begin(user, address)
 
     async def begin(self, user: User, address: str) -> str:
@@ -154,13 +152,13 @@ class Access:
         if user is None:
             raise UserError("only a user has a password")
         account = user.name.casefold()
-        if wait := self._by_account.wait_ms(account):
+        if wait := self._changes.wait_ms(account):
             raise LoginRefused("Too many attempts. Wait a moment, then try again.", -(-wait // 1_000))
-        self._by_account.spend(account)
+        self._changes.spend(account)
         if not await self._fits(user.password, old):
             self.audit.note("user.password_changed", user.name, "failed")
             raise LoginRefused("The old password is wrong.")
-        self._by_account.refund(account)
+        self._changes.refund(account)
         await self.set_password(user.name, new)
 
     # --- what admins do ---------------------------------------------------------------------------------------------

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 
 import msgspec
 
 from holdfast.server.access.records import Records, Select, digest, load, now_ms, row
+from holdfast.server.access.throttle import site
 
 #: A session's last use is written at most this often (ms).
 _SEEN_EVERY = 60_000
 _MOST_PER_USER = 20
+_MOST_PLACES = 100
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -31,10 +34,13 @@ class Sessions:
         self._idle = idle_ms
         self.most_ms = most_ms
         self._by_hash: dict[str, Session] = {}
+        self._places: dict[str, dict[str, None]] = {}  # of each user, the newest last
 
     def load(self, select: Select) -> None:
         """Reads them at a start."""
         self._by_hash = {session.hash: session for session in load(select, "access.sessions", Session)}
+        for session in self._by_hash.values():
+            self._note_place(session)
 
     def find(self, secret: str) -> Session | None:
         """The session of a cookie that is still good; counts as its use."""
@@ -58,10 +64,22 @@ class Sessions:
         stale = [s for s in self._by_hash.values() if not self._good(s, now)]
         self._drop([*stale, *own[: max(0, len(own) + 1 - _MOST_PER_USER)]])
         session = Session(digest(secret), user_id, now, now, address)
+        self._note_place(session)
         self._by_hash[session.hash] = session  # before it is durable: whoever ends the user's sessions has to see it
         self._records.write("access.put_session", row(session))
         await self._records.committed()
         return secret
+
+    def places(self, user_id: str) -> Collection[str]:
+        """Return the places that a user has logged in from since the start, or has sessions of (`throttle.site`)."""
+        return self._places.get(user_id, ())
+
+    def _note_place(self, session: Session) -> None:
+        places = self._places.setdefault(session.user_id, {})
+        places.pop(place := site(session.address), None)
+        places[place] = None
+        if len(places) > _MOST_PLACES:
+            del places[next(iter(places))]
 
     async def close(self, hash: str) -> None:
         """Ends a session."""
