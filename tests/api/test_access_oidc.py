@@ -41,6 +41,7 @@ class Provider:
         self.challenge = self.nonce = ""
         self.basic, self.secret = f"{CLIENT}:{SECRET}", ""
         self.more: dict[str, Any] = {}
+        self.drops = ""  # path at which it hangs up
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
@@ -49,6 +50,14 @@ class Provider:
         provider = self
 
         class Handler(BaseHTTPRequestHandler):
+            def parse_request(self) -> bool:
+                if not super().parse_request():
+                    return False
+                if self.path != provider.drops:
+                    return True
+                self.close_connection = True
+                return False
+
             def do_GET(self) -> None:
                 found: Any = {
                     "/.well-known/openid-configuration": provider.about, "/keys": provider.keys,
@@ -168,6 +177,27 @@ def test_a_login(rig: Rig, idp: Provider) -> None:
     assert me(rig, answer)["name"] == "anna@example.com"
     assert me(rig, answer)["role"] == "admin"
     assert [user.name for user in rig.access.users.all()] == ["anna@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/.well-known/openid-configuration", 502), ("/token", 401), ("/keys", 401), ("/userinfo", 401)],
+)
+def test_a_provider_that_hangs_up_is_no_error_of_this_server(rig: Rig, idp: Provider, path: str, status: int) -> None:
+    idp.drops = path
+    del idp.claims["groups"]  # so that the user info is asked
+    answer = rig.request("GET", "/login/oidc", headers={"host": "h.test"}) if status == 502 else log_in(rig, idp)
+    assert answer.status_code == status
+    assert "identity provider" in answer.text
+
+
+def test_beginning_a_login_costs_little(rig: Rig, idp: Provider) -> None:
+    """Any stranger can do it, over and over: it makes no client with certificates of its own."""
+    begin(rig, idp)
+    began = time.process_time()
+    for _ in range(20):
+        begin(rig, idp)
+    assert (time.process_time() - began) / 20 < 0.01
 
 
 def test_the_role_follows_the_provider(rig: Rig, idp: Provider) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
+import structlog.testing
 
 from holdfast.server.access.principals import Role
 from holdfast.server.api.endpoints import _replay
@@ -67,6 +70,29 @@ def test_a_page_that_points_its_name_at_dev_is_refused(
 )
 def test_dev_is_reached_by_its_own_names(dev: Rig, headers: dict[str, str]) -> None:
     assert dev.request("GET", "/v1/events", headers=headers).status_code == 200
+
+
+def test_nothing_redirects_to_where_the_host_says(rig: Rig) -> None:
+    for path in ("/health/", "/v1/events/", "/login/"):
+        answer = rig.request("GET", path, headers={"host": "evil.example", **bearer(KEY)})
+        assert "evil.example" not in answer.headers.get("location", "")
+        assert answer.status_code in {200, 404}
+
+
+def test_pages_for_strangers_are_made_once(rig: Rig) -> None:
+    for path in ("/docs/api", "/openapi.json", "/v2/operations", "/login"):
+        rig.request("GET", path)
+        began = time.process_time()
+        for _ in range(20):
+            assert rig.request("GET", path).status_code == 200
+        assert (time.process_time() - began) / 20 < 0.005, path
+
+
+def test_short_keys_are_told_of(tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as logs, contextlib.closing(Rig(tmp_path, event_keys=("x",))):
+        pass
+    found = [line["option"] for line in logs if line["event"].startswith("a key is short")]
+    assert found == ["--event-key"]
 
 
 # --- headers ----------------------------------------------------------------------------------------------------------

@@ -59,6 +59,9 @@ def test_an_empty_variable_says_nothing(folder: Path) -> None:
     assert load(HOLDFAST_PORT="", INNGEST_PORT="7").config().port == 7
 
 
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -152,6 +155,9 @@ def test_everything_wrong_in_a_file_is_told_at_once_with_its_line(tmp_path: Path
         ("x.toml", "[strat]\nport = 1", "x.toml:1: there is no option 'strat'; did you mean 'start'?"),
         ("x.toml", "x = " + "[" * 3_000 + "]" * 3_000, "is not valid TOML"),
         ("x.json", '{"port": ' + "9" * 5_000 + "}", "is not valid JSON"),
+        ("x.yaml", BOMB, "has more than 10,000 values, aliases included"),
+        ("x.yaml", "a: &a [*a]", "x.yaml"),
+        ("x.yaml", "x: " + "y" * 2_000_000, "it has more than 1,048,576 bytes"),
         ("x.yaml", "port: 2026-99-99", "is not valid YAML: month must be in 1..12"),
     ],
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
+import ssl
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Final, Protocol, Self, cast
 from urllib.parse import quote_plus
 
@@ -71,8 +73,6 @@ class _Client(Protocol):
 
     async def __aexit__(self, *error: object) -> None: ...
 
-    def create_authorization_url(self, url: str, *, code_verifier: str, nonce: str) -> tuple[str, str]: ...
-
     async def fetch_token(self, url: str, *, code: str, code_verifier: str) -> dict[str, object]: ...
 
 
@@ -101,12 +101,21 @@ class Oidc:
         while len(self._pending) >= _MOST_PENDING:
             self._pending.pop(min(self._pending, key=lambda state: self._pending[state].began_at))
         pending = _Pending(secrets.token_urlsafe(48), secrets.token_urlsafe(24), callback, next, now)
-        async with self._client(provider, callback) as client:
-            url, state = client.create_authorization_url(
-                provider.authorization_endpoint, code_verifier=pending.verifier, nonce=pending.nonce
-            )
+        state = secrets.token_urlsafe(24)
         self._pending[state] = pending
-        return url, state
+        return self._authorization(provider, pending, state), state
+
+    def _authorization(self, provider: Provider, pending: _Pending, state: str) -> str:
+        """Where the browser goes. Without a client: making one costs 40 ms, and any stranger can begin a login."""
+        from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # noqa: PLC0415 - slow to import, seldom needed
+        from authlib.oauth2.rfc7636 import create_s256_code_challenge  # noqa: PLC0415 - as above
+
+        url: str = prepare_grant_uri(
+            provider.authorization_endpoint, self._options.client_id, "code", redirect_uri=pending.callback,
+            scope=self._options.scopes, state=state, nonce=pending.nonce, code_challenge_method="S256",
+            code_challenge=create_s256_code_challenge(pending.verifier),
+        )  # fmt: skip
+        return url
 
     async def finish(self, state: str, code: str) -> tuple[User, str]:
         """The user whom the provider vouches for, and where they wanted to go. Raises OidcError."""
@@ -135,7 +144,7 @@ class Oidc:
         client = AsyncOAuth2Client(
             options.client_id, options.client_secret or None, scope=options.scopes, redirect_uri=callback,
             token_endpoint_auth_method=secretly if options.client_secret else "none",
-            code_challenge_method="S256", timeout=_TIMEOUT_S,
+            timeout=_TIMEOUT_S, verify=self._tls,
         )  # fmt: skip
         return cast("_Client", client)
 
@@ -169,7 +178,7 @@ class Oidc:
 
         headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
         try:
-            async with httpx.AsyncClient(timeout=_TIMEOUT_S, follow_redirects=True) as client:
+            async with httpx.AsyncClient(timeout=_TIMEOUT_S, follow_redirects=True, verify=self._tls) as client:
                 answer = await client.get(url, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise OSError(str(error) or type(error).__name__) from error
@@ -177,15 +186,30 @@ class Oidc:
             raise OSError(f"status {answer.status_code}")
         return answer.content
 
-    async def _claims(self, provider: Provider, pending: _Pending, code: str) -> Mapping[str, Any]:
-        """The claims of the ID token, and of the user info where that is needed. Raises OidcError."""
-        import httpx  # noqa: PLC0415 - as above
-        import jwt  # noqa: PLC0415 - as above
+    async def _token(self, provider: Provider, pending: _Pending, code: str) -> dict[str, object]:
+        """The provider's answer to a code. Raises OSError, AuthlibBaseError, or one of `_ODD`."""
         from authlib.common.errors import AuthlibBaseError  # noqa: PLC0415 - as above
 
         try:
             async with self._client(provider, pending.callback) as client:
-                token = await client.fetch_token(provider.token_endpoint, code=code, code_verifier=pending.verifier)
+                return await client.fetch_token(provider.token_endpoint, code=code, code_verifier=pending.verifier)
+        except (AuthlibBaseError, *_ODD):
+            raise
+        except Exception as error:  # which HTTP client Authlib brings along, and what that raises, is its own affair
+            raise OSError(str(error) or type(error).__name__) from error
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Made once: it reads all certificates, which takes longer than a request."""
+        return ssl.create_default_context()
+
+    async def _claims(self, provider: Provider, pending: _Pending, code: str) -> Mapping[str, Any]:
+        """The claims of the ID token, and of the user info where that is needed. Raises OidcError."""
+        import jwt  # noqa: PLC0415 - as above
+        from authlib.common.errors import AuthlibBaseError  # noqa: PLC0415 - as above
+
+        try:
+            token = await self._token(provider, pending, code)
             keys = jwt.PyJWKSet.from_json((await self._fetch(provider.jwks_uri)).decode())
             claims = self._verified(str(token.get("id_token", "")), keys, provider)
             if claims.get("azp", self._options.client_id) != self._options.client_id:
@@ -199,7 +223,7 @@ class Oidc:
                 )
                 if more.get("sub") == claims["sub"]:
                     claims = {**more, **claims}
-        except (AuthlibBaseError, httpx.HTTPError, jwt.PyJWTError, OSError, *_ODD) as error:
+        except (AuthlibBaseError, jwt.PyJWTError, OSError, *_ODD) as error:
             log.warning("a login through the identity provider failed", error=f"{type(error).__name__}: {error}")
             raise OidcError("The identity provider's answer can't be used; the server's log says why.") from error
         return claims

@@ -52,7 +52,9 @@ from holdfast.server.api.tokens import Tokens
 from holdfast.server.app.parts import Execution, Storage, Telemetry
 from holdfast.server.config import Config
 from holdfast.server.config.sources import masked
+from holdfast.server.runtime.partition import RELOADING
 from holdfast.server.service import Service
+from holdfast.server.store.store import DiskFullError
 
 _CORS_HEADERS = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", b"Link, Mcp-Session-Id")]
 
@@ -160,8 +162,13 @@ class Apis:
 
 
 def _trouble(storage: Storage, execution: Execution) -> str:
+    """Why nothing is accepted, without names of files: anybody may ask. The log has the details."""
     trouble = execution.partition.trouble
-    return str(trouble) if trouble is not None else "the database file is gone" if storage.disk.gone else ""
+    if trouble is None:
+        return "the database file is gone" if storage.disk.gone else ""
+    if isinstance(trouble, DiskFullError):
+        return "the disk is full"
+    return str(trouble) if str(trouble) == RELOADING else "the store can't be used, see the server's log"
 
 
 async def _health(_: Request) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import Final
 
 import structlog
 
@@ -59,6 +60,8 @@ class Server:
         self.disk.start()
         self.readiness.phase = "running"
         config, dev = self.config, self.config.kind == "dev"
+        if self.access.guarded:
+            _warn_of_short_keys(config)
         self._execution.syncer.start(config.sdk_urls, poll=dev and config.poll, discover=dev and config.discovery)
 
     async def drain(self, patience: float) -> None:
@@ -125,3 +128,18 @@ class Server:
             await send(message)
 
         return sending
+
+
+def _warn_of_short_keys(config: Config) -> None:
+    """Tell of keys that can be guessed: they are what keeps strangers out."""
+    keys = {
+        "--event-key": config.event_keys, "--signing-key": (config.signing_secret,),
+        "--signing-key-fallback": (config.signing_key_fallback,),
+    }  # fmt: skip
+    for option, given in keys.items():
+        if any(0 < len(key) < _SHORT_KEY for key in given):
+            log.warning("a key is short, and can be guessed; make one: openssl rand -hex 32", option=option)
+
+
+#: Characters of a key that are too few: 64 bits in hex.
+_SHORT_KEY: Final = 16

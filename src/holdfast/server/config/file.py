@@ -21,6 +21,8 @@ NAMES: Final = {
     "holdfast": ("holdfast.toml", "holdfast.yaml", "holdfast.yml", "holdfast.json"),
     "inngest": ("inngest.json", "inngest.yaml", "inngest.yml"),
 }
+_MOST_BYTES: Final = 1024 * 1024
+_MOST_NODES: Final = 10_000
 #: Where a machine's own server has its file: commands for it need no --config then.
 SYSTEM: Final = Path("/etc/holdfast")
 
@@ -69,7 +71,11 @@ def _is_file(path: Path) -> bool:
 def read(path: Path) -> ConfigFile:
     """Reads and checks a file. Raises ConfigError with everything that is wrong in it."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise ConfigError(f"{path} is no configuration file: it has more than {_MOST_BYTES:,} bytes")
+        text = content.decode()
     except OSError as error:
         raise ConfigError(f"can't read the configuration file {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
@@ -203,11 +209,21 @@ def _refuse_twice(path: Path, names: Iterable[tuple[str, int]]) -> None:
 def _yaml(path: Path, text: str) -> object:
     import yaml  # noqa: PLC0415 - only for those who have such a file
 
+    seen = 0
+
     def look(node: object) -> None:
+        nonlocal seen
+        seen += 1
+        if seen > _MOST_NODES:  # each alias counts as what it stands for, or a few lines could be gigabytes
+            raise ConfigError(f"{path} has more than {_MOST_NODES:,} values, aliases included")
         if isinstance(node, yaml.MappingNode):
             pairs = cast("list[tuple[yaml.Node, yaml.Node]]", node.value)
             _refuse_twice(path, ((str(key.value), key.start_mark.line + 1) for key, _ in pairs))
-            for _, value in pairs:
+            for key, value in pairs:
+                look(key)
+                look(value)
+        elif isinstance(node, yaml.SequenceNode):
+            for value in cast("list[yaml.Node]", node.value):
                 look(value)
 
     try:

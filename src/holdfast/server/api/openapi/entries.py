@@ -380,7 +380,7 @@ UNDOCUMENTED: Final = {
     "/v0/access": "for the server's own pages; see docs/reference/access.md",
     "/v1/checkpoint": "between SDKs and the server, byte for byte as the protocol has it",
     "/v1/http/runs": "an older name of /v1/checkpoint",
-    "/v1/realtime": "streams and WebSockets; see docs/reference/realtime.md",
+    "/v1/realtime": "streams and WebSockets; see docs/how-to/realtime.md",
     "/v1/traces": "OTLP, whose documents are elsewhere",
     "/dev/traces": "OTLP, whose documents are elsewhere",
     "/mcp": "MCP: tools tell of themselves",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from html import escape
 from itertools import groupby
 from operator import itemgetter
@@ -31,20 +32,26 @@ def routes(version: str) -> list[ApiRoute]:
         return Response(made.document(version), media_type="application/json")
 
     async def page(_request: Request) -> Response:
-        from holdfast.server.api.openapi import reference  # noqa: PLC0415 - as above
-
-        groups = groupby(reference.lines(version), key=itemgetter(0))
-        tables = "".join(f"<h2>{escape(tag)}</h2><table>{''.join(map(_row, lines))}</table>" for tag, lines in groups)
-        title = "HTTP API of this Holdfast server"
-        meta = "<meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        head = f"<!doctype html><html lang=en>{meta}<title>{title}</title><style>{_STYLE}</style>"
-        link = '<p>For programs: <a href="/openapi.json">openapi.json</a> (OpenAPI 3.1).</p>'
-        return HTMLResponse(f"{head}<h1>{title}</h1>{link}{tables}")
+        return HTMLResponse(_page(version))
 
     return [
         ApiRoute("/openapi.json", document, methods=["GET"]),
         ApiRoute("/docs/api", page, methods=["GET"]),
     ]
+
+
+@cache
+def _page(version: str) -> bytes:
+    """The page. It costs milliseconds, and strangers may ask for it: it is made once."""
+    from holdfast.server.api.openapi import reference  # noqa: PLC0415 - as above
+
+    groups = groupby(reference.lines(version), key=itemgetter(0))
+    tables = "".join(f"<h2>{escape(tag)}</h2><table>{''.join(map(_row, lines))}</table>" for tag, lines in groups)
+    title = "HTTP API of this Holdfast server"
+    meta = "<meta charset=utf-8><meta name=viewport content='width=device-width'>"
+    head = f"<!doctype html><html lang=en>{meta}<title>{title}</title><style>{_STYLE}</style>"
+    link = '<p>For programs: <a href="/openapi.json">openapi.json</a> (OpenAPI 3.1).</p>'
+    return f"{head}<h1>{title}</h1>{link}{tables}".encode()
 
 
 def _row(line: tuple[str, str, str, str]) -> str:
