@@ -11,6 +11,10 @@ DEFAULT_RETRIES: Final = 4
 MAX_RETRIES: Final = 20
 MAX_STEPS: Final = 1_000
 MAX_OPS: Final = 1_000
+#: Steps of a run that are open at once: planned, sleeping, waiting.
+MAX_OPEN_STEPS: Final = 1_000
+#: Steps that a run may plan altogether, for each that it may save.
+MAX_PLANS_PER_STEP: Final = 10
 MAX_STEP_OUTPUT: Final = 4 * MIB
 MAX_STEP_INPUT: Final = 4 * MIB
 MAX_RESPONSE: Final = 8 * MIB

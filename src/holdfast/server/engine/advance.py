@@ -107,7 +107,7 @@ def _next(answer: Answer) -> None:
 
 def _alone(answer: Answer) -> bool:
     """Whether nobody else would ask the app again: an answer without news must not leave its run lying there."""
-    others = [item for item in answer.run.open if item is not answer.job]
+    others = (item for item in answer.run.open if item is not answer.job)
     if answer.repeated:
         return all(isinstance(item, Pause) or item.kind is JobKind.SLEEP for item in others)
     return all(item.kind is PauseKind.CANCEL for item in others)

@@ -21,7 +21,7 @@ from holdfast.server.engine import defers, finish, lifecycle
 from holdfast.server.engine.changes import Perform
 from holdfast.server.engine.core import Core
 from holdfast.server.engine.run import Run
-from holdfast.server.engine.steps import Answer, FailEarly, OpError, discover, retry_due, state_overflow
+from holdfast.server.engine.steps import Answer, FailEarly, OpError, check_plans, discover, retry_due, state_overflow
 from holdfast.server.expressions import ExpressionError, check_wait, interpolate
 from holdfast.server.model.event import Event
 from holdfast.server.model.job import JobKind, Pause, PauseKind
@@ -183,6 +183,8 @@ def _gateway(answer: Answer, op: Op) -> None:
     if op.id in run.body.steps:
         return
     known = run.opened(op.id)
+    if known is None:
+        check_plans(core, run)
     if known is None and answer.alone:
         held = core.new_job(
             run, JobKind.EDGE, f"-{op.id}-plan", no=job.no, attempt=job.attempt, attempts=job.max_attempts, step=op.id,
@@ -226,6 +228,7 @@ def _sync_run_complete(answer: Answer, op: Op) -> None:
 
 
 def _discovery_request(answer: Answer, op: Op) -> None:
+    check_plans(answer.core, answer.run)
     discover(answer.core, answer.run, op.id, race=True)
 
 
@@ -289,8 +292,12 @@ def _opts(op: Op, shape: type[T]) -> T:
 
 def _known(answer: Answer, op: Op) -> bool:
     """Whether the step was reported before: SDKs repeat unfinished siblings on later discoveries."""
-    assert answer.run.body is not None
-    return op.id in answer.run.body.steps or answer.run.opened(op.id) is not None
+    run = answer.run
+    assert run.body is not None
+    if op.id in run.body.steps or run.opened(op.id) is not None:
+        return True
+    check_plans(answer.core, run)
+    return False
 
 
 def _pause(answer: Answer, op: Op, kind: PauseKind, expires: int) -> Pause:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from holdfast.server.model.job import Job, Pause
 from holdfast.server.model.run import RunDetail, RunState
 from holdfast.server.model.status import RunStatus
@@ -20,32 +22,95 @@ class Body:
         self.steps: dict[str, bytes] = steps if steps is not None else {}
 
 
-class Items(list[Job | Pause]):
-    """The open jobs and pauses of a run, by number. A list: nearly all runs have a few, and a dictionary is dear."""
+class Items:
+    """The open jobs and pauses of a run, in the order in which they were opened.
 
-    __slots__ = ()
+    A list while they are few, as those of nearly all runs, for a dictionary is dear. More are found by number and by
+    step, so that a run with a thousand planned steps costs no more for each.
+    """
+
+    __slots__ = ("_few", "_many")
+
+    #: As many are looked through.
+    FEW = 12
+
+    def __init__(self) -> None:
+        self._few: list[Job | Pause] = []
+        self._many: _Many | None = None
 
     def get(self, no: int) -> Job | Pause | None:
         """The item of a number."""
-        for item in self:
+        if self._many is not None:
+            return self._many.numbers.get(no)
+        for item in self._few:
             if item.no == no:
+                return item
+        return None
+
+    def of_step(self, step: str) -> Job | Pause | None:
+        """The item of a step."""
+        if self._many is not None:
+            return self._many.steps.get(step)
+        for item in self._few:
+            if item.step == step:
                 return item
         return None
 
     def put(self, item: Job | Pause) -> None:
         """Adds an item, in place of one of the same number."""
-        for place, known in enumerate(self):
+        if self._many is not None:
+            self._many.put(item)
+            return
+        for place, known in enumerate(self._few):
             if known.no == item.no:
-                self[place] = item
+                self._few[place] = item
                 return
-        self.append(item)
+        self._few.append(item)
+        if len(self._few) > self.FEW:
+            self._many = _Many(self._few)
+            self._few = []
 
     def drop(self, item: Job | Pause) -> None:
         """Takes an item out."""
-        for place, known in enumerate(self):
+        if self._many is not None:
+            self._many.drop(item)
+            return
+        for place, known in enumerate(self._few):
             if known is item:
-                del self[place]
+                del self._few[place]
                 return
+
+    def __iter__(self) -> Iterator[Job | Pause]:
+        return iter(self._few if self._many is None else self._many.numbers.values())
+
+    def __len__(self) -> int:
+        return len(self._few if self._many is None else self._many.numbers)
+
+
+class _Many:
+    """Many items, by number and by step."""
+
+    __slots__ = ("numbers", "steps")
+
+    def __init__(self, items: Iterable[Job | Pause]) -> None:
+        self.numbers: dict[int, Job | Pause] = {}
+        self.steps: dict[str, Job | Pause] = {}
+        for item in items:
+            self.put(item)
+
+    def put(self, item: Job | Pause) -> None:
+        known = self.numbers.get(item.no)
+        if known is not None and self.steps.get(known.step) is known:
+            del self.steps[known.step]
+        self.numbers[item.no] = item
+        if item.step:
+            self.steps.setdefault(item.step, item)
+
+    def drop(self, item: Job | Pause) -> None:
+        if self.numbers.get(item.no) is item:
+            del self.numbers[item.no]
+        if self.steps.get(item.step) is item:
+            del self.steps[item.step]
 
 
 class Run:
@@ -106,7 +171,4 @@ class Run:
 
     def opened(self, step: str) -> Job | Pause | None:
         """What is open for a step: its planned job, its sleep or its wait."""
-        for item in self.open:
-            if item.step == step:
-                return item
-        return None
+        return self.open.of_step(step)

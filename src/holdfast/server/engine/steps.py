@@ -134,3 +134,15 @@ def retry_due(core: Core, attempt: int) -> int:
         return core.now + fixed
     table = limits.BACKOFF_MS
     return core.now + table[min(attempt, len(table) - 1)] + core.jitter(limits.BACKOFF_JITTER_MS)
+
+
+def check_plans(core: Core, run: Run) -> None:
+    """Raises FailEarly for a run that plans without end, before it opens another step."""
+    name, most = "InngestErrFunctionOverflowed", core.step_limit(run) * limits.MAX_PLANS_PER_STEP
+    if len(run.open) > limits.MAX_OPEN_STEPS:
+        message = f"The function run has more than {limits.MAX_OPEN_STEPS} steps open at once."
+    elif run.next_no > most:
+        message = f"The function run planned more than {most} steps without finishing them."
+    else:
+        return
+    raise FailEarly(server_error(name, message, f"{name}: {message}"))
