@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from holdfast.server.activity import text
+from structlog.testing import capture_logs
+
+from holdfast.server.activity import log, text
 from holdfast.server.activity.activity import MOST_A_SECOND, MOST_TROUBLE, Activity
 from holdfast.server.activity.happening import Happening, What
 
@@ -128,3 +130,27 @@ def test_texts_of_others_can_not_steer_a_terminal() -> None:
     line = text.line(Happening(what=What.EVENT, time=0, event="a\x1b[2Jb\nc", event_id="1"), color=True)
     assert "\x1b[2J" not in line
     assert "\n" not in line
+
+
+def test_every_happening_can_be_logged_with_its_ids() -> None:
+    with capture_logs() as entries:
+        for what in What:
+            log.write(
+                Happening(what=what, time=1_000, event="paid", event_id="E", run_id="R", started_at=400, status="x")
+            )
+    assert [entry["event"] for entry in entries] == [str(what) for what in What]
+    assert entries[0] | {"event_name": "paid", "event_id": "E", "run_id": "R", "duration_ms": 600} == entries[0]
+    levels = {entry["event"]: entry["log_level"] for entry in entries}
+    assert (levels["run failed"], levels["app refused"], levels["run ended"]) == ("warning", "warning", "info")
+
+
+def test_a_follower_that_fails_keeps_no_turn_from_going_on(world: World) -> None:
+    told = Told(world)
+
+    def broken(_: Happening) -> None:
+        raise RuntimeError("a defect")
+
+    told.activity.follow(broken, everything=True)
+    with capture_logs() as entries:
+        world.start("go")
+    assert "could not be told" in entries[0]["event"]

@@ -18,14 +18,20 @@ from holdfast.server.config.sources import Settings
 #: Subcommands by name: module in `commands`, and its click command.
 COMMANDS: Final = {
     "api": ("api", "api"),
+    "apps": ("apps", "apps"),
     "audit": ("access", "audit"),
     "config": ("config", "config"),
     "db": ("db", "db"),
+    "events": ("look", "events"),
     "export": ("export", "export"),
     "healthcheck": ("health", "healthcheck"),
     "keys": ("access", "keys"),
+    "run": ("look", "run"),
+    "runs": ("look", "runs"),
+    "tail": ("tail", "tail"),
     "tokens": ("access", "tokens"),
     "users": ("access", "users"),
+    "why": ("look", "why"),
 }
 
 

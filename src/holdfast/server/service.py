@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from holdfast.protocol.events import Event, Invocation, load_event, render_event, with_invocation
 from holdfast.protocol.ids import xxh36
 from holdfast.protocol.urls import with_scheme
 from holdfast.server.access.keys import Keys
+from holdfast.server.activity.turns import error_line
 from holdfast.server.api.backend import (
     CancelOutcome,
     Invoked,
@@ -181,6 +184,15 @@ class Service:
         for run in runs:
             if run.id in alive:
                 found[run.id] += self._app_trouble(run)
+        return await self._with_errors(found, gone)
+
+    async def _with_errors(self, found: dict[str, list[Reason]], gone: Sequence[StoredRun]) -> dict[str, list[Reason]]:
+        """Adds to the reasons of failed runs what their errors say."""
+        failed = {run.id: run for run in gone if found[run.id] and found[run.id][0].kind is ReasonKind.FAILED}
+        outputs = await self.history.outputs(list(failed)) if failed else {}
+        for id, run in failed.items():
+            line = error_line(outputs.get(id), run.detail.error)
+            found[id] = [msgspec.structs.replace(each, text=f"{each.text}: {line}") for each in found[id]]
         return found
 
     async def doing(self, run_ids: Sequence[str]) -> dict[str, Reason]:

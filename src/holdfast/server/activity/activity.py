@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
+import structlog
+
 from holdfast.server.activity import turns
 from holdfast.server.activity.happening import ALWAYS, TROUBLE, Happening, What
 from holdfast.server.engine.changes import Changes
@@ -15,6 +17,8 @@ from holdfast.server.engine.view import View
 #: What is told in a second, one by one; of trouble, so much more.
 MOST_A_SECOND: Final = 40
 MOST_TROUBLE: Final = 20
+
+log = structlog.get_logger(__name__)
 
 Follower = Callable[[Happening], object]
 
@@ -40,14 +44,21 @@ class Activity:
     def turn(self, changes: Changes, view: View) -> None:
         """Tells of a committed turn."""
         if self._all:
-            self._tell_each(turns.all_of(changes, view, self._now()))
+            self._safely(turns.all_of(changes, view, self._now()))
         elif self._some and changes.ended:
-            self._tell_each(turns.failed_runs(changes, view))
+            self._safely(turns.failed_runs(changes, view))
 
     def tell(self, happening: Happening) -> None:
         """Tells one thing."""
         if self._all or (self._some and happening.what in ALWAYS):
-            self._tell_each([(happening.what, lambda: happening)])
+            self._safely([(happening.what, lambda: happening)])
+
+    def _safely(self, told: Iterable[turns.Told]) -> None:
+        """Tells; a defect in that keeps no turn from going on."""
+        try:
+            self._tell_each(told)
+        except Exception as error:
+            log.exception("what happened could not be told", error=repr(error))
 
     def _tell_each(self, told: Iterable[turns.Told]) -> None:
         for what, make in told:

@@ -17,6 +17,8 @@ def write(happening: Happening) -> None:
     """Logs one, with its ids: a warning if it is trouble."""
     fields: dict[str, object] = msgspec.to_builtins(happening)
     message = fields.pop("what")
+    if "event" in fields:
+        fields["event_name"] = fields.pop("event")  # structlog has a use of its own for `event`
     ended = happening.time if happening.status and happening.started_at else 0
     del fields["time"]
     if ended:

@@ -82,6 +82,8 @@ def _ended_a_wait(event: Event, changes: Changes) -> bool:
 
 def _nobody(name: str, view: View) -> str:
     known = {t.event for f in view.functions.values() for t in f.config.triggers if t.event}
+    if not view.functions:
+        return "no function listens: no app has synced yet"
     close = get_close_matches(name, sorted(known), n=1)
     return "no function listens" + (f"; did you mean {close[0]}?" if close else "")
 

@@ -35,6 +35,7 @@ from holdfast.server.api import (
     why,
 )
 from holdfast.server.api.access import routes as access_routes
+from holdfast.server.api.activity import ActivityApi
 from holdfast.server.api.asgi import BodyLimit
 from holdfast.server.api.auth import Guard, foreign
 from holdfast.server.api.debug import Debug
@@ -93,6 +94,7 @@ class Apis:
             lambda scope: foreign(scope, access.options.hosts),
         )  # fmt: skip
         self.events.tell = execution.activity.tell
+        self.activity = ActivityApi(execution.activity)
         self.cold = EscapedPaths(Guard(BodyLimit(self._starlette(), most_body), access, login=config.ui))
 
     async def end_sessions(self) -> None:
@@ -146,6 +148,7 @@ class Apis:
         for module in (rest_v0, rest_v1, cancellations, functions, why):
             yield from module.routes(self._service)
         yield from export.routes(self._readers)
+        yield from self.activity.routes()
         yield from self._mcp.routes()
         yield from operations.routes()
         yield from openapi.routes(self._config.version)

@@ -76,6 +76,7 @@ class Server:
     def closing(self) -> None:
         """Tells those who follow topics that the server is about to stop."""
         self.realtime.close()
+        self.apis.activity.close()
 
     async def close(self) -> None:
         """Stops: what was accepted is committed, calls in flight are made again after the next start.

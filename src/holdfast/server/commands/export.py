@@ -43,7 +43,11 @@ def export() -> None:
 @export.command()
 @_shared
 @click.option(
-    "--status", "statuses", multiple=True, type=click.Choice(_STATUSES), help="Only in that status (repeatable)."
+    "--status",
+    "statuses",
+    multiple=True,
+    type=click.Choice(_STATUSES, case_sensitive=False),
+    help="Only in that status (repeatable).",
 )
 @click.option("--with-steps", is_flag=True, help="With the memoised steps of each run.")
 @with_options("sqlite-dir")

@@ -45,12 +45,13 @@ def reaching(function: Callable[..., Any]) -> Callable[..., Any]:
         "--url",
         envvar="HOLDFAST_URL",
         default="",
-        callback=_http,
+        callback=http_url,
         help="A running server, such as http://localhost:8288.",
     )(wrapped)
 
 
-def _http(_ctx: click.Context, _parameter: click.Parameter, url: str) -> str:
+def http_url(_ctx: click.Context, _parameter: click.Parameter, url: str) -> str:
+    """The URL that was given, if it is one of HTTP."""
     if url and not url.startswith(("http://", "https://")):
         raise click.BadParameter(f"'{url}' must be an HTTP URL, such as http://localhost:8288")
     return url

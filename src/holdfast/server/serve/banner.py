@@ -34,6 +34,7 @@ def show(config: Config, port: int, server: Server) -> None:
         f"  {'Events':<9} POST {_urls(config.host, port)[0][1]}/e/{'<event key>' if config.event_keys else 'any-key'}",
         f"  {'State':<9} {_state(config, server)}",
         f"  {'Apps':<9} {_apps(config, server)}",
+        f"  {'Look':<9} holdfast runs, holdfast run ID, holdfast why ID, holdfast events, holdfast apps",
         *_open(config, color=color),
         "",
     ]

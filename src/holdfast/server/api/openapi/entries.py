@@ -388,6 +388,7 @@ UNDOCUMENTED: Final = {
     "/metrics": "Prometheus' text",
     "/debug": "for the developers of the server",
     "/assets": "the web UI's files",
+    "/v0/activity": "JSON lines for `holdfast tail`",
     "/v0/live": "between the web UI and the server",
     "/login": "pages for people",
     "/logout": "pages for people",

@@ -240,9 +240,9 @@ def _window(given: _List, where: RunFilter) -> RunFilter:
     since, until = window(given.from_, given.until)
     if given.time_field not in _TIMES:
         raise invalid("timeField is invalid")
-    if any(name not in _BY_STATUS for name in given.status):
+    if any(name.upper() not in _BY_STATUS for name in given.status):
         raise invalid("Status is invalid")
-    statuses = tuple(_BY_STATUS[name] for name in given.status)
+    statuses = tuple(_BY_STATUS[name.upper()] for name in given.status)
     return msgspec.structs.replace(
         where, since=since, until=until, time=_TIMES[given.time_field], statuses=statuses,
         deferred=given.is_deferred,
