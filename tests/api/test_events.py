@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.protocol.ids import ulid
 from holdfast.server.model.run import RunDetail
-from holdfast.server.model.status import RunStatus
+from holdfast.server.model.status import RunStatus, SpanStatus
 
 from .book import APP_ID, ERROR, START, Book, dumps
 from .conftest import recorded
@@ -204,6 +204,41 @@ def test_history_and_its_outputs(api: Api) -> None:
         ("FunctionCompleted", None): '"done"',
     }
     assert len({item["id"] for item in run["history"]}) == len(run["history"])
+
+
+def history(api: Api, book: Book) -> list[dict[str, Any]]:
+    api.library.run(book)
+    items: list[dict[str, Any]] = api.data(QUERIES["functionRun"], id=book.id, runID=book.id)["functionRun"]["history"]
+    return items
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "run_id"),
+    [
+        (SpanStatus.COMPLETED, "StepCompleted", ulid(START, 8)),
+        (SpanStatus.FAILED, "StepFailed", ulid(START, 8)),
+        (SpanStatus.TIMED_OUT, "StepFailed", None),
+    ],
+)
+def test_how_an_invocation_ended(api: Api, status: SpanStatus, kind: str, run_id: str | None) -> None:
+    info = {"function": "f", "event_id": ulid(START, 9), "timeout": 1, "run_id": ulid(START, 8)}
+    book = Book().plan().waited("call", "InvokeFunction", {"data": 42}, info, status=status).returns(1)
+    (item,) = [item for item in history(api, book) if item["stepName"] == "call"]
+    assert item["type"] == kind
+    late = status is SpanStatus.TIMED_OUT
+    assert item["invokeFunctionResult"] == {"eventID": None, "timeout": late, "runID": run_id}
+
+
+def test_steps_that_were_planned_say_when(api: Api) -> None:
+    book = Book().plan()
+    planned_at = book.now
+    for name in ("a", "b"):
+        book.queued_at = book.due = planned_at
+        book.step(name, name, target=True)
+    book.returns(1)
+    planned = [item for item in history(api, book) if item["type"] == "StepScheduled" and item["stepName"]]
+    assert [item["stepName"] for item in planned] == ["a", "b"]
+    assert {item["attempt"] for item in planned} == {0}
 
 
 def test_function_configuration(api: Api) -> None:

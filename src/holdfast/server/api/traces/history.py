@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from holdfast.protocol.ids import oid_uuid, parse_ulid, ulid
+from holdfast.server.api.traces.node import span_status
 from holdfast.server.api.traces.stepinfo import (
     InvokeStepInfo,
     SleepStepInfo,
@@ -15,6 +16,7 @@ from holdfast.server.api.traces.stepinfo import (
     pause_info,
     sleep_info,
 )
+from holdfast.server.api.traces.vocabulary import FAILED
 from holdfast.server.model.job import JobKind, PauseKind
 from holdfast.server.model.status import RunStatus, SpanStatus
 
@@ -156,6 +158,9 @@ class _Builder:
 
     def _request(self, row: TraceRow, call: Call) -> None:
         span = row.span
+        if call.target and call.attempt == 0:
+            planned = self._add(row.seq, _BEGAN, "StepScheduled", call.queued_at, call.job)
+            planned.step_name = span.name
         started = self._add(row.seq, _STARTED, "StepStarted", call.started_at, call.job)
         started.attempt, started.step_name, started.url = call.attempt, _STATIC_STEP, call.url or None
         kind = _FAILURES.get(span.status, "StepCompleted")
@@ -179,7 +184,8 @@ class _Builder:
         self._began(row.seq, span.name, span.started_at, info)
         if isinstance(info, SleepStepInfo) or span.status is SpanStatus.CANCELLED:
             return
-        done = self._add(row.seq, _ANSWERED, "StepCompleted", span.ended_at, span.job)
+        failed = isinstance(info, InvokeStepInfo) and span_status(span) == FAILED
+        done = self._add(row.seq, _ANSWERED, "StepFailed" if failed else "StepCompleted", span.ended_at, span.job)
         done.step_name = span.name
         _came_to(done, info, span)
 
@@ -223,9 +229,8 @@ def _came_to(item: HistoryItem, info: StepInfo, span: Span) -> None:
     if isinstance(info, WaitForEventStepInfo):
         item.wait_result = HistoryWaitResult(info.found_event_id, bool(info.timed_out) or timed_out)
     elif isinstance(info, InvokeStepInfo):
-        item.invoke_function_result = HistoryInvokeResult(
-            info.return_event_id, bool(info.timed_out) or timed_out, info.run_id
-        )
+        late = bool(info.timed_out) or timed_out
+        item.invoke_function_result = HistoryInvokeResult(info.return_event_id, late, None if late else info.run_id)
     else:
         item.wait_result = HistoryWaitResult(None, timed_out)
 
