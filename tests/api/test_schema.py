@@ -27,6 +27,7 @@ INTROSPECTION = f"""{{ __schema {{ queryType {{ name }} mutationType {{ name }} 
     enumValues(includeDeprecated: true) {{ name description isDeprecated deprecationReason }} }} }} }}"""
 #: What is ours alone: fields beside the recorded ones, and their types. Nothing else may differ.
 EXTENSIONS = {
+    "EventV2": {"excerpt": "String!"},
     "FunctionRunV2": {"why": "[RunReason!]!", "doing": "RunReason", "errorLine": "String", "failedAttempts": "Int!"},
     "Mutation": {
         "pauseFunction": '(slug: String!, mode: String! = "queue"): Function!',

@@ -29,6 +29,8 @@ const routes = [
   }),
   createRoute({ ...under, path: "/runs", component: lazyRouteComponent(() => import("./screens/runs/Runs"), "Runs") }),
   createRoute({ ...under, path: "/runs/$runID", component: lazyRouteComponent(() => import("./screens/run/Run"), "Run") }),
+  createRoute({ ...under, path: "/events", component: lazyRouteComponent(() => import("./screens/events/Events"), "Events") }),
+  createRoute({ ...under, path: "/events/$eventID", component: lazyRouteComponent(() => import("./screens/event/Event"), "Event") }),
 ];
 
 function parse(text: string): Search {

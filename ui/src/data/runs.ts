@@ -1,6 +1,7 @@
 // Runs as lists show them: asked of the server in pages, kept fresh by what it pushes.
 
 import { ms } from "../logic/format";
+import type { Page } from "../logic/pages";
 import { ask, graphql } from "./graphql";
 import type { ChangedRun, Doing } from "./live";
 
@@ -36,11 +37,7 @@ export interface RunFilter {
   query?: string | undefined;
 }
 
-export interface RunPage {
-  rows: RunRow[];
-  /** Where the next page begins; undefined at the end. */
-  next: string | undefined;
-}
+export type RunPage = Page<RunRow>;
 
 export const PAGE = 50;
 

@@ -11,4 +11,5 @@ export interface Place {
 
 export const PLACES: readonly Place[] = [
   { to: "/runs", label: "Runs", icon: "M2 4h8M2 8h12M2 12h6", key: "r", group: "Watch" },
+  { to: "/events", label: "Events", icon: "M8.500 1.500 3 9h4l-.5 5.500L13 7H8.500Z", key: "e", group: "Watch" },
 ];

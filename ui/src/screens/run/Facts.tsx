@@ -85,7 +85,7 @@ function Kind({ row }: { row: Row }) {
           <Fact name="For event"><code>{info.eventName}</code></Fact>
           {info.expression ? <Fact name="If"><code>{info.expression}</code></Fact> : null}
           <Fact name={info.timedOut ? "Timed out" : "Until"}><Moment at={until} /></Fact>
-          {info.foundEventID ? <Fact name="Came"><Link to="/runs" search={{}}>{shortId(info.foundEventID)}</Link></Fact> : null}
+          {info.foundEventID ? <Fact name="Came"><Link to="/events/$eventID" params={{ eventID: info.foundEventID }} search={{}}>{shortId(info.foundEventID)}</Link></Fact> : null}
         </>
       );
     case "WaitForSignalStepInfo":

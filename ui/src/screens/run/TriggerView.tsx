@@ -35,7 +35,7 @@ export function TriggerView({ query }: { query: UseQueryResult<Trigger> }) {
       {trigger.payloads.slice(0, MOST).map((payload, index) => (
         <div key={trigger.IDs[index] ?? index}>
           {trigger.IDs[index] ? (
-            <Link to="/runs" search={{}}>
+            <Link to="/events/$eventID" params={{ eventID: trigger.IDs[index] }} search={{}}>
               Event {shortId(trigger.IDs[index])}
             </Link>
           ) : null}

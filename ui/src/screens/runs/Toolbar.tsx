@@ -1,10 +1,10 @@
-import { useState } from "react";
-
 import type { FunctionRef } from "../../data/functions";
+import { TIMES, list } from "../../logic/window";
+import styles from "../../parts/ListScreen.module.css";
 import { Pick } from "../../parts/Pick";
+import { SearchField } from "../../parts/SearchField";
 import type { Search } from "../../router";
-import styles from "./Runs.module.css";
-import { DEFAULT_WINDOW, STATUSES, list } from "./filter";
+import { DEFAULT_WINDOW, STATUSES } from "./filter";
 
 interface Props {
   search: Search;
@@ -12,22 +12,12 @@ interface Props {
   change: (given: Search) => void;
 }
 
-const TIMES: [string, string][] = [
-  ["15m", "Last 15 minutes"],
-  ["1h", "Last hour"],
-  ["6h", "Last 6 hours"],
-  ["24h", "Last 24 hours"],
-  ["7d", "Last 7 days"],
-  ["30d", "Last 30 days"],
-  ["all", "All time"],
-];
-
 /** The filters of the list. All of them live in the address. */
 export function Toolbar({ search, functions, change }: Props) {
   const apps = [...new Set(functions.map((each) => each.appName))].sort();
   return (
     <div className={styles.toolbar} role="search">
-      <SearchField value={search["q"] ?? ""} submit={(q) => change({ q })} />
+      <SearchField label="Search runs" hint="Search, as event.data.order == 7" value={search["q"] ?? ""} submit={(q) => change({ q })} />
       <Pick
         label="Status"
         options={STATUSES.map((status) => [status, status.charAt(0) + status.slice(1).toLowerCase()])}
@@ -51,28 +41,5 @@ export function Toolbar({ search, functions, change }: Props) {
         single
       />
     </div>
-  );
-}
-
-function SearchField({ value, submit }: { value: string; submit: (text: string) => void }) {
-  const [text, setText] = useState(value);
-  const [from, setFrom] = useState(value);
-  if (from !== value) {
-    setFrom(value);
-    setText(value);
-  }
-  return (
-    <input
-      type="search"
-      className={styles.search}
-      aria-label="Search runs"
-      placeholder='Search, as event.data.order == 7   ( / )'
-      value={text}
-      onInput={(event) => {
-        setText(event.currentTarget.value);
-        if (!event.currentTarget.value) submit("");
-      }}
-      onKeyDown={(event) => event.key === "Enter" && submit(text.trim())}
-    />
   );
 }

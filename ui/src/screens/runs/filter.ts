@@ -2,39 +2,17 @@
 
 import type { FunctionRef } from "../../data/functions";
 import type { RunFilter, RunRow, RunStatus } from "../../data/runs";
+import { list, windowOf } from "../../logic/window";
 import type { Search } from "../../router";
 
 export const STATUSES: readonly RunStatus[] = ["QUEUED", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"];
 
-const MINUTE = 60_000;
-export const WINDOWS: Record<string, number> = {
-  "15m": 15 * MINUTE,
-  "1h": 60 * MINUTE,
-  "6h": 360 * MINUTE,
-  "24h": 1_440 * MINUTE,
-  "7d": 10_080 * MINUTE,
-  "30d": 43_200 * MINUTE,
-};
 export const DEFAULT_WINDOW = "24h";
 const EVER = "1980-01-01T00:00:00Z";
 
-/** Parts of an address's list, `a,b,c`. */
-export function list(text: string | undefined): string[] {
-  return text ? text.split(",").filter(Boolean) : [];
-}
-
-/** Return the window of time that is wanted: ms, open at the end unless the address has one. */
-export function windowOf(search: Search, now: number): { from: number; until: number | undefined } {
-  if (search["from"]) {
-    return { from: Date.parse(search["from"]) || 0, until: Date.parse(search["until"] ?? "") || undefined };
-  }
-  const last = search["last"] ?? DEFAULT_WINDOW;
-  return { from: last === "all" ? 0 : now - (WINDOWS[last] ?? WINDOWS[DEFAULT_WINDOW] ?? 0), until: undefined };
-}
-
 /** Return the filter that an address means. Names in it that mean nothing are in `unknown`. */
 export function filterOf(search: Search, functions: readonly FunctionRef[], now: number): { filter: RunFilter; unknown: string[] } {
-  const { from, until } = windowOf(search, now);
+  const { from, until } = windowOf(search, now, DEFAULT_WINDOW);
   const asked = list(search["status"]).map((name) => name.toUpperCase());
   const slugs = list(search["function"]);
   const apps = list(search["app"]);

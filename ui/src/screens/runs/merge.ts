@@ -22,13 +22,3 @@ export function merge(pages: readonly RunPage[], changed: readonly ChangedRun[],
 function newestFirst(one: RunRow, other: RunRow): number {
   return one.id < other.id ? 1 : one.id > other.id ? -1 : 0;
 }
-
-/** Return the pages with a first page that was asked for again; only that one, if it has no row of theirs. */
-export function renew(pages: readonly RunPage[], first: RunPage): RunPage[] {
-  const last = first.rows.at(-1)?.id ?? "";
-  const overlaps = pages.some((page) => page.rows.some((row) => row.id >= last));
-  if (!overlaps || first.next === undefined) return [first];
-  const rest = pages.map((page) => ({ ...page, rows: page.rows.filter((row) => row.id < last) }));
-  const [head, ...others] = rest;
-  return head ? [{ rows: [...first.rows, ...head.rows], next: head.next }, ...others] : [first];
-}

@@ -4,7 +4,8 @@ import { useCallback, useMemo } from "react";
 import { type Push, useLive } from "../../data/live";
 import { queries, throttled } from "../../data/queries";
 import { type RunFilter, type RunPage, runsPage } from "../../data/runs";
-import { merge, renew } from "./merge";
+import { renew } from "../../logic/pages";
+import { merge } from "./merge";
 
 type Pages = InfiniteData<RunPage, string | undefined>;
 
