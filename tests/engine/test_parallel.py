@@ -7,7 +7,7 @@ import pytest
 from holdfast.protocol.events import read_events
 from holdfast.server.model.status import RunStatus, SpanStatus
 
-from .replies import Reply, complete, failed, failing, hashed, invoke, op, ops, planned, ran, returns, sleep, wait
+from .replies import Reply, complete, failed, failing, hashed, invoke, op, ops, planned, ran, returns, sleep, throws, wait
 from .world import HOUR, MINUTE, SECOND, T0, World, function
 
 
@@ -63,17 +63,58 @@ def test_a_single_planned_step_is_no_group(world: World) -> None:
 
 
 def test_version_1_discovers_after_each_step_and_keeps_planning(world: World) -> None:
+    """One discovery at a time: what ends while it is under way is found by the next one, together."""
+    run = world.start()
+    names = "abcde"
+    world.reply(ops(*map(planned, names), version=1))
+    for name in names:
+        world.reply(ops(ran(name), version=1), name)
+    assert [c.job.outgoing for c in world.calls] == [hashed("a")]
+    assert run.state.force_plan
+    world.reply(ops(planned("b"), version=1))
+    assert [c.job.outgoing for c in world.calls] == [hashed("e")]
+    world.reply(ops(planned("join"), version=1))
+    world.reply(ops(ran("join"), version=1), "join")
+    world.reply(returns())
+    assert world.status(run) is RunStatus.COMPLETED
+    world.check_idle()
+
+
+def test_version_1_goes_on_after_a_discovery_that_fails(world: World) -> None:
     run = world.start()
     world.reply(ops(planned("a"), planned("b"), version=1))
     world.reply(ops(ran("a"), version=1), "a")
     world.reply(ops(ran("b"), version=1), "b")
-    assert [c.job.outgoing for c in world.calls] == [hashed("a"), hashed("b")]
-    assert run.state.force_plan
-    for call in list(world.calls):
-        world.calls.remove(call)
-        world.load(run)
-        world.answer(call, ops(planned("join"), version=1))
-    world.reply(ops(ran("join"), version=1), "join")
+    world.reply(throws())
+    assert [c.job.outgoing for c in world.calls] == [hashed("b")]
+    world.reply(returns())  # the discovery that failed is tried again in vain
+    assert world.status(run) is RunStatus.COMPLETED
+    world.check_idle()
+
+
+def test_version_1_discovers_once_after_a_restart(world: World) -> None:
+    run = world.start()
+    world.reply(ops(planned("a"), planned("b"), version=1))
+    world.reply(ops(ran("a"), version=1), "a")
+    world.reply(ops(ran("b"), version=1), "b")
+    world.restart()
+    world.advance(0)
+    assert [c.job.outgoing for c in world.calls] == [hashed("a")]
+    world.reply(ops(planned("b"), version=1))
+    world.reply(returns())
+    assert world.status(run) is RunStatus.COMPLETED
+    world.check_idle()
+
+
+def test_discoveries_of_one_turn_are_one_call(world: World) -> None:
+    run = world.start()
+    world.reply(ops(planned("a"), planned("b"), version=1))
+    first, second = world.calls
+    world.calls.clear()
+    with world.one_turn():
+        world.answer(first, ops(ran("a"), version=1))
+        world.answer(second, ops(ran("b"), version=1))
+    assert [c.job.outgoing for c in world.calls] == [hashed("b")]
     world.reply(returns())
     assert world.status(run) is RunStatus.COMPLETED
     world.check_idle()

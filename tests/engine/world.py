@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from random import Random
 from typing import Any
 
@@ -70,6 +71,7 @@ class World:
         self.functions = list(functions)
         self.epoch = 1
         self._leased: list[Entry] = []
+        self._open = False  # a turn goes on
         self.engine = self._engine()
         self.configure(*functions)
 
@@ -178,7 +180,17 @@ class World:
 
     # --- turns --------------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def one_turn(self) -> Iterator[None]:
+        """All inputs within are of one turn."""
+        self._open = True
+        yield
+        self._open = False
+        self.turn()
+
     def turn(self) -> None:
+        if self._open:
+            return
         engine = self.engine
         while cancellations := engine.take_cancellations():
             for cancellation in cancellations:

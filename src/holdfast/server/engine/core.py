@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 #: The key under which the workers of an app are counted (`protocol/flow-control.md` §4.12).
 APP_KEY = "app:"
+#: The key under which discoveries of one run come one after the other.
+DISCOVERY_KEY = "discovery:"
 #: What a missing or zero limit means (`protocol/flow-control.md` §4.1).
 DEFAULT_CONCURRENCY = 1_000
 
@@ -196,7 +198,7 @@ class Core:
     def entry(self, run: Run, job: Job) -> Entry:
         """A due job with its score and concurrency keys."""
         score = run.scheduled_at - run.state.priority * 1_000
-        entry = Entry(job, run.function_id, score, self.limits(run))
+        entry = Entry(job, run.function_id, score, self.claims(run, job))
         if job.kind is JobKind.START and run.state.holds is None:
             self._add_start_conditions(run, entry)
         return entry
@@ -219,7 +221,7 @@ class Core:
             self.push(run, successor)
             return
         run.leased -= 1
-        if not self.queue.chain(job, successor):
+        if self._alone(run, successor) or not self.queue.chain(job, successor):
             self.queue.succeed(job, self.entry(run, successor))
 
     def release(self, run: Run, job: Job) -> None:
@@ -247,6 +249,10 @@ class Core:
                 found[key] = Limit(key, item.limit if item.limit > 0 else DEFAULT_CONCURRENCY)
         return tuple(found.values())
 
+    def claims(self, run: Run, job: Job) -> tuple[Limit, ...]:
+        """All keys that a job of a run needs for its call."""
+        return self.limits(run) + self._alone(run, job)
+
     def whole(self, run: Run) -> tuple[Limit, ...]:
         """The key that a run holds from its start to its end."""
         function = self.function(run)
@@ -255,6 +261,22 @@ class Core:
         item = function.config.concurrency.runs[0]
         key = self._key(run, f"run-{item.scope}", item.key, item.hash)
         return (Limit(f"run:{key}", item.limit),) if key is not None else ()
+
+    @staticmethod
+    def _alone(run: Run, job: Job) -> tuple[Limit, ...]:
+        """The key of a run's discoveries: SDKs before request version 2 ask for one after each parallel step.
+
+        They come one after the other, so that those asked for meanwhile are one call.
+        """
+        state = run.state
+        if state.force_plan and state.request_version < 2 and job.discovers:
+            return (Limit(f"{DISCOVERY_KEY}{run.id}", 1),)
+        return ()
+
+    def asked(self, job: Job) -> bool:
+        """Whether a job's call is under way: leased in an earlier turn, so that it doesn't know this turn's steps."""
+        effects = self.changes.effects
+        return self._has_lease(job) and not any(effect.job is job for effect in reversed(effects))
 
     @staticmethod
     def _key(run: Run, scope: str, expression: str, digest: str) -> str | None:

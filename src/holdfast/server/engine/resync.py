@@ -58,7 +58,7 @@ def _recount(core: Core, function_id: str) -> set[str]:
     for entry in [e for e in core.queue.leases.values() if e.function_id == function_id]:
         freed.update(limit.key for limit in entry.limits)
         keys.release(entry)
-        entry.limits = core.limits(core.runs[entry.job.run_id])
+        entry.limits = core.claims(core.runs[entry.job.run_id], entry.job)
         for limit in entry.limits:
             keys.hold(limit.key)
     for run in core.runs.values():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import intern
+
 from msgspec import Raw
 
 from holdfast.protocol import limits
@@ -85,6 +87,13 @@ def discover(
             return False
         run.pending = run.state.group = None
         core.changes.touch(run)
+    waiting = _unasked(core, run, after)
+    if waiting is not None:
+        waiting.outgoing = intern(step)
+        core.open_job(run, waiting)
+        if after is not None:
+            core.close(run, after)
+        return True
     if run.step_count >= core.step_limit(run):
         limit = core.step_limit(run)
         fail(core, run, overflow(limit, "function has too many steps"))
@@ -102,6 +111,17 @@ def discover(
     else:
         core.push(run, job)
     return True
+
+
+def _unasked(core: Core, run: Run, after: Job | None) -> Job | None:
+    """A discovery that the app has not been asked yet: it will find the step that has just ended, too."""
+    for item in run.open:
+        if (
+            isinstance(item, Job) and item is not after and item.discovers and item.attempt == 0
+            and item.due <= core.now and not core.asked(item)
+        ):  # fmt: skip
+            return item
+    return None
 
 
 def fail(core: Core, run: Run, output: bytes) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from holdfast.protocol.functions import ConcurrencyLimit
 from holdfast.protocol.rfc3339 import format_rfc3339
-from holdfast.server.engine.core import APP_KEY, Core
+from holdfast.server.engine.core import APP_KEY, DISCOVERY_KEY, Core
 from holdfast.server.engine.flow.gcra import NS_PER_MS
 from holdfast.server.engine.queue import Entry
 from holdfast.server.engine.run import Run
@@ -266,6 +266,8 @@ def _named(core: Core, key: str, run: Run) -> _Key:
     """What a key is called: by its expression and value, or as its function's own."""
     if key.startswith(APP_KEY):
         return _Key("a free worker of its app")
+    if key.startswith(DISCOVERY_KEY):
+        return _Key("the end of its app's call that is under way")
     whole = key.startswith("run:")
     evaluated = key.removeprefix("run:")
     runs = " of whole runs" if whole else ""

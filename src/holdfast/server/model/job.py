@@ -41,6 +41,11 @@ class Job(msgspec.Struct, array_like=True, gc=False):
     step_queued_at: int = 0  # when the sleeping or planned step was reported
     op: str = ""  # a gateway step's opcode, when the job is one
 
+    @property
+    def discovers(self) -> bool:
+        """Whether its call asks what comes next, after a step has ended."""
+        return not self.step and not self.op and (self.kind is JobKind.EDGE or self.kind is JobKind.EDGE_ERROR)
+
 
 class PauseKind(StrEnum):
     """What a pause waits for."""
