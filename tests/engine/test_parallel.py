@@ -7,7 +7,22 @@ import pytest
 from holdfast.protocol.events import read_events
 from holdfast.server.model.status import RunStatus, SpanStatus
 
-from .replies import Reply, complete, failed, failing, hashed, invoke, op, ops, planned, ran, returns, sleep, throws, wait
+from .replies import (
+    Reply,
+    complete,
+    failed,
+    failing,
+    hashed,
+    invoke,
+    op,
+    ops,
+    planned,
+    ran,
+    returns,
+    sleep,
+    throws,
+    wait,
+)
 from .world import HOUR, MINUTE, SECOND, T0, World, function
 
 

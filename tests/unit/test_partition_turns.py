@@ -143,3 +143,30 @@ def test_an_event_that_many_wait_for_is_done_when_its_sender_hears_of_it(store: 
         await owner.close()
 
     asyncio.run(main())
+
+
+def test_a_follower_that_fails_costs_nothing_of_the_turn(store: SqliteStore) -> None:
+    async def main() -> None:
+        owner = partition(store, function(1))
+        acted: list[object] = []
+
+        class Performer:
+            def perform(self, effect: object) -> None:
+                acted.append(effect)
+
+            def abandon(self, run_id: str) -> None: ...
+
+            def forget(self) -> None: ...
+
+        def fail(*_: object) -> None:
+            raise TypeError("news")
+
+        owner.performer = Performer()
+        owner.on_turn = owner.on_activity = fail
+        with capture_logs() as logs:
+            await owner.intake.take(events(1, {}))
+        assert len(acted) == 1
+        assert [entry["event"] for entry in logs] == ["news of a turn could not be reported"]
+        await owner.close()
+
+    asyncio.run(main())

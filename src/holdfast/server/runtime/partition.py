@@ -269,15 +269,22 @@ class Partition:
             for run_id in [id for id in changes.runs if id in self._ends and not alive(id)]:
                 for future in self._ends.pop(run_id):
                     _settle(future, None)
-        if self.on_turn is not None:
-            self.on_turn(changes)
-        if changes.ended and self.on_end is not None:
-            self.on_end([run.id for run in changes.ended])
         self._act(changes)
-        if self.on_activity is not None:
-            self.on_activity(changes, self._engine.view)
+        self._report(changes)
         self._park(changes)
         self._set_timer()
+
+    def _report(self, changes: Changes) -> None:
+        """Tells those who follow. A follower that fails costs its own news, and nothing of the turn."""
+        try:
+            if self.on_turn is not None:
+                self.on_turn(changes)
+            if changes.ended and self.on_end is not None:
+                self.on_end([run.id for run in changes.ended])
+            if self.on_activity is not None:
+                self.on_activity(changes, self._engine.view)
+        except Exception as error:
+            log.error("news of a turn could not be reported", exc_info=error)
 
     def _act(self, changes: Changes) -> None:
         """Performs what a durable turn asks for."""
