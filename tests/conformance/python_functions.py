@@ -120,6 +120,12 @@ def values(ctx: inngest.ContextSync) -> typing.Any:
     return [step(ctx, name, value) for name, value in samples.items()]
 
 
+@define("exact-numbers")
+def exact_numbers(ctx: inngest.ContextSync) -> typing.Any:
+    row = step(ctx, "row", {"id": 1145678901234567890, "price": 1.0})
+    return step(ctx, "shown", [str(ctx.event.data["id"]), str(row["id"]), repr(row["price"])])
+
+
 @define("same-id")
 def same_id(ctx: inngest.ContextSync) -> typing.Any:
     return [step(ctx, "again", n) for n in range(3)]

@@ -12,7 +12,7 @@ from holdfast.protocol.functions import Trigger
 from holdfast.protocol.rawjson import MAX_DEPTH
 from holdfast.server.model.status import RunStatus
 
-from .replies import SDK, Reply, hashed, invoke, ops, ran, returns, signal, throws
+from .replies import SDK, Reply, hashed, invoke, ops, ran, returns, signal, throws, wait
 from .world import T0, World, function
 
 FINISHED, FAILED, CANCELLED = (f"inngest/function.{end}" for end in ("finished", "failed", "cancelled"))
@@ -226,3 +226,14 @@ def test_values_as_deep_as_the_limit_go_all_the_way(world: World, shape: str) ->
     assert handler.function_id == "id-app-failure"
     assert handler.body is not None
     canonical(handler.body.events[0])
+
+
+def test_a_removed_function_is_tried_as_often_as_it_was_configured() -> None:
+    world = World(function(retries=6))
+    run = world.start()
+    world.reply(ops(wait("w", "e")))
+    world.configure()
+    world.restart()
+    world.send("e")
+    assert world.call().job.max_attempts == 7
+    assert world.status(run) is RunStatus.RUNNING

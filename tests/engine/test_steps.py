@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from holdfast.protocol import limits
+from holdfast.protocol.limits import MAX_INLINE_STATE
+from holdfast.server.engine.advance import MAX_IDLE, MAX_REPEATED, REDRIVE_MS
 from holdfast.server.engine.settings import Settings
 from holdfast.server.model.job import JobKind
 from holdfast.server.model.status import RunStatus, SpanStatus
 
-from .replies import Reply, failed, failing, fetch, hashed, op, ops, planned, ran, returns, sleep, throws
+from .replies import Reply, failed, failing, fetch, hashed, op, ops, planned, ran, returns, sleep, throws, wait
 from .world import HOUR, MINUTE, SECOND, T0, World, function
 
 
@@ -326,6 +328,63 @@ def test_an_answer_without_ops_is_asked_again_soon(world: World) -> None:
     world.reply(ops())
     world.advance(150)
     assert world.call().job.outgoing == hashed("a")
+
+
+def test_an_app_that_never_has_news_is_not_asked_for_ever(world: World) -> None:
+    run = world.start()
+    asked = answer_until_it_ends(world, ops())
+    assert asked == MAX_IDLE + 1
+    assert world.status(run) is RunStatus.FAILED
+    assert world.output(run)["error"]["name"] == "NoProgressError"
+    assert "reported neither a step nor the end" in world.output(run)["error"]["message"]
+    world.check_idle()
+
+
+@pytest.mark.parametrize("size", [10, MAX_INLINE_STATE])
+def test_an_app_that_begins_anew_each_time_runs_its_steps_a_few_times(world: World, size: int) -> None:
+    run = world.start()
+    world.reply(ops(ran("a", "x" * size)))
+    asked = answer_until_it_ends(world, ops(ran("a", "x" * size)))
+    assert asked == MAX_REPEATED + 1
+    assert world.status(run) is RunStatus.FAILED
+    message = world.output(run)["error"]["message"]
+    assert "reported the same steps again and again" in message
+    assert ("use_api" in message) is (size == MAX_INLINE_STATE)
+    world.check_idle()
+
+
+def test_news_start_the_count_anew(world: World) -> None:
+    run = world.start()
+    for step in "abcdefgh":
+        for _ in range(MAX_REPEATED):
+            world.reply(ops(ran("a")) if step != "a" else ops())
+            world.advance(REDRIVE_MS)
+        world.restart()
+        world.advance(REDRIVE_MS)
+        world.reply(ops(ran(step)))
+    world.reply(returns())
+    assert world.status(run) is RunStatus.COMPLETED
+
+
+def test_while_something_is_awaited_an_app_without_news_is_left_in_peace(world: World) -> None:
+    run = world.start()
+    world.reply(ops(wait("w", "e"), planned("p")))
+    assert answer_until_it_ends(world, ops()) == MAX_IDLE + 1
+    assert world.status(run) is RunStatus.RUNNING
+    world.send("e")
+    world.reply(returns())
+    assert world.status(run) is RunStatus.COMPLETED
+
+
+def answer_until_it_ends(world: World, reply: Reply) -> int:
+    """Answer each call with the same, until there is none; return how many there were."""
+    count = 0
+    while world.calls:
+        world.reply(reply)
+        world.advance(REDRIVE_MS)
+        count += 1
+        assert count < 1_000
+    return count
 
 
 def test_only_lazy_ops_are_asked_again(world: World) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from holdfast.protocol.go_json import GoJsonError, first_value
-from holdfast.protocol.rawjson import decode_raw, too_deep
+from holdfast.protocol.rawjson import decode_raw, too_deep, unwritable
 
 TRUNCATED: Final = "unexpected end of JSON input"
 TOO_DEEP: Final = "exceeded max depth"
@@ -40,7 +40,14 @@ def _summary(body: bytes) -> str:
         return TOO_DEEP
     except msgspec.DecodeError:
         return MALFORMED
+    if number := unwritable(bytes(value)):
+        return beyond(number)
     return TOO_DEEP if too_deep(bytes(value)) else MALFORMED
+
+
+def beyond(number: str) -> str:
+    """Say that a number can't be sent on; `number` is its text."""
+    return f"number {number} is beyond the range of JSON numbers, which are doubles (up to 1.8e308)"
 
 
 def unexpected(byte: int, where: str) -> str:

@@ -22,6 +22,7 @@ from holdfast.protocol.rawjson import (
     pick,
     text_of,
     too_deep,
+    unwritable,
 )
 
 
@@ -153,6 +154,8 @@ def parse_ops(body: bytes) -> list[Op]:
             sent = _read_slowly(body)
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
         _check_depth(sent)
+    if number := unwritable(body):
+        raise OpcodeError(UNREADABLE_PREFIX + decode_errors.beyond(number))
     return [_op(op) for op in sent] or [Op(Opcode.NONE)]
 
 

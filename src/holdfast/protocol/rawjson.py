@@ -7,6 +7,7 @@ gaps.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from itertools import accumulate
@@ -30,6 +31,17 @@ decode_raw: Final = msgspec.json.Decoder(Raw).decode
 decode_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
 decode_text: Final = msgspec.json.Decoder(str).decode
+
+# What may be a number beyond the doubles: three digits of an exponent, or 309 of an integer. Cheap looks come first.
+_AS_ZEROS: Final = bytes(
+    ord("0") if chr(byte).isdecimal() else ord("e") if byte in b"eE" else ord("+") if byte == ord("+") else ord(" ")
+    for byte in range(256)
+)
+_LONG_INTEGER: Final = b"0" * 309
+_HUGE: Final = re.compile(
+    rb"(?<![0-9.])-?(?:[0-9]+(?:\.[0-9]+)?[eE]\+?[0-9]{3,}|[0-9]{309,}(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
+)
+_SHOWN_DIGITS: Final = 20
 
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -65,6 +77,21 @@ def too_deep(json: bytes) -> bool:
     return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > MAX_DEPTH
 
 
+def unwritable(json: bytes) -> str:
+    """Return the first number of valid JSON that is beyond the doubles, shortened; nothing if there is none.
+
+    `1e400` or an integer of 400 digits: no canonical form can be written of it, so that no call with it can be signed.
+    """
+    shape = json.translate(_AS_ZEROS)
+    if b"0e000" not in shape and b"0e+000" not in shape and _LONG_INTEGER not in shape:
+        return ""
+    for match in _HUGE.finditer(_STRING.sub(b'""', json)):
+        if math.isinf(float(match[0])):
+            text = match[0].decode()
+            return text if len(text) <= _SHOWN_DIGITS else f"{text[:_SHOWN_DIGITS]}…"
+    return ""
+
+
 def mend(json: bytes) -> bytes:
     """Replace what Unicode can't express, bytes that are no UTF-8 and lone surrogates, by U+FFFD."""
     if not json.isascii():
@@ -75,13 +102,16 @@ def mend(json: bytes) -> bytes:
 
 
 def valid(json: bytes) -> bytes | None:
-    """Answer the one JSON value in a text, mended and without the space around it; None if there is none."""
+    """Return the one JSON value in a text, mended and without the space around it.
+
+    None if there is none, or one that can't be sent on: nested too deep, or with a number beyond the doubles.
+    """
     json = mend(json)
     try:
         value = bytes(decode_raw(json))
     except UNREADABLE:
         return None
-    return None if too_deep(value) else value
+    return None if too_deep(value) or unwritable(value) else value
 
 
 def quote(text: str) -> bytes:

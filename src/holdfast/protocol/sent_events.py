@@ -16,7 +16,16 @@ from msgspec import Raw
 
 from holdfast.protocol import decode_errors
 from holdfast.protocol.limits import MAX_EVENT, MAX_EVENTS
-from holdfast.protocol.rawjson import MAX_DEPTH, UNREADABLE, decode_items, decode_members, kind, mend, too_deep
+from holdfast.protocol.rawjson import (
+    MAX_DEPTH,
+    UNREADABLE,
+    decode_items,
+    decode_members,
+    kind,
+    mend,
+    too_deep,
+    unwritable,
+)
 
 NOT_UTF8: Final = "request body is not valid UTF-8"
 NOT_EVENTS: Final = "Request body must contain an event object or an array of event objects"
@@ -66,6 +75,8 @@ def read_sent(body: bytes, content_type: str) -> tuple[list[SentEvent], str]:
     try:
         sent = _decode_many(body) if body[:1] == b"[" else [_decode_one(body)]
     except UNREADABLE:
+        return _read_slowly(body, content_type)
+    if unwritable(body):
         return _read_slowly(body, content_type)
     if len(sent) > MAX_EVENTS:
         return sent[:MAX_EVENTS], TOO_MANY
@@ -129,6 +140,9 @@ def _read_one(item: bytes) -> SentEvent:
         raise ValueError(_why(item)) from None
     if _too_deep(event):
         raise ValueError(decode_errors.TOO_DEEP)
+    for part in (event.data, event.user, event.meta):
+        if number := unwritable(bytes(part)):
+            raise ValueError(decode_errors.beyond(number))
     return event
 
 

@@ -59,6 +59,11 @@ export function build(client, app, upstream) {
     return null;
   });
 
+  define("exact-numbers", {}, async ({ event: received, run }) => {
+    await run("row", { price: 1.5 });
+    return run("shown", [String(received.data.id)]);
+  });
+
   define("values", {}, async ({ run }) => {
     const samples = {
       null: null,

@@ -252,3 +252,11 @@ def test_data_round_trips(data: dict[str, object], id_: str, name: str) -> None:
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     with contextlib.suppress(OpcodeError):
         assert parse_ops(body)
+
+
+@pytest.mark.parametrize("number", [b"1e400", b"9" * 400])
+@pytest.mark.parametrize("member", ["data", "opts", "error", "metadata"])
+def test_numbers_that_no_call_can_carry(member: str, number: bytes) -> None:
+    body = b'[{"op":"StepError","error":{"message":"m"},"%b":{"n":%b}}]' % (member.encode(), number)
+    with pytest.raises(OpcodeError, match="is beyond the range of JSON numbers"):
+        parse_ops(body)

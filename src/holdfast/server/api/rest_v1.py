@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 from starlette.responses import Response
 
-from holdfast.protocol.rawjson import UNREADABLE, json_or_text
+from holdfast.protocol.rawjson import UNREADABLE, json_or_text, valid
 from holdfast.protocol.rfc3339 import format_rfc3339
 from holdfast.server.api.backend import CancelOutcome
 from holdfast.server.api.errors import json_response, public_error
@@ -213,6 +213,8 @@ class _Commands:
             given = msgspec.json.decode(await request.body(), type=_Signal)
         except UNREADABLE:
             return public_error(400, "Invalid signal data")
+        if valid(bytes(given.data)) is None:
+            return public_error(400, "Invalid signal data: it nests too deep, or has a number beyond JSON's range")
         if not given.signal:
             return public_error(500, "Failed to receive signal")
         run_id = await self._backend.signal(given.signal, bytes(given.data))

@@ -33,6 +33,7 @@ class Request(msgspec.Struct, gc=False):
     url: str
     body: bytes
     origin: Origin | None = None
+    exact: bool = False  # the app takes a body that is not canonical with the signature of its canonical form
 
 
 Done: TypeAlias = Callable[[Outcome | None], None]

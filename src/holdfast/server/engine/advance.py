@@ -11,13 +11,16 @@ from holdfast.protocol.responses import Outcome
 from holdfast.server.engine import finish, ops
 from holdfast.server.engine.core import Core
 from holdfast.server.engine.run import Run
-from holdfast.server.engine.steps import Answer, FailEarly, OpError, discover, fail, overflow, retry_due
+from holdfast.server.engine.steps import Answer, FailEarly, OpError, discover, fail, no_progress, overflow, retry_due
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.span import Call, Span
 from holdfast.server.model.status import RunStatus, SpanStatus
 
 #: An answer without any op is asked again, but not at full speed: the reference does it once a tick.
 REDRIVE_MS = 150
+#: How many answers in a row may bring no news: none at all, or steps again that have their results.
+MAX_IDLE = 100
+MAX_REPEATED = 3
 
 
 def on_answer(core: Core, run: Run, job: Job, outcome: Outcome, call: Call) -> None:
@@ -100,7 +103,7 @@ def _next(answer: Answer) -> None:
     ):
         return
     elif answer.idle or _alone(answer):
-        _redrive(core, run, job)
+        _ask_again(answer)
     else:
         core.close(run, job)
 
@@ -113,12 +116,24 @@ def _alone(answer: Answer) -> bool:
     return all(item.kind is PauseKind.CANCEL for item in others)
 
 
+def _ask_again(answer: Answer) -> None:
+    """Ask the app once more, a bounded number of times: one that begins anew repeats the effects of its steps."""
+    core, run, job = answer.core, answer.run, answer.job
+    if job.idle < (MAX_REPEATED if answer.repeated else MAX_IDLE):
+        _redrive(core, run, job)
+    elif any(item is not job and item.kind is not PauseKind.CANCEL for item in run.open):
+        core.close(run, job)  # something else leads on
+    else:
+        fail(core, run, no_progress(run.state_size, answer.repeated))
+
+
 def _redrive(core: Core, run: Run, job: Job) -> None:
     assert run.body is not None
     outgoing = next(reversed(run.body.steps), "")
     successor = core.new_job(
         run, JobKind.EDGE, f"-{outgoing or 'redrive'}", no=job.no, due=core.now + REDRIVE_MS, outgoing=outgoing
     )
+    successor.idle = job.idle + 1
     core.follow(run, job, successor)
 
 

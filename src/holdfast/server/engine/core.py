@@ -121,9 +121,9 @@ class Core:
         return alarms.counts(item) if alarms is not None else item.key in self.runs
 
     def max_attempts(self, run: Run) -> int:
-        """Attempts per job of the run's function."""
+        """Attempts per job of the run's function; of a removed one, as they were when the run began."""
         function = self.function(run)
-        return function.max_attempts if function else limits.DEFAULT_RETRIES + 1
+        return function.max_attempts if function else run.state.attempts or limits.DEFAULT_RETRIES + 1
 
     def step_limit(self, run: Run) -> int:
         """How many steps the run may save."""

@@ -18,6 +18,8 @@ class Function(msgspec.Struct, frozen=True, gc=False):
     name: str
     version: int
     config: FunctionConfig
+    #: Whether its SDK checks signatures against the canonical form of what it received, so that any form may be sent.
+    exact: bool = False
 
     @property
     def max_attempts(self) -> int:

@@ -145,6 +145,8 @@ def _create(core: Core, request: Request) -> Run:
     if endpoint is not None:
         run.state.sync_url, run.state.sync_method = endpoint.url, endpoint.method
         run.state.request_version = endpoint.request_version
+    if function.max_attempts != limits.DEFAULT_RETRIES + 1:
+        run.state.attempts = function.max_attempts
     run.event_name = intern(events[0].name)
     run.cron = request.cron
     run.batch_id = request.batch_id

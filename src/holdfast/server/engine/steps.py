@@ -141,6 +141,21 @@ def overflow(limit: int, error: str) -> bytes:
     )
 
 
+def no_progress(state_size: int, repeated: bool) -> bytes:
+    """Return the output of a run whose app answers without news, time after time."""
+    name = "NoProgressError"
+    if not repeated:
+        message = "The app was asked what comes next time after time, and reported neither a step nor the end."
+    else:
+        message = "The app reported the same steps again and again, though they have results: it begins anew each time."
+    if state_size > limits.MAX_INLINE_STATE:
+        message += (
+            f" The run's events and results are {state_size} bytes, more than {limits.MAX_INLINE_STATE} are not sent "
+            "with a call (`use_api`): upgrade to an SDK that fetches them, or let steps return less."
+        )
+    return server_error(name, message, f"{name}: {message}")
+
+
 def state_overflow(limit: int) -> bytes:
     """The output of a run whose state is too large."""
     name, message = "InngestErrStateOverflowed", f"The function run exceeded the state size limit of {limit} bytes."

@@ -40,6 +40,7 @@ class Job(msgspec.Struct, array_like=True, gc=False):
     name: str = ""  # display name of the sleeping or planned step
     step_queued_at: int = 0  # when the sleeping or planned step was reported
     op: str = ""  # a gateway step's opcode, when the job is one
+    idle: int = 0  # how many answers without news came before it, one after the other
 
     @property
     def discovers(self) -> bool:

@@ -54,6 +54,7 @@ class RunState(msgspec.Struct, omit_defaults=True, gc=False):
     singleton: str = ""  # the singleton key that it holds
     inputs: dict[str, msgspec.Raw] | None = None  # step inputs overridden by a rerun
     defers: dict[str, Defer] | None = None
+    attempts: int = 0  # of its function, which may be removed before the run ends; 0: the default
     sync_url: str = ""  # durable endpoint: where its own process answers
     sync_method: str = ""
 

@@ -28,6 +28,8 @@ from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.runtime.app_trouble import UNREACHABLE, trouble
 from holdfast.server.runtime.partition import Partition, now_ms
 
+#: Since when official SDKs make bodies canonical before they check a signature; others check the bytes.
+_EXACT_SINCE = {"py": (0, 4), "js": (3, 54)}
 NO_FUNCTIONS = "No functions registered within your app"
 
 
@@ -73,7 +75,8 @@ class Apps:
         self._partition.give(self._configure)
 
     def _configure(self, engine: Engine, now: int) -> None:
-        engine.configure([_runnable(f) for f in self.functions.values() if f.archived_at is None], now)
+        active = [f for f in self.functions.values() if f.archived_at is None]
+        engine.configure([_runnable(f, self.apps.get(f.app_id)) for f in active], now)
 
     # --- registration -----------------------------------------------------------------------------------------------
 
@@ -272,8 +275,15 @@ def _updated(known: AppRecord | None, registration: Registration, digest: str, m
     )  # fmt: skip
 
 
-def _runnable(record: FunctionRecord) -> Function:
-    return Function(record.id, record.app_id, record.slug, record.name, record.version, load_config(record.config))
+def _runnable(record: FunctionRecord, app: AppRecord | None) -> Function:
+    config = load_config(record.config)
+    exact = app is not None and _is_exact(app)
+    return Function(record.id, record.app_id, record.slug, record.name, record.version, config, exact)
+
+
+def _is_exact(app: AppRecord) -> bool:
+    first = _EXACT_SINCE.get(app.sdk_language)
+    return first is not None and _version(app.sdk_version) >= first
 
 
 def _answer(app: AppRecord, *, modified: bool) -> Registered:

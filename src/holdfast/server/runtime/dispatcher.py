@@ -26,8 +26,8 @@ from holdfast.server.store.store import StoreError
 
 log = structlog.get_logger(__name__)
 
-#: An app that is gone from the registry is not called; its runs fail with this text.
-NO_FUNCTION = "Unable to reach SDK URL"
+#: A function that is gone from the registry is not called; its runs are tried again, and fail with this text.
+NO_FUNCTION = "The function of this run was removed from its app, or the app itself: sync it again to go on"
 UNHANDLED = "error handling generator response: the server could not handle this answer, see its log"
 #: An answer with more ops is handled in a turn of the loop that has time for it.
 FEW_OPS = 50
@@ -139,7 +139,8 @@ class Dispatcher:
         if run.state.sync_url:
             origin = origin_of(run.state.sync_method, run.state.sync_url, body.events[0])
             return Request(context, run.app_id, function.slug, run.state.sync_url, b"", origin)
-        return Request(context, run.app_id, function.slug, function.config.url, _body(context, run, body))
+        rendered = _body(context, run, body)
+        return Request(context, run.app_id, function.slug, function.config.url, rendered, exact=function.exact)
 
     def _context(self, run: Run, job: Job, body: Body, step: str) -> CallContext:
         state = run.state

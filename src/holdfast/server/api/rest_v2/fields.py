@@ -6,6 +6,8 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Raw, UnsetType
 
+from holdfast.protocol.decode_errors import beyond
+from holdfast.protocol.rawjson import too_deep, unwritable
 from holdfast.server.api.graphql.cursors import read_id_cursor
 from holdfast.server.api.rest_v2.wire import invalid
 
@@ -23,8 +25,13 @@ Until = Annotated[Time, Meta(description="The last moment of the window, inclusi
 
 
 def sent(given: Raw | UnsetType) -> bytes:
-    """The JSON that was given; nothing for none."""
-    return b"" if given is UNSET else bytes(given).strip()
+    """Return the JSON that was given; nothing for none. Raise RefusalError for what could not be sent to an app."""
+    json = b"" if given is UNSET else bytes(given).strip()
+    if number := unwritable(json):
+        raise invalid(beyond(number).capitalize())
+    if too_deep(json):
+        raise invalid("JSON is nested too deep")
+    return json
 
 
 def read_place(cursor: str) -> str:

@@ -35,7 +35,7 @@ class HttpDriver:
             self._call_endpoint(request, request.origin, done)
             return
         target = self._target(request.url, request.context.step)
-        body, signature = self._signed(request.body)
+        body, signature = self._signed(request.body, exact=request.exact)
         headers = render_headers(request.context, request.app_id, signature)
         self._client.post(target, headers, body, partial(_answered, done))
 
@@ -62,12 +62,16 @@ class HttpDriver:
             error = task.exception()
             done(task.result() if error is None else transport_failure(f"error performing request: {error}"))
 
-    def _signed(self, body: bytes) -> tuple[bytes, str]:
+    def _signed(self, body: bytes, *, exact: bool) -> tuple[bytes, str]:
+        """Return what is sent, and the signature of its canonical form, which rounds numbers as JavaScript does.
+
+        `exact` bodies are sent as they are: a large id stays itself, and `1.0` a float.
+        """
         key = self._key()
         if not key:
             return body, ""
-        body = canonical(body)
-        return body, sign(key, body, int(time.time()))
+        signed = canonical(body)
+        return body if exact else signed, sign(key, signed, int(time.time()))
 
     def _key(self) -> str:
         signers = self._signers()
