@@ -73,12 +73,25 @@ class Crons:
             _start(core, function, tick)
         self._arm(core, function, tick.cron, self._next_from(core, policy, tick))
 
+    def went_back(self, core: Core) -> None:
+        """The clock was ahead: ticks are due again as the right time has them; one that was made up for is skipped."""
+        self._replayed = {key: min(at, core.now) for key, at in self._replayed.items()}
+        for key, at in self._last.items():
+            if at > core.now:
+                self._last[key] = core.changes.crons[key] = core.now
+        for key, tick in list(self._armed.items()):
+            function = core.registry.functions.get(key[0])
+            following = Schedule.parse(tick.cron).next(core.now)
+            if function is not None and following is not None and following < tick.at:
+                self._arm(core, function, tick.cron, core.now)
+
     def _first_from(self, core: Core, key: tuple[str, str], function: Function) -> int:
         last = self._last.get(key)
         if last is None:
             self._last[key] = core.now
             core.changes.crons[key] = core.now
             return core.now
+        last = min(last, core.now)  # a later one was a tick of a clock that was ahead
         return self._next_from(core, _policy(core, function, key[1]), Tick(key[0], key[1], last, 0))
 
     def _next_from(self, core: Core, policy: str, last: Tick) -> int:

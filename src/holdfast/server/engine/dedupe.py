@@ -19,6 +19,12 @@ class Seen:
         self._keys[key] = expires
         self._order.append((expires, key))
 
+    def clamp(self, latest: int) -> None:
+        """Lets no key live longer than until `latest` (ms)."""
+        if self._order and self._order[-1][0] > latest:
+            self._keys = {key: min(expires, latest) for key, expires in self._keys.items()}
+            self._order = deque((min(expires, latest), key) for expires, key in self._order)
+
     def holds(self, key: str, now: int) -> bool:
         """Whether a key is remembered, and its time is not over."""
         return self._keys.get(key, 0) > now

@@ -15,12 +15,14 @@ import msgspec
 
 from holdfast.protocol.errors import server_error
 from holdfast.protocol.events import Event, Invocation
+from holdfast.protocol.limits import IDEMPOTENCY_MS
 from holdfast.protocol.opcodes import Op
 from holdfast.protocol.responses import Outcome
 from holdfast.server.engine import (
     admission,
     advance,
     checkpoints,
+    clock,
     deadlines,
     finish,
     gateway,
@@ -139,7 +141,8 @@ class Engine:
 
     def configure(self, functions: Iterable[Function], now: int) -> None:
         """Takes the whole set of active functions."""
-        self._core.now = now
+        self._at(now)
+        self._core.seen.clamp(now + IDEMPOTENCY_MS)
         before = self._core.registry.functions
         self._core.registry.replace(functions)
         resync.apply(self._core, before)
@@ -148,7 +151,7 @@ class Engine:
     @_input
     def set_capacity(self, app_id: str, units: int | None, now: int) -> None:
         """The workers of an app take `units` calls at once; None for an app that is called over HTTP."""
-        self._core.now = now
+        self._at(now)
         resync.set_capacity(self._core, app_id, units)
         self._drain()
 
@@ -157,7 +160,7 @@ class Engine:
     @_input
     def on_event(self, event: Event, now: int) -> list[Run]:
         """An event was accepted: stores it, starts functions, ends waits. Returns the runs that it started at once."""
-        self._core.now = now
+        self._at(now)
         started = self._event(event)
         self._drain()
         return started
@@ -165,8 +168,8 @@ class Engine:
     @_input
     def go_on(self, now: int) -> None:
         """Does a slice of what is left of an event, the oldest first."""
+        self._at(now)
         core = self._core
-        core.now = now
         id, fanout = next(iter(core.fanouts.items()))
         self.suspect = (FANOUT, id)
         if fanout.work(core, []):
@@ -212,7 +215,7 @@ class Engine:
     @_input
     def on_timers(self, now: int, most: int = 200) -> bool:
         """Handles up to `most` due timers. Tells whether more are due."""
-        self._core.now = now
+        self._at(now)
         timers = self._core.queue.timers
         for _ in range(most):
             item = timers.pop(now)
@@ -227,7 +230,7 @@ class Engine:
     @_input
     def on_signal(self, name: str, data: bytes, now: int) -> str | None:
         """A signal arrived. Returns the id of the run that waited for it."""
-        self._core.now = now
+        self._at(now)
         run_id = resume.by_signal(self._core, name, data)
         self._drain()
         return run_id
@@ -235,7 +238,7 @@ class Engine:
     @_input
     def on_checkpoint(self, run: Run, ops: list[Op], item: str, now: int) -> None:
         """An open call reports finished steps. Raises CheckpointError."""
-        self._core.now = now
+        self._at(now)
         try:
             checkpoints.save_steps(self._core, run, ops, item)
         except FailEarly as failure:
@@ -245,7 +248,7 @@ class Engine:
     @_input
     def on_report(self, run: Run, ops: list[Op], now: int) -> None:
         """A process that drives its run itself reports; ignored once it let go. Raises CheckpointError."""
-        self._core.now = now
+        self._at(now)
         job = next((i for i in run.open if isinstance(i, Job) and i.kind is JobKind.SYNC), None)
         if job is None:
             return
@@ -260,7 +263,7 @@ class Engine:
     @_input
     def open_endpoint(self, request: schedule.Request, now: int) -> Run | None:
         """A durable endpoint began a run. None if its idempotency key was seen before."""
-        self._core.now = now
+        self._at(now)
         run = schedule.schedule(self._core, request)
         self._drain()
         return run
@@ -268,7 +271,7 @@ class Engine:
     @_input
     def cancel(self, run: Run, cause: str, now: int) -> None:
         """Cancels a live run, whose body is loaded; one that was found to fail without it fails now."""
-        self._core.now = now
+        self._at(now)
         if run.output is not None:
             fail(self._core, run, run.output)
         elif self._core.bulk.allows(run, cause, now):
@@ -278,7 +281,7 @@ class Engine:
     @_input
     def rerun(self, request: schedule.Request, steps: dict[str, bytes], inputs: dict[str, bytes], now: int) -> Run:
         """Starts a run again, with `steps` memoised and step `inputs` overridden; it may be skipped as any other."""
-        self._core.now = now
+        self._at(now)
         request.key = ""
         run = schedule.begin(self._core, request)
         if run.status is RunStatus.SKIPPED:
@@ -295,13 +298,13 @@ class Engine:
 
     def pause(self, function_id: str, mode: Mode, now: int) -> None:
         """Pauses a function: running runs go on, new ones wait or are skipped."""
-        self._core.now = now
+        self._at(now)
         self._core.pausing.pause(function_id, mode, self._core.changes)
 
     @_input
     def resume(self, function_id: str, now: int) -> None:
         """Resumes a function; what waited for that goes to the queue."""
-        self._core.now = now
+        self._at(now)
         for entry in self._core.pausing.resume(function_id, self._core.changes):
             if self._core.current(entry.job):
                 self._core.queue.push(entry)
@@ -310,7 +313,7 @@ class Engine:
     @_input
     def cancel_many(self, record: BulkCancellation, now: int) -> None:
         """Begins a bulk cancellation; `take_cancellations` gives its runs."""
-        self._core.now = now
+        self._at(now)
         self._core.bulk.add(record, self._core.changes, now)
 
     def forget_cancellation(self, id: str) -> bool:
@@ -333,8 +336,9 @@ class Engine:
 
         False for one that has none, as no engine leaves it: its app is asked what comes next.
         """
-        self._core.now = now
+        self._at(now)
         self._core.runs[run.id] = run
+        clock.mend_run(self._core, run)
         self._adopt_flow(run)
         for item in list(run.open):
             item.step, item.name = intern(item.step), intern(item.name)
@@ -347,7 +351,7 @@ class Engine:
             elif item.kind is JobKind.SLEEP and item.step:
                 self._core.queue.timers.add(item.due, item)
             elif item.kind is not JobKind.SYNC:
-                self._core.queue.timers.add(max(item.due, 0), item)
+                self._core.queue.timers.add(max(clock.due(item, now), 0), item)
         if any(item.kind is not PauseKind.CANCEL for item in run.open):
             return True
         discover(self._core, run, "", race=True)
@@ -374,8 +378,16 @@ class Engine:
 
     # --- internals --------------------------------------------------------------------------------------------------
 
+    def _at(self, now: int) -> None:
+        """Sets the time of the input at hand; what a clock put off that was ahead comes back with it."""
+        core = self._core
+        before, core.now = core.now, now
+        if now < before - clock.BACK_MS:
+            clock.went_back(core)
+            self.crons.went_back(core)
+
     def _start(self, job: Job, now: int) -> Run | None:
-        self._core.now = now
+        self._at(now)
         self.suspect = (job.run_id, job.no)
         run = self._core.runs.get(job.run_id)
         return run if run is not None and run.holds(job) else None

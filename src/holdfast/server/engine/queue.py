@@ -75,6 +75,10 @@ class Timers:
             return heappop(self._heap)[2]
         return None
 
+    def items(self) -> list[Item]:
+        """All that is due later, in no order."""
+        return [item for _, _, item in self._heap]
+
     def __len__(self) -> int:
         return len(self._heap)
 

@@ -33,6 +33,11 @@ class Full(msgspec.Struct, frozen=True, gc=False):
     events: list[Event]
 
 
+def timeout_ms(config: Batch) -> int:
+    """How long a batch is filled at most."""
+    return max(1, (config.timeout_ns or 0) // NS_PER_MS)
+
+
 class Batches:
     """Batches that are being filled, by bucket, with their events."""
 
@@ -51,7 +56,7 @@ class Batches:
         """Adds an event to its bucket's batch, once. Returns the batch if that filled it."""
         known = self.filling.get(bucket)
         if known is None:
-            due = now + max(1, (config.timeout_ns or 0) // NS_PER_MS)
+            due = now + timeout_ms(config)
             known = self.filling[bucket] = changes.flow[KIND, bucket] = Filling(function_id, new_id(now), due)
             self._events[bucket], self._sizes[bucket] = {}, 0
             self.alarms.set(bucket, due, timers)
@@ -75,6 +80,12 @@ class Batches:
             self.alarms.set(bucket, known.due, timers)
             return None
         return self._close(bucket, known, changes)
+
+    def bring_back(self, bucket: str, sooner: Filling, timers: Timers, changes: Changes) -> None:
+        """Takes a batch's record with a moment that lies nearer, for a clock that went back."""
+        if sooner != self.filling[bucket]:
+            self.filling[bucket] = changes.flow[KIND, bucket] = sooner
+            self.alarms.set(bucket, sooner.due, timers)
 
     def restore(self, bucket: str, filling: Filling, events: list[Event], timers: Timers) -> None:
         """Takes a batch from the store."""

@@ -23,16 +23,22 @@ class Clocks:
 
     def free_at(self, bucket: str, rate: Rate, at: int) -> int:
         """When a bucket lets the next one through (ns): `at`, or later."""
-        return rate.free_at(self._tats.get(bucket, at), at)
+        return rate.free_at(self._tat(bucket, rate, at), at)
 
     def count(self, bucket: str, rate: Rate, changes: Changes, at: int) -> None:
         """One was let through at `at` (ns)."""
-        known = self._tats.get(bucket)
-        if known is None:
+        if bucket not in self._tats:
             self._order.append(bucket)
-        after = self._tats[bucket] = rate.after(at if known is None else known, at)
+        after = self._tats[bucket] = rate.after(self._tat(bucket, rate, at), at)
         changes.flow[self._kind, bucket] = after
         self._sweep(changes, at)
+
+    def _tat(self, bucket: str, rate: Rate, at: int) -> int:
+        """A bucket's number. One that is later than it can be was counted by a clock that was ahead: it is cut."""
+        tat, most = self._tats.get(bucket, at), at + rate.tolerance
+        if tat > most:
+            tat = self._tats[bucket] = most
+        return tat
 
     def restore(self, bucket: str, tat: int) -> None:
         """Takes a bucket from the store."""

@@ -28,6 +28,16 @@ class Pending(msgspec.Struct, array_like=True, frozen=True, gc=False):
     cron: str = ""  # the schedule whose tick the event is
 
 
+def period_ms(config: Debounce) -> int:
+    """How long a stream must be quiet."""
+    return max(1_000, (config.period_ns or 0) // NS_PER_MS)
+
+
+def timeout_ms(config: Debounce) -> int:
+    """How long an event is held back at most; 0 = no maximum."""
+    return (config.timeout_ns or 0) // NS_PER_MS
+
+
 class Debounces:
     """Pending debounces by bucket, with the event of each."""
 
@@ -43,11 +53,11 @@ class Debounces:
         changes: Changes, now: int,
     ) -> None:  # fmt: skip
         """Holds an event back: a new debounce, or the newest event of one that is pending."""
-        period = max(1_000, (config.period_ns or 0) // NS_PER_MS)
+        period = period_ms(config)
         known = self.pending.get(bucket)
         if known is not None and known.ts > event.ts:
             return
-        limit = known.limit if known else now + config.timeout_ns // NS_PER_MS if config.timeout_ns else 0
+        limit = known.limit if known else now + timeout_ms(config) if config.timeout_ns else 0
         due = min(now + period, limit) if limit else now + period
         self._events[bucket] = event
         self.pending[bucket] = changes.flow[KIND, bucket] = Pending(function_id, event.id, event.ts, due, limit, cron)
@@ -64,6 +74,12 @@ class Debounces:
         del self.pending[bucket]
         changes.flow[KIND, bucket] = None
         return known, self._events.pop(bucket)
+
+    def bring_back(self, bucket: str, sooner: Pending, timers: Timers, changes: Changes) -> None:
+        """Takes a debounce's record with moments that lie nearer, for a clock that went back."""
+        if sooner != self.pending[bucket]:
+            self.pending[bucket] = changes.flow[KIND, bucket] = sooner
+            self.alarms.set(bucket, sooner.due, timers)
 
     def restore(self, bucket: str, pending: Pending, event: Event, timers: Timers) -> None:
         """Takes a debounce from the store."""

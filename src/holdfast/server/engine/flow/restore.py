@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from holdfast.protocol.events import Event
-from holdfast.server.engine import fanout
+from holdfast.server.engine import clock, fanout
 from holdfast.server.engine.flow import batch, cancellations, debounce, pausing, rate_limit, throttle
 from holdfast.server.model.cancellation import BulkCancellation
 
@@ -44,10 +44,10 @@ def record(core: Core, kind: str, key: str, raw: bytes, events: dict[str, Event]
     elif kind == cancellations.KIND:
         core.bulk.restore(_cancellation(raw), core.now)
     elif kind == debounce.KIND:
-        pending = _pending(raw)
+        pending = clock.pending(core, _pending(raw))
         if pending.event_id in events:
             core.debounces.restore(key, pending, events[pending.event_id], timers)
     elif kind == fanout.KIND and key in events:
         core.fanouts[key] = fanout.restored(core, _rest(raw), events[key])
     elif kind == batch.KIND:
-        core.batches.restore(key, _filling(raw), list(events.values()), timers)
+        core.batches.restore(key, clock.filling(core, _filling(raw)), list(events.values()), timers)

@@ -67,6 +67,11 @@ class Throttles:
         else:
             self._waiting.pop(bucket, None)
 
+    def settle_all(self, timers: Timers, now: int) -> None:
+        """Has all buckets looked at again, for a clock that went back."""
+        for bucket in list(self._waiting):
+            self.settle(bucket, timers, now)
+
     def withdraw(self, function_id: str, timers: Timers) -> list[Entry]:
         """Takes out what waits of a function, whose throttle changed."""
         mine = [b for b, waiting in self._waiting.items() if waiting and waiting[0][2].function_id == function_id]
