@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sqlite3
+import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -135,3 +137,46 @@ def test_answers_to_senders_end_a_line(tmp_path: Path) -> None:
             assert answer.status_code == status
             assert answer.content.endswith(b"}\n")
             assert answer.json()["status"] == status
+
+
+def test_a_start_without_keys_on_this_machine_makes_a_pair_once(tmp_path: Path) -> None:
+    served = Served(tmp_path, mode="start")
+    served.start()
+    keys = dict(line.split("=") for line in (tmp_path / "keys.env").read_text().splitlines())
+    assert (tmp_path / "keys.env").stat().st_mode & 0o777 == 0o600
+    headers = {"authorization": f"Bearer {keys['INNGEST_SIGNING_KEY']}"}
+    assert httpx.get(f"{served.url}/v1/events", headers=headers).status_code == 200
+    assert httpx.get(f"{served.url}/v1/events").status_code == 401
+    assert httpx.post(f"{served.url}/e/{keys['INNGEST_EVENT_KEY']}", json={"name": "a"}).status_code == 200
+    assert httpx.post(f"{served.url}/e/other", json={"name": "a"}).status_code == 401
+    served.stop()
+    told = served.log.read_text()
+    assert f"INNGEST_SIGNING_KEY={keys['INNGEST_SIGNING_KEY']}" in told
+    assert f"INNGEST_BASE_URL=http://localhost:{served.port}" in told
+    served.start()
+    served.stop()
+    assert served.log.read_text().count("INNGEST_BASE_URL") == 1
+    assert keys == dict(line.split("=") for line in (tmp_path / "keys.env").read_text().splitlines())
+
+
+def test_keys_that_are_no_hex_are_taken_on_this_machine_with_a_warning(tmp_path: Path) -> None:
+    keys = ("--event-key", "local-prod-key", "--signing-key", "local-prod-signing")
+    with Served(tmp_path, *keys, mode="start") as served:
+        bearer = "d7c974410210234b989a07fa143d141434c0ad6f92b894f9b5feb3548940d522"  # as the TypeScript SDK sends it
+        headers = {"authorization": f"Bearer {bearer}"}
+        assert httpx.get(f"{served.url}/v1/events", headers=headers).status_code == 200
+    assert served.log.read_text().count("the signing key is no hex") == 1
+    code, output = run_to_end("start", "--host", "0.0.0.0", "--sqlite-dir", str(tmp_path), *keys, timeout=30)
+    assert code == 1
+    assert "openssl rand -hex 32" in output
+
+
+@pytest.mark.parametrize("mode", ["start", "dev"])
+def test_an_idle_server_ends_at_once(tmp_path: Path, mode: str) -> None:
+    served = Served(tmp_path, *(KEYS if mode == "start" else ()), mode=mode)
+    with served, httpx.Client(base_url=served.url) as client:  # which keeps its connection
+        client.get("/health")
+        began = time.monotonic()
+        assert served.stop() == 0
+        took = time.monotonic() - began
+    assert took < 0.5 + 3 * max(0.0, os.getloadavg()[0] / (os.cpu_count() or 1) - 1)

@@ -13,6 +13,8 @@ from typing import Final
 
 _PREFIX: Final = re.compile(r"signkey-\w+-", re.ASCII)
 _HEADER: Final = re.compile(r"t=([0-9]+)&s=([0-9a-f]{64})", re.ASCII)
+_HEX: Final = re.compile(r"[0-9A-Fa-f]+")
+_NOT_ALPHANUMERIC: Final = re.compile(r"[^a-zA-Z0-9]+")
 _NOT_HEX: Final = re.compile(r"[^0-9A-Fa-f]")
 
 
@@ -38,8 +40,34 @@ def strip_prefix(key: str) -> str:
 
 
 def hash_signing_key(key: str) -> str:
-    """Answer the bearer token of a key: the hex SHA-256 of its decoded bytes, without prefix. The key must be hex."""
-    return hashlib.sha256(bytes.fromhex(strip_prefix(key))).hexdigest()
+    """Answer the bearer token of a key: the hex SHA-256 of its decoded bytes, without prefix.
+
+    Of a key that is no hex: what the TypeScript SDK makes of it; that of Python refuses it.
+    """
+    bare = strip_prefix(key)
+    return hashlib.sha256(bytes.fromhex(bare) if is_hex(bare) else _lossy(bare)).hexdigest()
+
+
+def is_hex(key: str) -> bool:
+    """Tell whether a key, its prefix aside, is hex of even length."""
+    bare = strip_prefix(key)
+    return not len(bare) % 2 and not _NOT_HEX.search(bare)
+
+
+def _lossy(text: str) -> bytes:
+    """Decode what is no hex as JavaScript's `hash.js` does.
+
+    Other characters than letters and digits are dropped, a missing digit is a 0 in front. A pair counts as far as it is
+    hex from its left; one that begins with another letter is 0.
+    """
+    kept = _NOT_ALPHANUMERIC.sub("", text)
+    kept = kept if len(kept) % 2 == 0 else f"0{kept}"
+    return bytes(_pair(kept[at : at + 2]) for at in range(0, len(kept), 2))
+
+
+def _pair(pair: str) -> int:
+    match = _HEX.match(pair)
+    return int(match[0], 16) if match else 0
 
 
 def check_signing_key(text: str) -> None:

@@ -12,6 +12,7 @@ import click
 
 from holdfast import __version__
 from holdfast.server.commands import ServerCommand, die, options_of
+from holdfast.server.config import Config
 from holdfast.server.config.options import DEV, START
 from holdfast.server.config.sources import Settings
 
@@ -65,7 +66,7 @@ def dev(settings: Settings) -> None:
 
     Its state is gone at the end unless --persist.
     """
-    _serve(settings)
+    _serve(settings, settings.config())
 
 
 @main.command(cls=ServerCommand)
@@ -73,18 +74,33 @@ def dev(settings: Settings) -> None:
 def start(settings: Settings) -> None:
     """Run the self-hosted server: keys required, all durable.
 
-    Everything is in one SQLite file, in --sqlite-dir.
+    Everything is in one SQLite file, in --sqlite-dir. With --host 127.0.0.1 and no keys, a pair is made there.
     """
-    from holdfast.server.config.fit import misfits  # noqa: PLC0415 - `dev` starts without it
+    from holdfast.protocol.signing import is_hex  # noqa: PLC0415 - `dev` starts without it
+    from holdfast.server.config.fit import WEAK_KEY, misfits  # noqa: PLC0415 - as above
 
-    config = settings.config()
+    config = _with_keys(settings.config())
     if not config.signing_key:
         die(f"signing-key is required{_MAKE_KEY.format('signing-key')}")
     if misfit := next(misfits(config), ""):
         die(misfit)
     if not config.event_keys:
         die(f"at least one event-key is required{_MAKE_KEY.format('event-key')}")
-    _serve(settings)
+    weak = () if is_hex(config.signing_key) else (WEAK_KEY,)
+    _serve(settings, config, weak)
+
+
+def _with_keys(config: Config) -> Config:
+    """The configuration, with keys of its folder if there are none and only this machine can reach the server."""
+    from holdfast.server.commands.local_keys import with_local_keys  # noqa: PLC0415 - `dev` starts without it
+    from holdfast.server.config.fit import on_loopback  # noqa: PLC0415 - as above
+
+    if config.signing_key or config.event_keys or not on_loopback(config):
+        return config
+    try:
+        return with_local_keys(config)
+    except OSError as error:
+        die(f"no keys were given, and none can be kept in {config.directory}: {error.strerror or error}")
 
 
 @main.command()
@@ -93,14 +109,13 @@ def version() -> None:
     click.echo(__version__)
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings, config: Config, warnings: tuple[str, ...] = ()) -> None:
     from holdfast.server import logs, serve  # noqa: PLC0415 - `--help` is quick without the server
     from holdfast.server.store.store import SchemaError, StoreError  # noqa: PLC0415 - as above
     from holdfast.server.telemetry.settings import TelemetryError  # noqa: PLC0415 - as above
 
-    config = settings.config()
     logs.set_up(config)
-    logs.tell(settings.file, settings.warnings)
+    logs.tell(settings.file, (*settings.warnings, *warnings))
     try:
         serve.run(config)
     except (serve.PortError, SchemaError, StoreError, TelemetryError) as error:

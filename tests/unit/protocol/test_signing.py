@@ -52,6 +52,22 @@ def test_hash() -> None:
     assert signing.hash_signing_key(f"signkey-test-{KEY}") == HASH
 
 
+@pytest.mark.parametrize(
+    ("key", "bearer"),
+    [  # made with hash.js 1.1.7, which the TypeScript SDK uses
+        ("local-prod-signing", "d7c974410210234b989a07fa143d141434c0ad6f92b894f9b5feb3548940d522"),
+        ("abc", "1870348e36542f82a2bb6b134f9bda817cbc1f946dda37a0cce5b5221b9f0304"),
+        ("0xzz9g-g9", "01fa73a0fb02076e71438b1a1433eb9aaf0c76448230b415d458fe13152482fa"),
+        ("zz", "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"),
+        ("äb12", "52bc373dfde0430a5853e8e53536c1d5fca940344467dc04a538e5a779bdd310"),
+    ],
+)
+def test_a_key_that_is_no_hex_is_hashed_as_the_typescript_sdk_does(key: str, bearer: str) -> None:
+    assert not signing.is_hex(key)
+    assert signing.hash_signing_key(key) == bearer
+    assert signing.hash_signing_key(f"signkey-prod-{key}") == bearer
+
+
 @pytest.mark.parametrize("key", [KEY, f"signkey-prod-{KEY}", "AB"])
 def test_usable_keys(key: str) -> None:
     signing.check_signing_key(key)

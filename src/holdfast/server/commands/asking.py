@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from holdfast.server.commands import die, keep_home, with_options
+from holdfast.server.commands.local_keys import signing_key
 from holdfast.server.commands.reach import TOKEN_VARIABLES, http_url
 from holdfast.server.config import Config
 from holdfast.server.config.sources import Settings
@@ -32,7 +33,7 @@ def asking(function: Callable[..., Any]) -> Callable[..., Any]:
 
     called.__doc__, called.__name__ = function.__doc__, function.__name__
     called.__click_params__ = list(getattr(function, "__click_params__", ()))  # type: ignore[attr-defined]
-    wrapped = with_options("port", "signing-key")(called)
+    wrapped = with_options("port", "sqlite-dir", "signing-key")(called)
     wrapped = click.option("--token", envvar=TOKEN_VARIABLES, default="", help="API token (or the signing key).")(
         wrapped
     )
@@ -47,7 +48,7 @@ class Server:
 
     def __init__(self, config: Config, url: str, token: str) -> None:
         self.url = url.rstrip("/") or f"http://localhost:{config.port}"
-        self._secret = token or config.signing_key
+        self._secret = token or config.signing_key or ("" if url else signing_key(config.directory))
 
     def get(self, path: str, **query: Any) -> Any:
         """The JSON of an answer. Ends the process if there is none."""

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from holdfast.protocol.signing import check_signing_key
 from holdfast.server.config.config import Config
 
+#: Hosts that only this machine can reach.
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+WEAK_KEY: Final = (
+    "the signing key is no hex: that is taken because only this machine can reach the server. SDKs for TypeScript and "
+    "JavaScript can use it, others (Python, Go) refuse it; make a real one with `openssl rand -hex 32`"
+)
+
+
+def on_loopback(config: Config) -> bool:
+    """Whether only this machine can reach a server."""
+    return config.host in LOOPBACK
+
 
 def misfits(config: Config) -> Iterator[str]:
     """Why `start` would not start with these values. Keys that are missing are not among it."""
-    if config.signing_key:
+    if config.signing_key and not on_loopback(config):
         try:
             check_signing_key(config.signing_key)
         except ValueError as error:
-            yield str(error)
+            yield f"{error}; make one with `openssl rand -hex 32`"
     if bool(config.admin_user) != bool(config.admin_password):
         yield "admin-user and admin-password go together: set both, or none"
     if config.oidc_issuer and not config.oidc_client_id:
