@@ -1,7 +1,8 @@
 """The measured table of the README: `python -m benchmarks [--quick] [--readme] [--out FILE]`.
 
 Starts the server as a process of its own (SQLite file, synchronous=FULL); load and app share this process. Timings are
-medians of three rounds. Run it on a machine that does nothing else. `python -m benchmarks reading` measures reading.
+medians of three rounds. Run it on a machine that does nothing else. `python -m benchmarks reading` measures reading,
+`python -m benchmarks strangers` what clients without credentials can cost the others.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import reading
+from benchmarks import reading, strangers
 from benchmarks.bars import BARS, QUICK, Bench, Sizes
 
 
@@ -58,6 +59,9 @@ def _commit() -> str:
 def main() -> None:
     if sys.argv[1:2] == ["reading"]:
         reading.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["strangers"]:
+        strangers.main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(

@@ -19,10 +19,12 @@ def _free_port() -> int:
 
 
 class Server:
-    """`holdfast dev --persist` in `folder`: SQLite file, synchronous=FULL."""
+    """`holdfast dev --persist`, or `start`, in `folder`: SQLite file, synchronous=FULL."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str, mode: str = "dev") -> None:
         self.folder = folder
+        own = ["--persist", "--no-discovery", "--no-poll"] if mode == "dev" else []
+        self._options = [mode, *own, *options]
         self.port = _free_port()
         self.pid = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -30,7 +32,7 @@ class Server:
     def start(self) -> float:
         """Starts; returns the seconds from exec to the first answer."""
         command = [
-            sys.executable, "-m", "holdfast.server.cli", "dev", "--persist", "--no-discovery", "--no-poll",
+            sys.executable, "-m", "holdfast.server.cli", *self._options,
             "--host", "127.0.0.1", "--port", str(self.port), "--sqlite-dir", str(self.folder), "--json",
         ]  # fmt: skip
         with (self.folder / "server.log").open("ab") as log:
