@@ -1,4 +1,4 @@
-"""The stranger's budget, in brief: hundreds of connections of every kind at once (`python -m benchmarks strangers`: all).
+"""The stranger's budget, in brief: hundreds of connections of every kind (`python -m benchmarks strangers`: thousands).
 
 Memory is bounded as in the whole; times leave room for machines that do other things as well.
 """
