@@ -169,3 +169,17 @@ def test_a_status_that_is_none_is_not_sent(status: int) -> None:
     found, headers, body = replayed(status=status, body="x", headers={"content-type": "text/html"})
     assert (found, headers["content-type"]) == (200, "application/json")
     assert msgspec.json.decode(body)["data"]["status"] == status
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("path", ["/e/key", "/v1/signals", "/v2/apps"])
+def test_preflights_allow_what_routes_take(rig: Rig, method: str, path: str) -> None:
+    asked = {
+        "origin": "https://shop.example",
+        "access-control-request-method": method,
+        "access-control-request-headers": "content-type,authorization,x-inngest-sdk",
+    }
+    answer = rig.request("OPTIONS", path, headers=asked)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert method in answer.headers["access-control-allow-methods"]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from holdfast.protocol.limits import ACCOUNT_ID, MAX_INLINE_STATE, MAX_REQUEST
+from holdfast.protocol.rawjson import quote
 from holdfast.protocol.tracing import SAMPLED, TraceContext, call_span_id, trace_id
 
 
@@ -84,7 +85,12 @@ def _steps(steps: Mapping[str, bytes], inputs: Mapping[str, bytes] | None) -> by
     if inputs:
         overridden = {id: b'{"input":' + value + b"}" for id, value in inputs.items() if id not in steps}
         items = [*items, *overridden.items()]
-    return b",".join([b'"%s":%s' % (id.encode(), value) for id, value in sorted(items)])
+    return b",".join([b"%s:%s" % (_id(id), value) for id, value in sorted(items)])
+
+
+def _id(id: str) -> bytes:
+    """Write a step's id as JSON. Official SDKs hash them; others may send anything, a quote or a newline too."""
+    return b'"%s"' % id.encode() if id.isalnum() else quote(id)
 
 
 def _render(
@@ -92,7 +98,7 @@ def _render(
     defers: Mapping[str, bool] | None, *, use_api: bool, batch: bool = True,
 ) -> bytes:  # fmt: skip
     flag = "true" if use_api else "false"
-    ids = ",".join([f'"{id}"' for id in stack])
+    ids = b",".join(map(_id, stack)).decode()
     head = (
         f'{{"ctx":{{"attempt":{context.attempt},'
         f'"disable_immediate_execution":{"true" if context.force_plan else "false"},"env":"",'

@@ -244,6 +244,14 @@ def test_a_service_link_leaves_an_option_at_its_default(folder: Path, name: str,
     assert name in settings.warnings[0]
 
 
+@pytest.mark.parametrize("text", ['"8288"', "'8288'"])
+def test_a_value_with_quotes_around_it_is_told_so(folder: Path, text: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"HOLDFAST_PORT must be .* \(leave out the quotes: they are part of the value"
+    ):
+        load("start", HOLDFAST_PORT=text)
+
+
 def test_what_is_no_service_link_is_refused(folder: Path) -> None:
     with pytest.raises(ConfigError, match="HOLDFAST_PORT must be a whole number"):
         load("start", HOLDFAST_PORT="tcp://")

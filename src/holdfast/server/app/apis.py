@@ -112,7 +112,7 @@ class Apis:
         if self._config.ui:
             ui.Page(self._service.info, open=not self._access.guarded).add_to(app)
         app.add_middleware(
-            CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"],
+            CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
             allow_headers=["*"], expose_headers=["Link", "Mcp-Session-Id"], max_age=3600,
         )  # fmt: skip
         return app

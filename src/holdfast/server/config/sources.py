@@ -131,8 +131,14 @@ def _parse(option: Option, text: str, origin: str) -> Given:
     try:
         return parse_many(option, [text]) if option.many else checked(option, option.kind.parse(text))
     except ValueError as error:
-        shown = "" if option.secret else f", not '{text}'"
+        shown = "" if option.secret else f", not '{text}'{_unquoted(text)}"
         raise ConfigError(f"{origin} must be {error}{shown}") from error
+
+
+def _unquoted(text: str) -> str:
+    """Return a hint for a value with quotes around it, which `docker --env-file` and systemd hand on as they are."""
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    return " (leave out the quotes: they are part of the value here)" if quoted else ""
 
 
 def _secret(path: str, variable: str) -> str:
