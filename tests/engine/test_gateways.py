@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from holdfast.server.model.job import JobKind
@@ -34,6 +36,19 @@ def test_both_gateways_record_what_they_did(world: World, code: str) -> None:
     span = world.history(run)[-1]
     assert (span.op, span.status, span.step_id) == (code, SpanStatus.COMPLETED, hashed("f"))
     assert (b'"n"' in bytes(span.input)) is (code == "AIGateway")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [("https://user:pw@h:8/v1/x?key=secret#f", "https://h:8/v1/x"), ("http://[bad", "")],
+)
+def test_where_an_inference_went_is_kept_without_its_secrets(world: World, url: str, shown: str) -> None:
+    run = world.start()
+    opts = {"url": url, "format": "openai-chat", "auth_key": "sk", "body": {"model": "m"}}
+    world.reply(ops(op("AIGateway", "g", opts=opts)))
+    world.exchanged(world.exchange(), {"id": 1})
+    info = world.history(run)[-1].info
+    assert info == {"format": "openai-chat", "url": shown, "size": len(json.dumps({"model": "m"}))}
 
 
 def test_a_failed_exchange_asks_the_app_again_and_at_last_gives_the_error() -> None:
