@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -67,12 +68,12 @@ def test_evaluations_that_are_given_up_are_counted_and_some_are_logged(store: Sq
 
 
 async def longest_gap(done: asyncio.Event) -> float:
-    """How long the loop was held at most, in seconds, until `done`."""
-    loop, most = asyncio.get_running_loop(), 0.0
+    """How long the loop was held at most, in seconds of its thread's CPU time, until `done`."""
+    most = 0.0
     while not done.is_set():
-        began = loop.time()
+        began = time.thread_time()
         await asyncio.sleep(0)
-        most = max(most, loop.time() - began)
+        most = max(most, time.thread_time() - began)
     return most
 
 
@@ -82,10 +83,9 @@ def test_many_events_for_many_functions_are_taken_in_slices_and_in_order(store: 
         done = asyncio.Event()
         watching = asyncio.ensure_future(longest_gap(done))
         sent = events(300, {})
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = time.thread_time()
         await owner.intake.take(sent)
-        took = loop.time() - began
+        took = time.thread_time() - began
         done.set()
         assert await watching < took / 5, "the loop was held"
         assert len(owner.view.runs()) == 20 * 300
