@@ -1,7 +1,7 @@
 """What clients without credentials can cost the others: `python -m benchmarks strangers [--quick]`.
 
-A server as it is run (`start`), and thousands of connections that ask for nothing, or for something large, all at
-once and again as soon as they are closed. Beside them: how long `/health` takes on a new connection, and a step to the
+A server as it is run (`start`), and thousands of connections that ask for nothing, or for something large, and come
+again when they are closed. Beside them: how long `/health` takes on a new connection, and a step to the
 next one; and how much memory the server needs more.
 """
 
@@ -28,6 +28,8 @@ MAX_MS: Final = 50.0
 MAX_MIB: Final = 128.0
 KEY: Final = "ab" * 32
 
+#: Seconds until a stranger whose connection was closed comes again: they idle, and don't flood.
+_AGAIN_S: Final = 20.0
 _HOST: Final = b"Host: x\r\n"
 _UPGRADE: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 
@@ -56,7 +58,7 @@ LARGE: Final = tuple(
 class Sizes(msgspec.Struct, frozen=True):
     """How many connections, and how often is looked."""
 
-    idle: int = 10_500  # more than there are places
+    idle: int = 10_000
     large: int = 100
     looks: int = 100
     runs: int = 20
@@ -138,7 +140,7 @@ class Bench:
         crowd = multiprocessing.get_context("spawn").Process(target=flood, args=(self.server.port, sent, count))
         crowd.start()
         try:
-            await asyncio.sleep(2 + count / 1_000)
+            await asyncio.sleep(3 + count / 400)  # they come one after the other
             yield
         finally:
             crowd.kill()
@@ -187,7 +189,7 @@ async def _flood(port: int, sent: Sequence[bytes], count: int) -> None:
     for n in range(count):
         tasks.append(asyncio.create_task(_stranger(port, sent[n % len(sent)])))
         if n % 50 == 49:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
     await asyncio.gather(*tasks)
 
 
@@ -203,7 +205,7 @@ async def _stranger(port: int, sent: bytes) -> None:
                     pass
             finally:
                 writer.transport.abort()
-        await asyncio.sleep(1)
+        await asyncio.sleep(_AGAIN_S)
 
 
 def _many_files() -> None:
