@@ -146,3 +146,21 @@ def test_nobody_there(server: Served) -> None:
     assert refused.exit_code == 1
     assert "start one with `holdfast dev`" in refused.stderr
     assert server.errors() == []
+
+
+def test_an_older_database_beside_an_ephemeral_server_is_named(tmp_path: Path) -> None:
+    with Served(tmp_path) as persistent:
+        figures = [CliRunner(env=CLEAN).invoke(main, ["db", "stats", *_at(tmp_path, persistent.port)])]
+        other = tmp_path / "other"
+        other.mkdir()
+        with Served(other) as elsewhere:
+            persistent.stop()
+            for asked in (("db", "stats"), ("export", "runs")):
+                found = CliRunner(env=CLEAN).invoke(main, [*asked, *_at(tmp_path, elsewhere.port)])
+                figures.append(found)
+    assert not any(each.exit_code for each in figures)
+    assert ["older database" in each.stderr for each in figures] == [False, True, True]
+
+
+def _at(folder: Path, port: int) -> list[str]:
+    return ["--sqlite-dir", str(folder), "--port", str(port)]

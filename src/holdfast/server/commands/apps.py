@@ -35,7 +35,7 @@ def list_apps(server: Server, json: bool) -> None:
 
 
 def _row(app: dict[str, Any]) -> tuple[str, ...]:
-    sync = app.get("latestSync") or {}
+    sync: dict[str, Any] = app.get("latestSync") or {}
     error = str(sync.get("error") or "")
     count = str(app.get("functionCount", 0))
     return (app["name"] or "-", "error" if error else "ok", count, sync.get("url", ""), error)
@@ -62,5 +62,5 @@ def remove(server: Server, app: str) -> None:
 def _same_url(given: str, app: dict[str, Any]) -> bool:
     from holdfast.protocol.urls import normalize_url, with_scheme  # noqa: PLC0415 - `--help` is quick without it
 
-    url = (app.get("latestSync") or {}).get("url")
-    return bool(url) and "/" in given and normalize_url(with_scheme(given)) == url
+    sync: dict[str, Any] = app.get("latestSync") or {}
+    return "/" in given and normalize_url(with_scheme(given)) == sync.get("url")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -93,7 +93,7 @@ class Server:
         cursor = ""
         for _ in range(_PAGES):
             answer = self.get(path, limit=_PAGE if path.startswith("/v2") else 50, cursor=cursor)
-            rows = answer.get("data") or []
+            rows: list[dict[str, Any]] = answer.get("data") or []
             found = next((str(row[member]) for row in rows if str(row[member]).endswith(given)), None)
             if found or not rows:
                 return found
@@ -111,7 +111,7 @@ class Server:
         return msgspec.json.decode(answer.content)
 
     @contextmanager
-    def _client(self, timeout: float | None) -> Iterator[httpx.Client]:
+    def _client(self, timeout: float | None) -> Generator[httpx.Client]:
         import httpx  # noqa: PLC0415 - `--help` is quick without it
 
         if self._secret:

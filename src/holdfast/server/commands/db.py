@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from holdfast.server.commands import die, is_there, told, with_options
+from holdfast.server.commands.beside import warn_if_stale
 from holdfast.server.config.sources import Settings
 from holdfast.server.terminal import plain
 
@@ -95,7 +96,7 @@ def check(settings: Settings, file: Path | None, full: bool) -> None:
 
 @db.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: sizes in bytes, times in ms since the epoch.")
-@with_options("sqlite-dir")
+@with_options("sqlite-dir", "port")
 def stats(settings: Settings, as_json: bool) -> None:
     """Print what is in the database, and how much room it takes."""
     import msgspec  # noqa: PLC0415 - `--help` is quick without it
@@ -104,6 +105,7 @@ def stats(settings: Settings, as_json: bool) -> None:
     from holdfast.server.store.sqlite import stats as figures  # noqa: PLC0415 - as above
 
     path = database(settings)
+    warn_if_stale(settings.config(), path)
     with _telling(), contextlib.closing(copies.open_read_only(path)) as connection:
         found = figures.stats(connection, path)
     click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(_report(found)))

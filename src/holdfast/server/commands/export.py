@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from holdfast.server.commands import die, refuse, told, with_options
+from holdfast.server.commands.beside import warn_if_stale
 from holdfast.server.config.sources import Settings
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def export() -> None:
     help="Only in that status (repeatable).",
 )
 @click.option("--with-steps", is_flag=True, help="With the memoised steps of each run.")
-@with_options("sqlite-dir")
+@with_options("sqlite-dir", "port")
 def runs(settings: Settings, output: Path | None, statuses: tuple[str, ...], with_steps: bool, **when: Any) -> None:
     """Export runs, by the time at which they were scheduled."""
     from holdfast.server.model.status import RunStatus  # noqa: PLC0415 - `--help` is quick without it
@@ -66,7 +67,7 @@ def runs(settings: Settings, output: Path | None, statuses: tuple[str, ...], wit
 @_shared
 @click.option("--name", "names", multiple=True, help="Only events of this name (repeatable).")
 @click.option("--internal", is_flag=True, help="The server's own events (inngest/…) too.")
-@with_options("sqlite-dir")
+@with_options("sqlite-dir", "port")
 def events(settings: Settings, output: Path | None, names: tuple[str, ...], internal: bool, **when: Any) -> None:
     """Export events, by the time at which they were received."""
     from holdfast.server.store.sqlite import export as lines  # noqa: PLC0415 - `--help` is quick without it
@@ -101,7 +102,9 @@ def _write(
     from holdfast.server.store.sqlite.backup import open_read_only  # noqa: PLC0415 - `--help` is quick without it
     from holdfast.server.store.store import StoreError  # noqa: PLC0415 - as above
 
-    path = settings.config().directory / "main.db"
+    config = settings.config()
+    path = config.directory / "main.db"
+    warn_if_stale(config, path)
     try:
         with contextlib.closing(open_read_only(path)) as db, _target(output) as file:
             for page in lines(db, wanted):

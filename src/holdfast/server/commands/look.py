@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -164,10 +164,11 @@ def _slug(run: dict[str, Any]) -> str:
 
 def _error(output: Any) -> dict[str, Any]:
     """The error within an output: `{name, message, stack}`, as far as there are any."""
-    inner = output.get("error") if isinstance(output, dict) else None
-    if isinstance(inner, dict):
-        return inner
-    return output if isinstance(output, dict) else {}
+    if not isinstance(output, dict):
+        return {}
+    members = cast("dict[str, Any]", output)
+    inner = members.get("error")
+    return cast("dict[str, Any]", inner) if isinstance(inner, dict) else members
 
 
 def _named(error: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import structlog
 
 from holdfast.server.app import Server
 from holdfast.server.config import Config
+from holdfast.server.config.config import DEFAULT_PORT
 from holdfast.server.logs import as_json
 
 log = structlog.get_logger(__name__)
@@ -34,12 +35,18 @@ def show(config: Config, port: int, server: Server) -> None:
         f"  {'Events':<9} POST {_urls(config.host, port)[0][1]}/e/{'<event key>' if config.event_keys else 'any-key'}",
         f"  {'State':<9} {_state(config, server)}",
         f"  {'Apps':<9} {_apps(config, server)}",
-        f"  {'Look':<9} holdfast runs, holdfast run ID, holdfast why ID, holdfast events, holdfast apps",
+        f"  {'Look':<9} {_commands(port)}",
         *_open(config, color=color),
         "",
     ]
     for line in lines:
         click.echo(line if color else click.unstyle(line), err=True)
+
+
+def _commands(port: int) -> str:
+    """What to ask a running server with."""
+    elsewhere = "" if port == DEFAULT_PORT else f" (with --port {port})"
+    return f"holdfast runs, holdfast run ID, holdfast why ID, holdfast events, holdfast apps{elsewhere}"
 
 
 def _open(config: Config, *, color: bool) -> list[str]:
