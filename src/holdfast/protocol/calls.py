@@ -53,12 +53,22 @@ def render_body(
     return body
 
 
+def trace_headers(context: CallContext, app_id: str) -> tuple[str, str]:
+    """Return `traceparent` and `tracestate` of a call."""
+    sent = context.trace
+    parent = f"00-{trace_id(context.run_id, sent)}-{call_span_id(context.run_id, context.job_id, context.attempt)}"
+    parent += "-01" if sent is None or sent.flags & SAMPLED else "-00"
+    state = (
+        f"inngest@app={app_id},inngest@fn={context.function_id},"
+        f"inngest@traceref=%7B%22tp%22%3A%22{parent}%22%2C%22ts%22%3A%22%22%7D"
+    )
+    return parent, f"{state},{sent.state}" if sent is not None and sent.state else state
+
+
 def render_headers(context: CallContext, app_id: str, signature: str = "") -> bytes:
     """The raw header lines of a call, each ending in CRLF (§2.2)."""
     sent = context.trace
-    trace = trace_id(context.run_id, sent)
-    parent = f"00-{trace}-{call_span_id(context.run_id, context.job_id, context.attempt)}"
-    parent += "-01" if sent is None or sent.flags & SAMPLED else "-00"
+    parent, state = trace_headers(context, app_id)
     lines = (
         f"Content-Type: application/json\r\n"
         f"X-Run-ID: {context.run_id}\r\n"
@@ -69,9 +79,7 @@ def render_headers(context: CallContext, app_id: str, signature: str = "") -> by
         f"X-Inngest-Step-ID: {context.step or 'step'}\r\n"
         f"account-id: {ACCOUNT_ID}\r\n"
         f"traceparent: {parent}\r\n"
-        f"tracestate: inngest@app={app_id},inngest@fn={context.function_id},"
-        f"inngest@traceref=%7B%22tp%22%3A%22{parent}%22%2C%22ts%22%3A%22%22%7D"
-        f"{f',{sent.state}' if sent is not None and sent.state else ''}\r\n"
+        f"tracestate: {state}\r\n"
     )
     if sent is not None and sent.baggage:
         lines += f"baggage: {sent.baggage}\r\n"

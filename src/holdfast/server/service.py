@@ -21,8 +21,11 @@ from holdfast.server.api.backend import (
     RunSnapshot,
     ServerInfo,
     Worker,
+    WorkerState,
 )
 from holdfast.server.config import Config
+from holdfast.server.connect import roster
+from holdfast.server.connect.gateway import Gateway
 from holdfast.server.engine import lifecycle, schedule, why, why_event
 from holdfast.server.engine.flow.pausing import Mode
 from holdfast.server.engine.settings import IdSource, Settings
@@ -43,7 +46,7 @@ class Service:
 
     def __init__(
         self, config: Config, partition: Partition, apps: Apps, syncer: Syncer, history: History, settings: Settings,
-        metadata: MetadataLog, keys: Keys, webhooks: Webhooks, ids: IdSource,
+        metadata: MetadataLog, keys: Keys, webhooks: Webhooks, ids: IdSource, gateway: Gateway,
     ) -> None:  # fmt: skip
         self._partition = partition
         self._apps = apps
@@ -51,6 +54,8 @@ class Service:
         self._settings = settings
         self._metadata = metadata
         self._ids = ids
+        self._gateway = gateway
+        self._started_at = now_ms()
         self.keys = keys
         self.webhooks = webhooks
         self.history = history
@@ -183,6 +188,7 @@ class Service:
             found[run.id] = [why.past(now_is.status, now_is.ended_at, now_is.detail)] if now_is.status.ended else []
         for run in runs:
             if run.id in alive:
+                found[run.id] = [self._with_app(run.app_id, reason) for reason in found[run.id]]
                 found[run.id] += self._app_trouble(run)
         return await self._with_errors(found, gone)
 
@@ -198,8 +204,23 @@ class Service:
     async def doing(self, run_ids: Sequence[str]) -> dict[str, Reason]:
         """What each live run is doing, or waits for first; by id."""
         view, now = self._partition.look(), now_ms()
-        found = {id: view.glance(id, now) for id in run_ids} if view is not None else {}
-        return {id: reason for id, reason in found.items() if reason is not None}
+        if view is None:
+            return {}
+        found: dict[str, Reason] = {}
+        for id in run_ids:
+            run, reason = view.run(id), view.glance(id, now)
+            if run is not None and reason is not None:
+                found[id] = self._with_app(run.app_id, reason)
+        return found
+
+    def _with_app(self, app_id: str, reason: Reason) -> Reason:
+        """Name the app whose workers are missing, and since when."""
+        if reason.kind is not ReasonKind.NO_WORKER:
+            return reason
+        app = self._apps.apps.get(app_id)
+        since = self._gateway.roster.gone_since.get(app_id, self._started_at)
+        text = f"no worker of app {app.name if app else app_id} is connected since {why.when(since)}"
+        return msgspec.structs.replace(reason, text=text, since=since)
 
     def _app_trouble(self, run: StoredRun) -> Iterator[Reason]:
         app = self._apps.apps.get(run.app_id)
@@ -274,8 +295,9 @@ class Service:
         return app is not None and self._apps.archive(app.id)
 
     async def workers(self) -> Sequence[Worker]:
-        """All known workers' connections: none, as long as there is no gateway."""
-        return ()
+        """All known workers' connections, open ones and some of the past: one for each app of a worker."""
+        known = self._gateway.roster.known()
+        return [_worker(self._gateway.id, w, g) for w in known for g in w.groups.values()]
 
     # --- test hooks -------------------------------------------------------------------------------------------------
 
@@ -304,6 +326,16 @@ class Service:
         return self._partition.view.open_jobs(function_id)
 
 
+def _worker(gateway_id: str, worker: roster.Worker, group: roster.Group) -> Worker:
+    about = worker.about
+    return Worker(
+        worker.id, gateway_id, worker.instance.id, WorkerState(worker.status.name), worker.since, group.hash,
+        worker.address, group.app_id, group.app_name, group.app_version or None, worker.heartbeat_at,
+        worker.disconnected_at, worker.reason or None, group.sync_id, about.sdk_language, about.sdk_version,
+        about.platform, len(group.slugs), worker.limit, about.cpu_cores, about.memory_bytes, about.os,
+    )  # fmt: skip
+
+
 def _override(limits: dict[str, int], function_id: str, limit: int | None) -> bool:
     if limit is None:
         return limits.pop(function_id, None) is not None
@@ -328,7 +360,8 @@ def _info(config: Config) -> ServerInfo:
         "dir": "", "urls": list(config.sdk_urls) or None, "autodiscover": config.discovery, "poll": config.poll,
         "poll_interval": int(config.poll_interval), "tick": config.tick * 1_000_000,
         "retry_interval": config.retry_interval, "queue_workers": config.workers,
-        "require_keys": config.kind == "cloud", "connectGatewayPort": config.gateway_port, "connectGatewayHost": "",
+        "require_keys": config.kind == "cloud", "connectGatewayPort": config.gateway_port or config.port + 1,
+        "connectGatewayHost": config.gateway_host,
         "NoUI": not config.ui, "persist": config.persist, "sqlite_dir": str(config.directory),
     }  # fmt: skip
     features = {"FEATURE_CEL_SEARCH": False, "enable-step-metadata": config.step_metadata, "run-details-v4": True}

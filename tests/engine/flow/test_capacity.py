@@ -33,11 +33,15 @@ def test_without_a_worker_runs_wait_and_can_say_so(world_of: Make) -> None:
     w.event(n="a")
     assert w.at_work == []
     (reason,) = why(w.engine._core, w.live("a"), w.now)
-    assert (reason.kind, reason.limit) == (ReasonKind.CONCURRENCY, 0)
-    assert "a free worker of its app" in reason.text
+    assert (reason.kind, reason.text) == (ReasonKind.NO_WORKER, "no worker of its app is connected")
     capacity(w, 1)
     assert w.at_work == ["a"]
+    w.event(n="b")
+    (reason,) = why(w.engine._core, w.live("b"), w.now)
+    assert (reason.kind, reason.limit) == (ReasonKind.CONCURRENCY, 1)
+    assert "a free worker of its app" in reason.text
     w.finish("a")
+    w.finish("b")
     w.check_idle()
 
 

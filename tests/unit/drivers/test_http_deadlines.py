@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from holdfast.server.drivers.http.deadlines import Deadlines
+from holdfast.server.drivers.deadlines import Deadlines
 
 
 def test_items_expire_in_order_unless_discarded():

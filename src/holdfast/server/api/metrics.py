@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter as Counts
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from holdfast.server.api.routing import ApiRoute
+from holdfast.server.connect.gateway import Gateway
+from holdfast.server.connect.roster import OPEN
 from holdfast.server.engine.census import Census
 from holdfast.server.engine.view import Gauges
 from holdfast.server.model.status import ENDED
@@ -50,6 +53,7 @@ class Sources(msgspec.Struct, frozen=True):
     retention: Retention
     realtime: Broadcaster
     traces_out: TraceExporter | None
+    gateway: Gateway
     phase: Callable[[], str]
     version: str
     kind: str
@@ -100,6 +104,7 @@ class Metrics:
         yield from self._totals()
         yield from self._store()
         yield from self._parts()
+        yield from self._connect()
         yield from self._functions()
 
     def _make(self) -> CollectorRegistry:
@@ -204,6 +209,29 @@ class Metrics:
         yield Gauge("holdfast_retention_last_sweep_time_seconds", "End of the last sweep, Unix time", did.last_at / 1e3)
         yield Counter("holdfast_traces_exported", "Runs whose trace was sent", traces.exported if traces else 0)
         yield Counter("holdfast_traces_dropped", "Runs whose trace was given up", traces.dropped if traces else 0)
+
+    def _connect(self) -> Iterator[Metric]:
+        """Workers that dial in, and calls to them."""
+        from prometheus_client.core import CounterMetricFamily as Counter  # noqa: PLC0415 - as above
+        from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415 - as above
+
+        gateway = self._sources.gateway
+        driver, counts = gateway.driver, gateway.driver.counts
+        states = Counts(worker.status.name.lower() for worker in gateway.roster.workers.values())
+        by_state = {status.name.lower(): states[status.name.lower()] for status in OPEN}
+        yield _labelled("holdfast_connect_workers", "Connections of workers by state", "state", by_state)
+        yield Gauge("holdfast_connect_sockets", "Open sockets, those without a token included", len(gateway))
+        yield Gauge("holdfast_connect_calls", "Calls that workers have or that wait for one", len(driver))
+        yield Gauge("holdfast_connect_waiting", "Calls that wait for a worker that is free", driver.waiting)
+        yield Counter("holdfast_connect_sent", "Calls sent to workers", counts["sent"])
+        yield Counter("holdfast_connect_replies", "Replies to calls that were under way", counts["replied"])
+        yield Counter("holdfast_connect_late_replies", "Replies to calls that were not known any more", counts["late"])
+        yield Counter("holdfast_connect_moved", "Calls taken back before their worker accepted them", counts["moved"])
+        yield Counter("holdfast_connect_lost_leases", "Calls whose worker let its lease lapse", counts["lost"])
+        refused = Counter("holdfast_connect_refused", "Sockets closed for a fault of theirs", labels=["reason"])
+        for reason, count in gateway.refused.items():
+            refused.add_metric([reason], count)
+        yield refused
 
     def _functions(self) -> Iterator[Metric]:
         """The reference's counters by function, if they are switched on."""

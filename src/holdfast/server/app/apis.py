@@ -83,8 +83,8 @@ class Apis:
         self._metrics = Metrics(
             MetricSources(
                 execution.partition, execution.dispatcher, execution.apps, storage.disk, execution.retention,
-                execution.realtime, telemetry.traces_out, lambda: self.readiness.phase, config.version,
-                config.kind, config.workers,
+                execution.realtime, telemetry.traces_out, execution.gateway, lambda: self.readiness.phase,
+                config.version, config.kind, config.workers,
             )
         )  # fmt: skip
         self._debug = Debug(execution.partition, self._metrics, masked(config))
@@ -141,7 +141,7 @@ class Apis:
         yield from invoke.routes(execution.partition, execution.ids.next)
         yield from telemetry.routes(self._service, self._spans)
         yield from webhooks.routes(self._service)
-        yield from connect.routes(self._config.gateway_port, execution.keys.token_secret, new_id)
+        yield from connect.routes(execution.gateway, self._config.gateway_url, execution.partition.committed, new_id)
 
     def _of_programs(self) -> Iterable[BaseRoute]:
         """What scripts and assistants call."""

@@ -6,7 +6,7 @@ import os
 import random
 import secrets
 
-from holdfast.protocol.ids import UlidSource
+from holdfast.protocol.ids import ENTROPY_BITS, UlidSource, ulid
 from holdfast.protocol.limits import CALL_TIMEOUT_S
 from holdfast.server.access.access import Access
 from holdfast.server.access.keys import Keys
@@ -15,6 +15,12 @@ from holdfast.server.access.options import Options as AccessOptions
 from holdfast.server.activity.activity import Activity
 from holdfast.server.config import Config
 from holdfast.server.config.egress import Egress
+from holdfast.server.connect.driver import ConnectDriver
+from holdfast.server.connect.gateway import Gateway
+from holdfast.server.connect.proxies import trusting
+from holdfast.server.connect.roster import Roster
+from holdfast.server.connect.syncing import Syncs
+from holdfast.server.drivers.driver import Driver
 from holdfast.server.drivers.http import HttpClient
 from holdfast.server.drivers.http.driver import HttpDriver
 from holdfast.server.engine.engine import Engine
@@ -76,9 +82,15 @@ class Execution:
         self.keys.load(storage.store.select)
         self.client = HttpClient(total_timeout=CALL_TIMEOUT_S, egress=Egress(config.egress))
         self.realtime = Broadcaster()
+        self.roster = Roster()
+        self.workers = ConnectDriver(
+            self.roster, lambda ms: ulid(ms, secrets.randbits(ENTROPY_BITS)), now_ms, lease_s=int(config.connect_lease)
+        )
         http = HttpDriver(self.client, self.keys.signers)
         gateways = Gateways(self.partition, self.client, self.realtime)
-        self.dispatcher = Dispatcher(self.partition, {"http": http, "https": http}, gateways, ids)
+        drivers: dict[str, Driver] = {"http": http, "https": http, "ws": self.workers, "wss": self.workers}
+        self.dispatcher = Dispatcher(self.partition, drivers, gateways, ids)
+        self.workers.late = self.dispatcher.answer_late
         self.dispatcher.verbose = config.verbose or config.log_level in {"debug", "trace"}
         self.partition.performer = self.dispatcher
         self.live = Live(self.partition, self.realtime)
@@ -86,16 +98,27 @@ class Execution:
         self.apps.on_change = self.live.apps_changed
         self.activity = Activity(now_ms)
         self.apps.tell, self.partition.on_activity = self.activity.tell, self.activity.turn
+        self.roster.on_capacity = self._capacity
+        self.gateway = Gateway(
+            ids.next(now_ms()), self.roster, self.workers, Syncs(self.apps, self.roster), self.keys.token_secret,
+            now_ms, self.partition.on_commit, trusting(config.trusted_proxies),
+        )  # fmt: skip
         self.syncer = Syncer(
             self.apps, self.client, server_kind=config.kind, signers=self.keys.signers, interval=config.poll_interval
         )
         kept = Policy.of(config.retention, config.retention_runs, config.audit_retention)
         self.retention = Retention(self.partition, storage.history.readers, kept)
 
+    def _capacity(self, app_id: str, units: int | None) -> None:
+        self.apps.set_capacity(app_id, units)
+        if units == 0:
+            self.workers.emptied(app_id)
+
     async def close(self) -> None:
         """Ends what starts work, then the work: what was accepted is committed before calls are cut off."""
         await self.syncer.close()
         await self.retention.close()
+        await self.gateway.close()
         await self.partition.close()
         await self.dispatcher.close()
         await self.client.close()

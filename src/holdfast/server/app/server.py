@@ -35,13 +35,14 @@ class Server:
         self.partition, self.dispatcher = execution.partition, execution.dispatcher
         self.apps, self.realtime, self.ids = execution.apps, execution.realtime, execution.ids
         self.activity = execution.activity
+        self.gateway = execution.gateway
         self.traces_out = telemetry.traces_out
         self.webhooks = Webhooks(execution.partition, execution.ids)
         self.webhooks.load(storage.store.select)
         self.access = make_access(config, storage, execution)
         self.service = Service(
             config, execution.partition, execution.apps, execution.syncer, storage.history, execution.settings,
-            telemetry.metadata, execution.keys, self.webhooks, execution.ids,
+            telemetry.metadata, execution.keys, self.webhooks, execution.ids, execution.gateway,
         )  # fmt: skip
         if self.access.guarded:
             guard(self.service, SERVER, self.access.audit)
@@ -67,6 +68,7 @@ class Server:
     async def drain(self, patience: float) -> None:
         """Makes no more calls, and waits for those under way: `/ready` says so, the other routes go on."""
         self.readiness.phase = "draining"
+        self.gateway.drain()
         log.info("draining", calls=self.dispatcher.in_flight, timeout_s=patience)
         left = await self.dispatcher.drain(patience)
         with contextlib.suppress(StoreError):
@@ -74,9 +76,10 @@ class Server:
         log.info("drained", calls_left=left)
 
     def closing(self) -> None:
-        """Tells those who follow topics that the server is about to stop."""
+        """Tell those who follow topics, and workers, that the server is about to stop."""
         self.realtime.close()
         self.apis.activity.close()
+        self.gateway.dismiss()
 
     async def close(self) -> None:
         """Stops: what was accepted is committed, calls in flight are made again after the next start.

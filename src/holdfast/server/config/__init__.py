@@ -4,6 +4,6 @@
 configuration file, and `sources` says who wins.
 """
 
-from holdfast.server.config.config import DEFAULT_DIR, DEFAULT_GATEWAY_PORT, DEFAULT_PORT, Config
+from holdfast.server.config.config import DEFAULT_DIR, DEFAULT_PORT, Config
 
-__all__ = ["DEFAULT_DIR", "DEFAULT_GATEWAY_PORT", "DEFAULT_PORT", "Config"]
+__all__ = ["DEFAULT_DIR", "DEFAULT_PORT", "Config"]

@@ -12,7 +12,6 @@ import msgspec
 from holdfast import __version__
 
 DEFAULT_PORT = 8288
-DEFAULT_GATEWAY_PORT = 8289
 DEFAULT_DIR = ".holdfast"
 
 
@@ -52,7 +51,10 @@ class Config(msgspec.Struct, frozen=True):
     oidc_domains: tuple[str, ...] = ()
     egress_deny: tuple[str, ...] = ()  # see config.egress; empty: what `egress` says
     test_mode: bool = False
-    gateway_port: int = DEFAULT_GATEWAY_PORT
+    gateway_port: int = 0  # 0: the API's port and one, or another one that is free
+    gateway_host: str = ""  # empty: `host`
+    gateway_url: str = ""  # empty: as workers reach the API
+    connect_lease: float = 120.0  # seconds
     step_metadata: bool = True  # whether metadata of runs and steps is taken over HTTP
     retention: tuple[str, ...] = ()  # ages, or `<function's slug>=<age>`; see runtime.retention.Policy
     retention_runs: int = 0  # ended runs of each function; 0: all

@@ -100,6 +100,28 @@ def _app_url(value: Value) -> Value:
     return value
 
 
+def _gateway_url(value: Value) -> Value:
+    from urllib.parse import urlsplit  # noqa: PLC0415 - as above
+
+    if not value:
+        return value
+    problem = "a WebSocket URL, such as wss://connect.example.com"
+    try:
+        parts = urlsplit(str(value))
+        port = parts.port
+    except ValueError:
+        raise ValueError(problem) from None
+    if parts.scheme not in {"ws", "wss"} or not parts.hostname or port == 0 or any(c <= " " for c in str(value)):
+        raise ValueError(problem)
+    return parts._replace(path="/v0/connect").geturl() if parts.path in {"", "/"} else value
+
+
+def _lease(value: Value) -> Value:
+    if not isinstance(value, (int, float)) or not 4 <= value <= 3_600:
+        raise ValueError("between 4 seconds and an hour")
+    return value
+
+
 def _network(value: Value) -> Value:
     from ipaddress import ip_network  # noqa: PLC0415 - as above
 
@@ -155,7 +177,15 @@ _PORT = Integer(0, 65_535)
 OPTIONS: Final = (
     Option("host", "Address to listen on; :: is all of them, of IPv4 too, and localhost both 127.0.0.1 and ::1."),
     Option("port", "Port of the API.", _PORT, short="p"),
-    Option("connect-gateway-port", "Port of the Connect gateway.", _PORT, field="gateway_port"),
+    Option("connect-gateway-port", "Port that workers dial; 0: the API's port + 1, or the next free one.", _PORT,
+           field="gateway_port", group="Connect"),
+    Option("connect-gateway-host", "Address that the Connect gateway listens on (default: that of the API).",
+           field="gateway_host", group="Connect"),
+    Option("connect-gateway-url", "URL at which workers reach the gateway, such as wss://connect.example.com "
+           "(default: the name by which they reached the API, and the gateway's port).", field="gateway_url",
+           check=_gateway_url, group="Connect"),
+    Option("connect-lease", "How long a worker keeps a call without a sign of life.", Duration(), check=_lease,
+           group="Connect"),
     Option("sqlite-dir", "Folder of the database.", Folder(), field="directory"),
     Option("persist", "Keep the database between starts.", Switch(), commands=(DEV,)),
     Option(

@@ -35,6 +35,32 @@ class Request(msgspec.Struct, gc=False):
     origin: Origin | None = None
     exact: bool = False  # the app takes a body that is not canonical with the signature of its canonical form
 
+    @property
+    def work(self) -> Work:
+        """What the call is about."""
+        context = self.context
+        return Work(context.run_id, context.item, context.job_id, context.attempt)
+
+
+class Work(msgspec.Struct, frozen=True, gc=False):
+    """What a call is about: two calls of the same attempt of the same job are the same work."""
+
+    run_id: str
+    item: str
+    job_id: str
+    attempt: int
+
+
+class Late(msgspec.Struct, frozen=True, gc=False):
+    """An outcome of a call that its driver does not know (any more), such as one made before a restart.
+
+    `app_ids` are the apps that its sender speaks for; None: all.
+    """
+
+    work: Work
+    app_ids: frozenset[str] | None
+    outcome: Outcome
+
 
 Done: TypeAlias = Callable[[Outcome | None], None]
 """Takes what came of a call. None: nobody has started on it and nobody will, it must be made again."""
@@ -46,8 +72,8 @@ class Driver(Protocol):
     def call(self, request: Request, done: Done) -> None:
         """Start a call, which ends after `limits.CALL_TIMEOUT_S` at the latest.
 
-        `done` is called exactly once, never from within this method, unless the driver is closed or told to forget
-        before. Raises if the call can't be made, and does not call `done` then.
+        `done` is called exactly once, never from within this method, unless the driver is closed before. Raises if the
+        call can't be made, and does not call `done` then.
         """
         ...
 
@@ -56,7 +82,7 @@ class Driver(Protocol):
         ...
 
     def forget(self) -> None:
-        """Drop all calls: the engine was reloaded, their outcomes no longer count and they will be made again."""
+        """Expect all calls to be made again: the engine was reloaded, their outcomes no longer count."""
         ...
 
     async def close(self) -> None:

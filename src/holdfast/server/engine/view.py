@@ -65,6 +65,10 @@ class View:
         """Whether a run waits for events of this name, or would be cancelled by one."""
         return self._core.waits.listens(event)
 
+    def capacity(self, app_id: str) -> int | None:
+        """How many calls at once the workers of an app take; None for an app without that limit."""
+        return self._core.capacities.get(app_id)
+
     def started_before(self, key: str, now: int) -> bool:
         """Whether an idempotency key was used within its period."""
         return self._core.seen.holds(key, now)

@@ -229,6 +229,8 @@ class _Key(msgspec.Struct, frozen=True):
 
 
 def _blocked(core: Core, key: str, limit: int, ahead: int, run: Run, holders: list[str]) -> Reason:
+    if key.startswith(APP_KEY) and not limit:
+        return Reason(kind=ReasonKind.NO_WORKER, text="no worker of its app is connected", ahead=ahead)
     named = _named(core, key, run)
     held = core.queue.keys.held.get(key, 0)
     more = f" and {held - len(holders)} more" if held > len(holders) else ""

@@ -14,6 +14,7 @@ class ReasonKind(StrEnum):
     CONCURRENCY = "concurrency"  # a concurrency key is taken
     THROTTLE = "throttle"
     WORKER = "worker"  # all worker slots are taken
+    NO_WORKER = "no-worker"  # its app is called over Connect, and no worker of it is there
     PAUSED = "paused"  # its function is paused
     DELAYED = "delayed"  # not due yet
     RETRY = "retry"  # a failed attempt's back-off

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Callable, Iterable
 
@@ -21,12 +22,13 @@ from holdfast.protocol.functions import (
 )
 from holdfast.protocol.urls import normalize_url
 from holdfast.server.activity.happening import Happening, What
-from holdfast.server.engine.engine import Engine
+from holdfast.server.engine.engine import DefectError, Engine
 from holdfast.server.engine.registry import Function
 from holdfast.server.expressions import check
 from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.runtime.app_trouble import UNREACHABLE, trouble
 from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.store.store import StoreError
 
 #: Since when official SDKs make bodies canonical before they check a signature; others check the bytes.
 _EXACT_SINCE = {"py": (0, 4), "js": (3, 54)}
@@ -63,6 +65,7 @@ class Apps:
         self.refusals: dict[str, str] = {}  # by URL: what was wrong with the last registration, if it was refused
         self._said: dict[str, str] = {}  # by app id: the error that was told last
         self._answered: dict[str, int] = {}  # by app id: when it was well last, ms since the epoch
+        self._units: dict[str, int | None] = {}  # calls at once that the workers of an app take
         partition.configure = self._configure
 
     def load(self) -> None:
@@ -77,6 +80,22 @@ class Apps:
     def _configure(self, engine: Engine, now: int) -> None:
         active = [f for f in self.functions.values() if f.archived_at is None]
         engine.configure([_runnable(f, self.apps.get(f.app_id)) for f in active], now)
+        for app in self.apps.values():
+            self._set_capacity(engine, app, now)
+
+    def set_capacity(self, app_id: str, units: int | None) -> None:
+        """Take note of how many calls at once the workers of an app take; None: any number."""
+        self._units[app_id] = units
+        app = self.apps.get(app_id)
+        if app is not None:
+            with contextlib.suppress(StoreError, DefectError):  # the reload that follows configures everything
+                self._partition.give(lambda engine, now: self._set_capacity(engine, app, now))
+
+    def _set_capacity(self, engine: Engine, app: AppRecord, now: int) -> None:
+        """Let the engine hold back what no worker is there for. An app that is called over HTTP has no workers."""
+        units = self._units.get(app.id, 0) if app.method == "connect" else None
+        if engine.view.capacity(app.id) != units:
+            engine.set_capacity(app.id, units, now)
 
     # --- registration -----------------------------------------------------------------------------------------------
 
@@ -88,7 +107,7 @@ class Apps:
         """Takes a decoded registration: validation, reconciliation, one transaction (§1.6)."""
         if not registration.app_name:
             raise Refused("App ID required")
-        known = self._by_name(registration.app_name)
+        known = self.by_name(registration.app_name)
         app = _updated(known, registration, digest, method)
         self.refusals.pop(app.url, None)
         self._refuse_denied_sdk(registration, app)
@@ -250,7 +269,8 @@ class Apps:
         if gone:
             self._save([], [], gone)
 
-    def _by_name(self, name: str) -> AppRecord | None:
+    def by_name(self, name: str) -> AppRecord | None:
+        """The app of a name, archived or not."""
         return next((a for a in self.apps.values() if a.name == name), None)
 
     def _save(self, apps: list[AppRecord], functions: list[FunctionRecord], removed: list[str] | None = None) -> None:

@@ -12,7 +12,7 @@ import structlog
 from holdfast.protocol.calls import CallContext, queue_item, render_body
 from holdfast.protocol.ids import UlidSource
 from holdfast.protocol.responses import Outcome, transport_failure
-from holdfast.server.drivers.driver import Driver, Request
+from holdfast.server.drivers.driver import Driver, Late, Request, Work
 from holdfast.server.drivers.http.endpoints import origin_of
 from holdfast.server.engine.changes import Dispatch, Effect
 from holdfast.server.engine.engine import DefectError
@@ -131,7 +131,8 @@ class Dispatcher:
 
     def _driver(self, request: Request) -> Driver:
         scheme = "http" if request.origin is not None else request.url.partition(":")[0].lower()
-        return self._drivers.get(scheme) or self._drivers["http"]
+        driver = self._drivers.get(scheme)
+        return driver if driver is not None else self._drivers["http"]
 
     def _request(self, function: Function, run: Run, job: Job, body: Body) -> Request:
         step = "" if job.op else job.step
@@ -168,6 +169,17 @@ class Dispatcher:
         if generation == self._generation:
             self._hand_in(run, job, outcome, started, now_ms())
 
+    def answer_late(self, late: Late) -> None:
+        """Take an answer to a call that was made before a restart or reload, if its job still waits for one."""
+        view = self._partition.look()
+        run = view.run(late.work.run_id) if view is not None else None
+        if run is None or (late.app_ids is not None and run.app_id not in late.app_ids):
+            return
+        job = next((i for i in run.open if isinstance(i, Job) and _is(i, late.work)), None)
+        if job is not None:
+            log.info("a reply to an earlier call is taken", run=run.id, job=job.id)
+            self._hand_in(run, job, late.outcome, 0, now_ms())
+
     def _undelivered(self, job: Job) -> None:
         with contextlib.suppress(DefectError, StoreError):  # after a reload the call is made again
             self._partition.give(lambda engine, now: engine.on_undelivered(job, now))
@@ -203,6 +215,11 @@ def _body(context: CallContext, run: Run, body: Body) -> bytes:
     inputs = {id: bytes(raw) for id, raw in state.inputs.items()} if state.inputs else None
     defers = {id: d.status == "after_run" for id, d in state.defers.items()} if state.defers else None
     return render_body(context, body.events, body.steps, run.state_size, inputs, defers)
+
+
+def _is(job: Job, work: Work) -> bool:
+    same_item = queue_item(f"{job.run_id}.{job.no}") == work.item
+    return same_item and job.id == work.job_id and job.attempt == work.attempt
 
 
 def _unanswerable() -> Outcome:

@@ -20,8 +20,8 @@ def show(config: Config, port: int, server: Server) -> None:
     """Prints the banner on stderr; one line where logs are JSON."""
     if as_json(config):
         urls = [url for _, url in _urls(config.host, port)]
-        log.info("started", version=config.version, kind=config.kind, urls=urls, state=_state(config, server),
-                 apps=_apps(config, server))  # fmt: skip
+        log.info("started", version=config.version, kind=config.kind, urls=urls, gateway_port=server.gateway.port,
+                 state=_state(config, server), apps=_apps(config, server))  # fmt: skip
         for text in _open(config, color=False):
             log.warning(click.unstyle(text).split(maxsplit=1)[1])
         return
@@ -33,6 +33,7 @@ def show(config: Config, port: int, server: Server) -> None:
         "",
         *(f"  {label:<9} {url}" for label, url in _urls(config.host, port)),
         f"  {'Events':<9} POST {_urls(config.host, port)[0][1]}/e/{'<event key>' if config.event_keys else 'any-key'}",
+        f"  {'Workers':<9} {_gateway(config, server)}",
         f"  {'State':<9} {_state(config, server)}",
         f"  {'Apps':<9} {_apps(config, server)}",
         f"  {'Look':<9} {_commands(port)}",
@@ -55,6 +56,12 @@ def _open(config: Config, *, color: bool) -> list[str]:
         return []
     text = "other machines can reach this server, and it asks nobody who they are; keep to this one: --host 127.0.0.1"
     return [click.style(f"  {'Warning':<9} {text}", fg="yellow" if color else None)]
+
+
+def _gateway(config: Config, server: Server) -> str:
+    host = config.gateway_host or config.host
+    url = _urls(host, server.gateway.port)[0][1].replace("http", "ws", 1)
+    return config.gateway_url or f"{url}/v0/connect"
 
 
 def _urls(host: str, port: int) -> list[tuple[str, str]]:

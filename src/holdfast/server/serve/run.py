@@ -30,6 +30,7 @@ PORTS_TRIED = 100
 _BACKLOG = 2_048
 #: Hosts that are several addresses; a machine without IPv6 does with the first.
 _ADDRESSES = {"::": ("0.0.0.0", "::"), "localhost": ("127.0.0.1", "::1")}  # noqa: S104 - the default is all
+_LAST_PORT = 65_535
 #: Milliseconds after which a client that reads nothing is cut off: what waits for it takes memory.
 _STALLED_MS = 60_000
 _PING_S = 15.0
@@ -62,26 +63,45 @@ def run(config: Config) -> None:
     """Serves until a signal ends it. Raises PortError or SchemaError."""
     with contextlib.ExitStack() as stack:
         listeners = [stack.enter_context(listener) for listener in listen(config)]
-        _run_loop(_serve(config, listeners))
+        port = listeners[0].getsockname()[1]
+        gateway = [stack.enter_context(listener) for listener in listen_to_workers(config, port)]
+        _run_loop(_serve(config, listeners, gateway))
 
 
 def listen(config: Config) -> list[socket.socket]:
-    """Take the port, on each address that `--host` stands for; in `dev`, the next free one.
+    """Take the API's port, on each address that `--host` stands for; in `dev`, the next free one.
 
     Raises:
         PortError: The port is taken, or the host can't be listened on.
 
     """
     tries = PORTS_TRIED if config.kind == "dev" and config.port else 1
-    for port in range(config.port, config.port + tries):
+    return _listen(config.host, config.port, tries, "port")
+
+
+def listen_to_workers(config: Config, api_port: int) -> list[socket.socket]:
+    """Take the port of the Connect gateway; if none was asked for, the first free one after the API's.
+
+    Workers are told its number by the API. Raises PortError.
+    """
+    tries = PORTS_TRIED if config.kind == "dev" or not config.gateway_port else 1
+    host = config.gateway_host or config.host
+    first, asked = config.gateway_port or api_port + 1, bool(config.gateway_port)
+    return _listen(host, first, tries, "connect-gateway-port", asked=asked)
+
+
+def _listen(host: str, first: int, tries: int, option: str, *, asked: bool = True) -> list[socket.socket]:
+    last = min(first + tries - 1, _LAST_PORT)
+    for port in range(first, last + 1):
         try:
-            return _bind(config.host, port)
+            return _bind(host, port)
         except OSError as error:
             if error.errno == errno.EADDRINUSE and tries > 1:
-                click.echo(f"Port {port} is in use, trying {port + 1}", err=True)
+                if asked:
+                    click.echo(f"Port {port} is in use, trying {port + 1}", err=True)
                 continue
-            raise PortError(_why(config.host, port, error)) from error
-    raise PortError(f"no free port in {config.port} to {config.port + tries - 1}; choose another with --port")
+            raise PortError(_why(host, port, error, option)) from error
+    raise PortError(f"no free port in {first} to {last}; choose another with --{option}")
 
 
 def _bind(host: str, port: int) -> list[socket.socket]:
@@ -125,10 +145,11 @@ def _set_options(listener: socket.socket) -> None:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MS)
 
 
-def _why(host: str, port: int, error: OSError) -> str:
+def _why(host: str, port: int, error: OSError, option: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} is in use: another server runs there; stop it, or choose another port with --port"
-    return f"can't listen on {host}:{port}: {error.strerror or error}; choose another with --host and --port"
+        return f"port {port} is in use: another server runs there; stop it, or choose another port with --{option}"
+    other = f"--{option.replace('port', 'host')} and --{option}"
+    return f"can't listen on {host}:{port}: {error.strerror or error}; choose another with {other}"
 
 
 def _run_loop(main: Coroutine[None, None, None]) -> None:
@@ -184,7 +205,7 @@ def _ending() -> list[signal.Signals]:
     return [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, *hangup]
 
 
-async def _serve(config: Config, listeners: list[socket.socket]) -> None:
+async def _serve(config: Config, listeners: list[socket.socket], gateway: list[socket.socket]) -> None:
     # Threads (history readers, checkpoints) hand the interpreter back quickly: step hops are a matter of milliseconds.
     sys.setswitchinterval(0.0001)
     GuardedHttp.pace = make_room()
@@ -205,6 +226,7 @@ async def _serve(config: Config, listeners: list[socket.socket]) -> None:
     silence = activity.show(config, server.activity)
     server.start()
     await server.access.started()
+    await server.gateway.listen(gateway)
     gc.freeze()  # what is here stays: a full collection need not walk through it, with all threads waiting
     show(config, listeners[0].getsockname()[1], server)
     notifier.ready()

@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from holdfast.server.config.egress import Egress
+from holdfast.server.drivers.deadlines import Deadlines
 from holdfast.server.drivers.http import decoding, failures, redirects
 from holdfast.server.drivers.http import headers as header_lines
 from holdfast.server.drivers.http.call import Call, Done, Heard, Outcome
 from holdfast.server.drivers.http.connection import Connection
-from holdfast.server.drivers.http.deadlines import Deadlines
 from holdfast.server.drivers.http.dialing import Dialer
 from holdfast.server.drivers.http.failures import CallFailure
 from holdfast.server.drivers.http.pool import Pool

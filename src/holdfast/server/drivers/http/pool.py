@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from holdfast.server.drivers.http.deadlines import Deadlines
+from holdfast.server.drivers.deadlines import Deadlines
 
 if TYPE_CHECKING:
     from holdfast.server.drivers.http.connection import Connection
