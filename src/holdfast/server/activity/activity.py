@@ -61,16 +61,20 @@ class Activity:
             log.exception("what happened could not be told", error=repr(error))
 
     def _tell_each(self, told: Iterable[turns.Told]) -> None:
+        self._begin()
         for what, make in told:
             if self._has_room(what):
                 self._hand_out(make())
             else:
                 self._fold(what)
 
-    def _has_room(self, what: What) -> bool:
+    def _begin(self) -> None:
+        """Looks at the clock, once a turn: with a new second there is room again."""
         second = self._now() // 1_000
         if second != self._second:
             self._second, self._told, self._trouble = second, 0, 0
+
+    def _has_room(self, what: What) -> bool:
         if self._told < MOST_A_SECOND:
             self._told += 1
             return True
