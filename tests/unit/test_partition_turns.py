@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from structlog.testing import capture_logs
@@ -167,6 +168,34 @@ def test_a_follower_that_fails_costs_nothing_of_the_turn(store: SqliteStore) -> 
             await owner.intake.take(events(1, {}))
         assert len(acted) == 1
         assert [entry["event"] for entry in logs] == ["news of a turn could not be reported"]
+        await owner.close()
+
+    asyncio.run(main())
+
+
+def test_long_works_wait_for_turns_with_time_and_take_turns_with_senders(store: SqliteStore) -> None:
+    async def main() -> None:
+        owner = partition(store, function(1))
+        done: list[int] = []
+
+        def work(number: int) -> None:
+            time.sleep(0.006)
+            done.append(number)
+
+        def broken() -> None:
+            raise ValueError(7)
+
+        failures: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
+        for number in range(20):
+            owner.intake.do(partial(work, number))
+        owner.intake.do(broken)
+        assert done == [0], "one is done at once"
+        await owner.intake.take(events(1, {}))
+        assert len(done) < 20, "a sender does not wait for all of them"
+        while not failures:  # noqa: ASYNC110 - a turn each
+            await asyncio.sleep(0)
+        assert done == list(range(20))
         await owner.close()
 
     asyncio.run(main())

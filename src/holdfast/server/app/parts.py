@@ -86,7 +86,7 @@ class Execution:
         self.workers = ConnectDriver(
             self.roster, lambda ms: ulid(ms, secrets.randbits(ENTROPY_BITS)), now_ms, lease_s=int(config.connect_lease)
         )
-        http = HttpDriver(self.client, self.keys.signers)
+        http = HttpDriver(self.client, self.keys.signers, self.partition.intake.do)
         gateways = Gateways(self.partition, self.client, self.realtime)
         drivers: dict[str, Driver] = {"http": http, "https": http, "ws": self.workers, "wss": self.workers}
         self.dispatcher = Dispatcher(self.partition, drivers, gateways, ids)

@@ -29,8 +29,6 @@ log = structlog.get_logger(__name__)
 #: A function that is gone from the registry is not called; its runs are tried again, and fail with this text.
 NO_FUNCTION = "The function of this run was removed from its app, or the app itself: sync it again to go on"
 UNHANDLED = "error handling generator response: the server could not handle this answer, see its log"
-#: An answer with more ops is handled in a turn of the loop that has time for it.
-FEW_OPS = 50
 
 
 class Dispatcher:
@@ -158,16 +156,10 @@ class Dispatcher:
         if generation == self._generation:
             if outcome is None:
                 self._undelivered(job)
-            elif outcome.ops is not None and len(outcome.ops) > FEW_OPS:
-                self._partition.intake.do(partial(self._hand_in_later, run, job, outcome, started, generation))
             else:
                 self._hand_in(run, job, outcome, started, now_ms())
         if self._drained is not None:
             self._ended()
-
-    def _hand_in_later(self, run: Run, job: Job, outcome: Outcome, started: int, generation: int) -> None:
-        if generation == self._generation:
-            self._hand_in(run, job, outcome, started, now_ms())
 
     def answer_late(self, late: Late) -> None:
         """Take an answer to a call that was made before a restart or reload, if its job still waits for one."""

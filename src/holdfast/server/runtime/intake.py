@@ -25,15 +25,17 @@ class Intake:
     def __init__(self, partition: Partition) -> None:
         self._partition = partition
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[asyncio.Future[None] | Callable[[], object]] = deque()
+        self._senders: deque[asyncio.Future[None]] = deque()
+        self._works: deque[Callable[[], object]] = deque()
         self._spent = 0.0
         self._waking = False
+        self._work_next = False
 
     async def turn(self) -> None:
         """Waits until this turn of the loop has time left. Returns at once where it has."""
-        if self._waiting or self._spent >= SLICE_S:
+        if self._senders or self._spent >= SLICE_S:
             future: asyncio.Future[None] = self._loop.create_future()
-            self._waiting.append(future)
+            self._senders.append(future)
             try:
                 await future
             except asyncio.CancelledError:
@@ -49,8 +51,8 @@ class Intake:
 
     def do(self, work: Callable[[], object]) -> None:
         """Does something long in this turn of the loop if it has time left, else in the next that has."""
-        if self._waiting or self._spent >= SLICE_S:
-            self._waiting.append(work)
+        if self._works or self._spent >= SLICE_S:
+            self._works.append(work)
         else:
             self._do(work)
 
@@ -90,18 +92,25 @@ class Intake:
         self._wake()
 
     def _wake(self) -> None:
-        """Lets those who wait go on, one by one, while the turn has time left."""
+        """Lets those who wait go on while the turn has time left: senders and long works take turns."""
         if self._waking:
             return
         self._waking = True
-        while self._waiting and self._spent < SLICE_S:
-            waiting = self._waiting.popleft()
-            if not isinstance(waiting, asyncio.Future):
-                self._do(waiting)
-            elif not waiting.done():  # else its client has gone
-                waiting.set_result(None)
+        while self._spent < SLICE_S and (self._works or self._senders):
+            self._work_next = not self._work_next
+            if self._works and (self._work_next or not self._senders):
+                self._do(self._works.popleft())
+            elif self._senders and self._release():
                 break
         self._waking = False
+
+    def _release(self) -> bool:
+        """Lets the first sender go on; its slice is counted before the next one's. False if its client has gone."""
+        future = self._senders.popleft()
+        if future.done():
+            return False
+        future.set_result(None)
+        return True
 
     def _do(self, work: Callable[[], object]) -> None:
         began = perf_counter()

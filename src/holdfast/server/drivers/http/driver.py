@@ -19,12 +19,28 @@ from holdfast.server.drivers.http.client import HttpClient
 from holdfast.server.drivers.http.failures import CallFailure
 from holdfast.server.drivers.http.target import Target
 
+#: A longer answer (bytes) is handled when the loop has time for it.
+LONG_ANSWER = 32_768
+
 
 class HttpDriver:
-    """Posts calls to apps. `signers` are the signing keys in force: the first one signs."""
+    """Posts calls to apps.
 
-    def __init__(self, client: HttpClient, signers: Callable[[], Sequence[str]] = tuple) -> None:
+    Args:
+        client: The HTTP client, which others use too.
+        signers: The signing keys in force: the first one signs.
+        when_free: Called with the handling of each long answer, which it runs in a turn of the loop that has time.
+
+    """
+
+    def __init__(
+        self,
+        client: HttpClient,
+        signers: Callable[[], Sequence[str]] = tuple,
+        when_free: Callable[[Callable[[], object]], object] = lambda work: work(),
+    ) -> None:
         self._client = client
+        self._when_free = when_free
         self._signers = signers
         self._targets: dict[str, Target] = {}
         self._tasks: set[asyncio.Task[Outcome]] = set()
@@ -37,7 +53,7 @@ class HttpDriver:
         target = self._target(request.url, request.context.step)
         body, signature = self._signed(request.body, exact=request.exact)
         headers = render_headers(request.context, request.app_id, signature)
-        self._client.post(target, headers, body, partial(_answered, done))
+        self._client.post(target, headers, body, partial(self._answered, done))
 
     def abandon(self, run_id: str) -> None:
         """Do nothing: a request that was sent can't be taken back."""
@@ -50,6 +66,14 @@ class HttpDriver:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _answered(self, done: Done, result: Answer | CallFailure) -> None:
+        if isinstance(result, CallFailure):
+            done(transport_failure(result.text, result.code or ""))
+        elif len(result.body) > LONG_ANSWER:
+            self._when_free(partial(_read, done, result))
+        else:
+            _read(done, result)
 
     def _call_endpoint(self, request: Request, origin: Origin, done: Done) -> None:
         task = asyncio.ensure_future(endpoints.call(self._client, origin, request.context, self._key()))
@@ -86,8 +110,5 @@ class HttpDriver:
         return target
 
 
-def _answered(done: Done, result: Answer | CallFailure) -> None:
-    if isinstance(result, CallFailure):
-        done(transport_failure(result.text, result.code or ""))
-    else:
-        done(read_response(result.status, result.headers, result.body, time.time_ns() // 1_000_000))
+def _read(done: Done, result: Answer) -> None:
+    done(read_response(result.status, result.headers, result.body, time.time_ns() // 1_000_000))
