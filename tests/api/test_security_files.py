@@ -36,14 +36,14 @@ def mode(path: Path) -> int:
 
 def test_the_database_is_its_owners(tmp_path: Path) -> None:
     path = tmp_path / "state" / "main.db"
-    held = lock.hold(path)
+    held = lock.hold(path, make=True)
     store = SqliteStore(path)
     files = sorted(path.parent.iterdir())
     assert [file.name for file in files] == ["main.db", "main.db-shm", "main.db-wal", "main.db.lock"]
     assert [mode(file) for file in files] == [0o600] * 4
     assert mode(path.parent) == 0o700
     store.close()
-    os.close(held)
+    held.close()
     backup.compact(path)
     assert mode(path) == 0o600
 

@@ -60,7 +60,7 @@ def test_what_a_running_server_forbids(folder: Path, tmp_path: Path) -> None:
             assert done.exit_code == 1
             assert "is in use by another Holdfast" in done.output
     finally:
-        os.close(held)
+        held.close()
 
 
 @pytest.mark.parametrize(

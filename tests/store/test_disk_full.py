@@ -225,7 +225,7 @@ def test_a_file_that_is_taken_away_and_a_full_disk_are_told_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = SqliteStore(tmp_path / "main.db")
-    disk = Disk(store.path)
+    disk = Disk(store.path, store.presence.trouble)
     disk.look()
     assert disk.free > 0
     assert disk.size > 0
@@ -244,4 +244,4 @@ def test_a_file_that_is_taken_away_and_a_full_disk_are_told_once(
     store.close()
     logged = capsys.readouterr().out
     assert logged.count("little room on the disk") == 1
-    assert logged.count("was deleted or replaced") == 1
+    assert logged.count("was deleted or moved") == 1

@@ -14,7 +14,7 @@ from holdfast.server.api.asgi import DisconnectedError, TooLargeError
 from holdfast.server.api.routing import wrong_method
 from holdfast.server.engine.engine import DefectError
 from holdfast.server.store.history import TooSlowError
-from holdfast.server.store.store import DiskFullError, StoreError
+from holdfast.server.store.store import DiskFullError, MissingError, StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +40,8 @@ def not_stored(error: StoreError) -> str:
     """What a caller is told while the store is away or the state is reloaded."""
     if isinstance(error, DiskFullError):
         return "The server's disk is full; nothing was done. Try again when there is room"
+    if isinstance(error, MissingError):
+        return "The server's database is not where it was; nothing was stored. Its log and /ready say more"
     return "The request could not be stored; nothing of it was done. Try again"
 
 

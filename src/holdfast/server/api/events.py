@@ -26,7 +26,7 @@ from holdfast.server.api.asgi import (
 )
 from holdfast.server.engine.engine import DefectError
 from holdfast.server.runtime.partition import Partition, now_ms
-from holdfast.server.store.store import DiskFullError, StoreError
+from holdfast.server.store.store import DiskFullError, MissingError, StoreError
 from holdfast.server.telemetry.context import keep_trace
 
 #: A request body is read no further than this: 5,000 events fit unless they are large on average.
@@ -36,6 +36,10 @@ SHORT_BODY = 65_536
 _JSON = msgspec.json.encode
 DEFECT = "An event could not be handled (see the server's log); it and those after it were not accepted"
 DISK_FULL = "The server's disk is full; the last events of this request, or all, were not accepted. Try again"
+MISSING = (
+    "The server's database is not where it was; the last events of this request, or all, were not stored. "
+    "Its log and /ready say more"
+)
 STORE_DOWN = "The last events of this request, or all, could not be stored. Try again"
 
 
@@ -92,7 +96,7 @@ class EventApi:
             try:
                 await partition.intake.take(intake.events)
             except StoreError as error:
-                await self._refuse(send, 503, DISK_FULL if isinstance(error, DiskFullError) else STORE_DOWN)
+                await self._refuse(send, 503, _why(error))
                 return
             except DefectError:
                 await self._refuse(send, 500, DEFECT)
@@ -116,3 +120,9 @@ class EventApi:
     async def _answer(self, send: Send, status: int, body: bytes) -> None:
         headers = [*self._headers, RETRY_AFTER] if status == 503 else self._headers
         await answer(send, status, body + b"\n", headers)  # many send by curl: a terminal's prompt follows
+
+
+def _why(error: StoreError) -> str:
+    if isinstance(error, DiskFullError):
+        return DISK_FULL
+    return MISSING if isinstance(error, MissingError) else STORE_DOWN

@@ -55,7 +55,7 @@ from holdfast.server.config import Config
 from holdfast.server.config.sources import masked
 from holdfast.server.runtime.partition import RELOADING
 from holdfast.server.service import Service
-from holdfast.server.store.store import DiskFullError
+from holdfast.server.store.store import DiskFullError, MissingError
 
 _CORS_HEADERS = [(b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", b"Link, Mcp-Session-Id")]
 
@@ -167,8 +167,10 @@ class Apis:
 def _trouble(storage: Storage, execution: Execution) -> str:
     """Why nothing is accepted, without names of files: anybody may ask. The log has the details."""
     trouble = execution.partition.trouble
+    if isinstance(trouble, MissingError) or (trouble is None and storage.disk.missing()):
+        return "the database is not where it was, or was cut off; see the server's log"
     if trouble is None:
-        return "the database file is gone" if storage.disk.gone else ""
+        return ""
     if isinstance(trouble, DiskFullError):
         return "the disk is full"
     return str(trouble) if str(trouble) == RELOADING else "the store can't be used, see the server's log"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import random
 import secrets
 
@@ -48,17 +48,19 @@ class Storage:
     """The database: the lock of its folder, the one writer, the readers, and an eye on the disk."""
 
     def __init__(self, config: Config) -> None:
-        self._lock = lock.hold(config.database) if config.database else None
-        self.store = SqliteStore(config.database, "full" if config.persist else "none")
+        with contextlib.ExitStack() as undo:
+            if config.database:
+                undo.push(lock.hold(config.database, make=True))
+            self.store = SqliteStore(config.database, "full" if config.persist else "none")
+            self._lock = undo.pop_all()
         self.history = SqliteHistory(self.store.path)
-        self.disk = Disk(self.store.path)
+        self.disk = Disk(self.store.path, self.store.presence.trouble if config.database else str)
 
     def close(self) -> None:
         """Closes the files; the lock goes last."""
         self.history.close()
         self.store.close()
-        if self._lock is not None:
-            os.close(self._lock)
+        self._lock.close()
 
 
 class Execution:

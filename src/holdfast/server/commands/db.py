@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -172,11 +171,8 @@ def _telling() -> Generator[None]:
 def _locked(path: Path) -> Generator[None]:
     from holdfast.server.store.sqlite import lock  # noqa: PLC0415 - `--help` is quick without it
 
-    held = lock.hold(path)
-    try:
+    with lock.hold(path):
         yield
-    finally:
-        os.close(held)
 
 
 @contextlib.contextmanager

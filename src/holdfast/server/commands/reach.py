@@ -6,7 +6,6 @@ Both are spoken to in the same way: without a server, the same routes answer in 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -112,7 +111,7 @@ class Reach:
         except (StoreError, SchemaError) as error:
             die(str(error))
         finally:
-            os.close(held)
+            held.close()
 
     def _remote(self, url: str) -> httpx.AsyncClient:
         import httpx  # noqa: PLC0415 - as above

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -17,25 +18,24 @@ INTERVAL_S = 60.0
 LOW_BYTES = 1024 * 1024 * 1024
 LOW_SHARE = 0.1
 
-_GONE = (
-    "the database file was deleted or replaced under the running server: what it accepts is lost when it stops. "
-    "Stop it, and put a backup in place with `holdfast db restore FILE`"
-)
-
 
 class Disk:
-    """Looks at the database's file and its disk once a minute. `free`, `low` and `gone` are plain, for metrics."""
+    """Looks at the database's file and its disk once a minute. `free` and `low` are plain, for metrics.
 
-    def __init__(self, path: Path) -> None:
+    `missing` tells why the database is not where it was; empty if it is.
+    """
+
+    def __init__(self, path: Path, missing: Callable[[], str]) -> None:
         self._path = path
-        self._inode = path.stat().st_ino
+        self.missing = missing
         self._timer: asyncio.TimerHandle | None = None
         self.size = 0
         """Bytes of the database and its log."""
         self.free = 0
         """Bytes that are free on its disk."""
         self.low = False
-        self.gone = False
+        self.gone = ""
+        """Why the database is not where it was, as of the last look; empty if it is."""
 
     def start(self) -> None:
         """Begins to look."""
@@ -52,22 +52,19 @@ class Disk:
         was_low, was_gone = self.low, self.gone
         self._look()
         if self.gone and not was_gone:
-            log.error(_GONE, database=str(self._path))
+            log.error("what is written would be lost", error=self.gone)
         if self.low and not was_low:
             log.warning("little room on the disk", database=str(self._path), free_mib=self.free // 2**20)
         elif was_low and not self.low:
             log.info("there is room on the disk again", free_mib=self.free // 2**20)
 
     def _look(self) -> None:
-        try:
-            found = self._path.stat()
-        except OSError:
-            self.gone = True
-            return
-        self.gone = found.st_ino != self._inode
-        self.size = found.st_size
+        self.gone = self.missing()
         with contextlib.suppress(OSError):
-            self.size += Path(f"{self._path}-wal").stat().st_size
-        disk = os.statvfs(self._path.parent)
+            self.size = self._path.stat().st_size + Path(f"{self._path}-wal").stat().st_size
+        try:
+            disk = os.statvfs(self._path.parent)
+        except OSError:  # the folder was moved
+            return
         self.free = disk.f_bavail * disk.f_frsize
         self.low = self.free < min(LOW_BYTES, disk.f_blocks * disk.f_frsize * LOW_SHARE)

@@ -20,6 +20,10 @@ class DiskFullError(StoreError):
     """There is no room for what is to be written."""
 
 
+class MissingError(StoreError):
+    """What is written would not be found again: the database is no longer the file that is open."""
+
+
 class SchemaError(Exception):
     """The database can't be used by this version; the text says why and what to do."""
 

@@ -26,6 +26,7 @@ from holdfast.server.store.sqlite.experiments import note_steps
 from holdfast.server.store.sqlite.faults import fault
 from holdfast.server.store.sqlite.files import make_file, make_folder
 from holdfast.server.store.sqlite.migrate import check_version, migrate
+from holdfast.server.store.sqlite.presence import Presence
 from holdfast.server.store.sqlite.queries import load_queries, named
 from holdfast.server.store.sqlite.sessions import link_sessions
 from holdfast.server.store.store import EndedRun, Erased, Recovered, StoreError, Value, Write
@@ -84,7 +85,7 @@ class SqliteStore:
 
     def __init__(self, path: Path | None, durability: Durability = "full") -> None:
         self._folder = None if path else tempfile.TemporaryDirectory(prefix="holdfast-")
-        self.path = path or Path(self._folder.name if self._folder else ".") / "main.db"
+        self.path = (path or Path(self._folder.name if self._folder else ".") / "main.db").absolute()
         self.durability: Durability = durability
         self.epoch = 0
         try:
@@ -93,10 +94,10 @@ class SqliteStore:
             self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
             with _closed_if_it_fails(self._db):
                 self._open()
+                self.presence = Presence(self.path)
         except (sqlite3.Error, OSError) as error:
             raise fault(self.path, error) from error
         self._copy = self.epoch << 40
-        self._wal: int | None = None
         self.commit_s = 0.0  # what the last COMMIT took, without its statements: mostly the disk
 
     def set_durability(self, durability: Durability) -> None:
@@ -107,7 +108,12 @@ class SqliteStore:
     # --- the hot path -----------------------------------------------------------------------------------------------
 
     def commit(self, changes: Changes, writes: Sequence[Write] = ()) -> None:
-        """Writes a turn's rows in one transaction. Raises StoreError; then nothing was written."""
+        """Writes a turn's rows in one transaction.
+
+        Raises:
+            StoreError: Nothing was written; or, as MissingError, to a file that nobody will find again.
+
+        """
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -122,6 +128,8 @@ class SqliteStore:
                 db.execute("ROLLBACK")
             raise fault(self.path, error) from error
         self._copy += len(changes.events)
+        if self.durability == "full":
+            self._look()
 
     def _write(self, db: sqlite3.Connection, changes: Changes) -> None:
         many = db.executemany
@@ -151,15 +159,17 @@ class SqliteStore:
 
     def sync(self) -> None:
         """Makes the write-ahead log durable. Holds no GIL while the disk works."""
-        if self._wal is None:
-            self._wal = os.open(f"{self.path}-wal", os.O_RDONLY)
-        os.fdatasync(self._wal)
+        os.fdatasync(self.presence.log)
+        self._look()
+
+    def _look(self) -> None:
+        """Raises MissingError if the next start would not find what was written. An ephemeral store has none."""
+        if self._folder is None:
+            self.presence.check()
 
     def wal_pages(self) -> int:
         """How large the write-ahead log is, in pages."""
-        with contextlib.suppress(OSError):
-            return Path(f"{self.path}-wal").stat().st_size // 4_096
-        return 0
+        return os.fstat(self.presence.log).st_size // 4_096
 
     def checkpoint(self) -> None:
         """Moves the log into the database, on a connection of its own: made for another thread, commits go on."""
@@ -207,6 +217,7 @@ class SqliteStore:
             raise fault(self.path, error) from error
         finally:
             self.set_durability(self.durability)
+        self._look()
 
     def probe(self) -> None:
         """Raises DiskFullError if the folder has no room for a few commits."""
@@ -299,6 +310,8 @@ class SqliteStore:
         """Writes apps and functions whole, and deletes the apps of the ids `removed`, in one transaction."""
         db = self._db
         try:
+            if self.durability == "deferred":  # nobody calls `sync` for it
+                db.execute("PRAGMA synchronous=FULL")
             db.execute("BEGIN IMMEDIATE")
             db.executemany("DELETE FROM apps WHERE id=?", [(id,) for id in removed])
             db.executemany(_PUT_APP, map(_record_row, apps))
@@ -308,17 +321,23 @@ class SqliteStore:
             with contextlib.suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
             raise fault(self.path, error) from error
+        finally:
+            self.set_durability(self.durability)
+        self._look()
 
     def close(self) -> None:
         """Closes the store; an ephemeral one is gone then."""
-        if self._wal is not None:
-            os.close(self._wal)
         self._db.close()
+        self.presence.close()
         if self._folder is not None:
             self._folder.cleanup()
 
     def begin_epoch(self) -> None:
         """Counts a start, or a reload: whatever is dispatched from here on is told apart from what was before."""
+        self._look()
+        self._count_epoch()
+
+    def _count_epoch(self) -> None:
         try:
             row = self._db.execute("SELECT value FROM meta WHERE key='epoch'").fetchone()
             self.epoch = int(row[0]) + 1 if row else 1
@@ -330,7 +349,11 @@ class SqliteStore:
         """Set the connection up. Nothing is written to the database of another program, nor of a newer version."""
         check_version(self._db)
         self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # counts for a new file only
-        self._db.execute("PRAGMA journal_mode=WAL")
+        if self._db.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
+            raise StoreError(
+                f"can't use the database {self.path}: its file system has no room for SQLite's "
+                "write-ahead log, or can't hold one; choose a folder on a local disk with --sqlite-dir"
+            )
         self._db.execute("PRAGMA wal_autocheckpoint=0")
         self._db.execute(f"PRAGMA journal_size_limit={self.CHECKPOINT_PAGES * 2_048}")  # when the log starts over
         self._db.execute("PRAGMA busy_timeout=5000")
@@ -339,7 +362,7 @@ class SqliteStore:
         self._db.execute("PRAGMA secure_delete=FAST")
         migrate(self._db)
         self.set_durability(self.durability)
-        self.begin_epoch()
+        self._count_epoch()
 
 
 def _write_items(
