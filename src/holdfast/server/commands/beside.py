@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +29,7 @@ def _free(path: Path) -> bool:
     from holdfast.server.store.store import StoreError  # noqa: PLC0415 - as above
 
     try:
-        os.close(lock.hold(path))
+        lock.hold(path).close()
     except StoreError:
         return False
     return True
