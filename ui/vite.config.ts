@@ -42,6 +42,15 @@ export default defineConfig({
     target: "es2022",
     assetsInlineLimit: 0,
     rollupOptions: {
+      // Few files: what every screen needs in one, what several need in another.
+      output: {
+        codeSplitting: {
+          groups: [
+            { name: "vendor", test: /node_modules\/(preact|@tanstack|use-sync)/ },
+            { name: "common", test: /src\/(data|logic|shell|parts)\/(?!palette|Dialog|PickMenu|SettingsMenu|Help|Editor|CodeEditor|Json|Tabs)/, minShareCount: 3 },
+          ],
+        },
+      },
       // `"use client"` in libraries, and what Preact has no need for.
       onwarn: (warning, warn) => {
         if (warning.code !== "MODULE_LEVEL_DIRECTIVE" && warning.code !== "IMPORT_IS_UNDEFINED") warn(warning);

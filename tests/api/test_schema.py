@@ -27,6 +27,8 @@ INTROSPECTION = f"""{{ __schema {{ queryType {{ name }} mutationType {{ name }} 
     enumValues(includeDeprecated: true) {{ name description isDeprecated deprecationReason }} }} }} }}"""
 #: What is ours alone: fields beside the recorded ones, and their types. Nothing else may differ.
 EXTENSIONS = {
+    "Query": {"runsHistogram": "(filter: RunsFilterV2!, bars: Int! = 60): [RunsBar!]!"},
+    "Function": {"health": "(from: Time!): FunctionHealth!", "paused": "String", "nextRun": "Time"},
     "EventV2": {"excerpt": "String!"},
     "FunctionRunV2": {"why": "[RunReason!]!", "doing": "RunReason", "errorLine": "String", "failedAttempts": "Int!"},
     "Mutation": {
@@ -34,7 +36,7 @@ EXTENSIONS = {
         "resumeFunction": "(slug: String!): Function!",
     },
 }
-EXTENSION_TYPES = {"RunReason"}
+EXTENSION_TYPES = {"RunReason", "RunsBar", "FunctionHealth"}
 # The reference introspects no description of built-in scalars that it doesn't use.
 OWN = {
     "__Schema",

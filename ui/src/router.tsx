@@ -31,6 +31,9 @@ const routes = [
   createRoute({ ...under, path: "/runs/$runID", component: lazyRouteComponent(() => import("./screens/run/Run"), "Run") }),
   createRoute({ ...under, path: "/events", component: lazyRouteComponent(() => import("./screens/events/Events"), "Events") }),
   createRoute({ ...under, path: "/events/$eventID", component: lazyRouteComponent(() => import("./screens/event/Event"), "Event") }),
+  createRoute({ ...under, path: "/functions", component: lazyRouteComponent(() => import("./screens/functions/Functions"), "Functions") }),
+  createRoute({ ...under, path: "/functions/$slug", component: lazyRouteComponent(() => import("./screens/function/Function"), "Function") }),
+  createRoute({ ...under, path: "/apps", component: lazyRouteComponent(() => import("./screens/apps/Apps"), "Apps") }),
 ];
 
 function parse(text: string): Search {

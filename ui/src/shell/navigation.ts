@@ -12,4 +12,12 @@ export interface Place {
 export const PLACES: readonly Place[] = [
   { to: "/runs", label: "Runs", icon: "M2 4h8M2 8h12M2 12h6", key: "r", group: "Watch" },
   { to: "/events", label: "Events", icon: "M8.500 1.500 3 9h4l-.5 5.500L13 7H8.500Z", key: "e", group: "Watch" },
+  {
+    to: "/functions",
+    label: "Functions",
+    icon: "M6 2.500c-1.500 0-2 .8-2 2.200V6c0 1-.5 2-1.500 2 1 0 1.500 1 1.500 2v1.300c0 1.400.5 2.200 2 2.200M10 2.500c1.500 0 2 .8 2 2.200V6c0 1 .5 2 1.500 2-1 0-1.500 1-1.500 2v1.300c0 1.400-.5 2.200-2 2.200",
+    key: "f",
+    group: "Build",
+  },
+  { to: "/apps", label: "Apps", icon: "M2.500 2.500h4v4h-4ZM9.500 2.500h4v4h-4ZM2.500 9.500h4v4h-4ZM9.500 9.500h4v4h-4Z", key: "a", group: "Build" },
 ];

@@ -241,6 +241,10 @@ class History(Protocol):
         """How many runs a filter lets through; with a search, how many it finds within its time."""
         ...
 
+    async def count_each(self, filters: Sequence[RunFilter]) -> list[int]:
+        """How many runs each of some filters lets through, at one moment; their searches are not looked at."""
+        ...
+
     async def runs_by_id(self, run_ids: Collection[str]) -> dict[str, StoredRun]:
         """Many runs."""
         ...

@@ -28,7 +28,7 @@ export function commandsFor(text: string, functions: readonly FunctionRef[]): Co
   const found = functions
     .filter((each) => fits(`${each.name} ${each.slug}`, wanted))
     .slice(0, MOST_FUNCTIONS)
-    .map((each): Command => ({ id: each.slug, label: each.name, kind: each.appName, icon: FUNCTION, to: "/runs", search: { function: each.slug } }));
+    .map((each): Command => ({ id: each.slug, label: each.name, kind: each.appName, icon: FUNCTION, to: `/functions/${each.slug}` }));
   return [...ofId(wanted), ...places, ...found, ...themes(wanted), ...search(wanted)];
 }
 

@@ -84,6 +84,7 @@ class Context:
         self.traces = Loader(history.traces)
         self.reasons = Loader(self._why)
         self.doing = Loader(self._doing)
+        self.paused = Loader(self._paused)
         self.runs_of_event = Loader(history.runs_of_events)
         self.deferred_runs = Loader(history.deferred_runs)
         self.jobs = Loader(history.jobs)
@@ -107,6 +108,13 @@ class Context:
 
     async def _doing(self, run_ids: Collection[str]) -> Mapping[str, Reason]:
         return await self.ask(lambda backend: backend.doing(list(run_ids)))
+
+    async def _paused(self, function_ids: Collection[str]) -> Mapping[str, str]:
+        async def asked(backend: Backend) -> dict[str, str]:
+            found = {id: backend.paused(id) for id in function_ids}
+            return {id: paused.mode for id, paused in found.items() if paused is not None}
+
+        return await self.ask(asked)
 
     async def ask(self, question: Callable[[Backend], Awaitable[V]]) -> V:
         """Ask the server itself, on its own loop: resolvers run on another one."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from holdfast.server.api.graphql.resolvers import apps, debug, events, legacy, mutations, runs, traces, workers
+from holdfast.server.api.graphql.resolvers import apps, debug, events, figures, legacy, mutations, runs, traces, workers
 
-_MODULES = (apps, debug, events, legacy, mutations, runs, traces, workers)
+_MODULES = (apps, debug, events, figures, legacy, mutations, runs, traces, workers)
 
 
 def register() -> int:

@@ -42,8 +42,8 @@ class _Order(TypedDict):
     direction: str
 
 
-_Filter = TypedDict(
-    "_Filter",
+Filter = TypedDict(
+    "Filter",
     {
         "from": int,
         "until": int | None,
@@ -84,12 +84,12 @@ async def _runs(
     context: Context,
     first: int,
     order_by: list[_Order],
-    filter: _Filter,
+    filter: Filter,
     after: str | None = None,
     preview: bool | None = None,  # noqa: ARG001 - both lists of the reference are one here
 ) -> _Runs:
     size = first if 0 < first <= _LARGEST_PAGE else _PAGE
-    where = _where(filter)
+    where = run_filter(filter)
     order = [RunOrder(_TIMES[level["field"]], level["direction"] == "DESC") for level in order_by]
     found = await context.history.runs(where, order, size, read_run_cursor(after))
     edges = [Edge(run_cursor(run, order), run) for run in found]
@@ -273,7 +273,8 @@ def _defer(hashed: str, defer: Defer, started: list[StoredRun], function: Functi
     return _Defer(hashed, defer.userland_id, defer.function_slug, status, child.id if child else None, child)
 
 
-def _where(given: _Filter) -> RunFilter:
+def run_filter(given: Filter) -> RunFilter:
+    """Read a filter of the schema; fails with the error of a query that can't be read."""
     try:
         search = parse_search(given.get("query") or "")
     except SearchError as error:
