@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from holdfast.server.cli import main
+from holdfast.server.commands import look
 
 from .serving import Served, command, environment
 
@@ -119,6 +120,22 @@ def test_apps_are_listed_and_removed(server: Served) -> None:
     refused = ask(server, "apps", "remove", wrong)
     assert refused.exit_code == 1
     assert "known: shop" in refused.stderr
+
+
+@pytest.mark.parametrize("words", [[], ["list"]])
+def test_apps_are_listed_without_a_subcommand_too(server: Served, words: list[str]) -> None:
+    assert "shop" in ask(server, "apps", *words, "--json").stdout
+
+
+def test_a_step_is_shown_once_with_its_attempts() -> None:
+    attempts = [{"name": "Attempt 0", "status": "FAILED"}, {"name": "Attempt 1", "status": "COMPLETED"}]
+    step = {"name": "charge", "stepId": "c1", "status": "COMPLETED"}
+    trace = [
+        {**step, "children": attempts}, {**step, "status": "FAILED"}, step,
+        {"name": "Finalization", "status": "COMPLETED"}, {"name": "executor.nonstep", "status": "COMPLETED"},
+    ]  # fmt: skip
+    assert [span["name"] for span in look._steps(trace)] == ["charge", "Finalization"]
+    assert next(look._steps(trace))["children"] == attempts
 
 
 def test_tail_follows_until_the_server_ends(tmp_path: Path) -> None:

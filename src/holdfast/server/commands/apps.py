@@ -12,12 +12,18 @@ from holdfast.server.commands.asking import Server, asking
 from holdfast.server.commands.tables import as_json, table
 
 
-@click.group(invoke_without_command=True)
-@click.pass_context
-def apps(ctx: click.Context) -> None:
+class _ListsByDefault(click.Group):
+    """A group that lists when no subcommand is named, with the options of `list`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Puts `list` in front of options that belong to it."""
+        of_group = bool(args) and (not args[0].startswith("-") or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if of_group else ["list", *args])
+
+
+@click.group(cls=_ListsByDefault)
+def apps() -> None:
     """List apps, or remove one."""
-    if ctx.invoked_subcommand is None:
-        ctx.invoke(list_apps)
 
 
 @apps.command(name="list")

@@ -73,8 +73,7 @@ def _run_lines(found: dict[str, Any], trace: dict[str, Any]) -> Iterator[str]:
     times = f"queued {time_of(found['queuedAt'])}, ended {time_of(found.get('endedAt', ''))}"
     yield f"{times}, took {took(found.get('durationMs', ''))}; event {', '.join(found['trigger'].get('eventIds', []))}"
     yield ""
-    steps = [child for child in trace.get("children", []) if child["name"] != "executor.nonstep"]
-    yield from _tree(steps, "")
+    yield from _tree(list(_steps(trace.get("children", []))), "")
     error = _error(found.get("output"))
     if status == "failed":
         yield ""
@@ -82,6 +81,19 @@ def _run_lines(found: dict[str, Any], trace: dict[str, Any]) -> Iterator[str]:
         yield from (f"  {line}" for line in plain_lines(str(error.get("stack") or "")).rstrip().split("\n"))
     elif found.get("output") is not None:
         yield f"\noutput {plain(_compact(found['output']))}"
+
+
+def _steps(spans: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The spans of a trace that people count as its steps.
+
+    A trace has a step twice: what the queue did for it, with its attempts, and after that each call.
+    """
+    seen = set[str]()
+    for span in spans:
+        step = span.get("stepId", "")
+        if span["name"] != "executor.nonstep" and not (step and step in seen):
+            yield span
+        seen.add(step)
 
 
 def _tree(spans: list[dict[str, Any]], indent: str) -> Iterator[str]:
