@@ -5,19 +5,19 @@ import styles from "./Settings.module.css";
 
 const Menu = lazy(() => import("./SettingsMenu"));
 
-const SLIDERS = "M2 4.5h7M13 4.5h1M2 11.5h1M7 11.5h7M11 6.5a2 2 0 1 0 0-4 2 2 0 0 0 0 4ZM5 13.5a2 2 0 1 0 0-4 2 2 0 0 0 0 4Z";
+const HALF = "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2ZM8 2v12M10.500 3v10M13 5v6";
 
-/** Theme, density, and who is logged in. The menu is loaded when it is opened first. */
+/** Theme and density. The menu is loaded when it is opened first. */
 export function Settings() {
   const [wanted, setWanted] = useState(false);
   const button = (
-    <button type="button" className={styles.button} aria-label="Settings" onClick={() => setWanted(true)}>
-      <Icon path={SLIDERS} />
+    <button type="button" className={styles.button} aria-label="Appearance" onClick={() => setWanted(true)}>
+      <Icon path={HALF} />
     </button>
   );
   return wanted ? (
     <Suspense fallback={button}>
-      <Menu icon={<Icon path={SLIDERS} />} />
+      <Menu icon={<Icon path={HALF} />} />
     </Suspense>
   ) : (
     button

@@ -1,7 +1,6 @@
 import { Menu } from "@base-ui/react/menu";
 import { type ReactNode, useState } from "react";
 
-import { server } from "../data/server";
 import menu from "../parts/Menu.module.css";
 import styles from "./Settings.module.css";
 import { type Density, type Theme, density, setDensity, setTheme, theme } from "./theme";
@@ -19,7 +18,7 @@ const DENSITIES: [Density, string][] = [
 export default function SettingsMenu({ icon }: { icon: ReactNode }) {
   return (
     <Menu.Root defaultOpen>
-      <Menu.Trigger className={styles.button} aria-label="Settings">
+      <Menu.Trigger className={styles.button} aria-label="Appearance">
         {icon}
       </Menu.Trigger>
       <Menu.Portal>
@@ -27,7 +26,6 @@ export default function SettingsMenu({ icon }: { icon: ReactNode }) {
           <Menu.Popup className={menu.popup}>
             <Choice label="Theme" options={THEMES} read={theme} write={setTheme} />
             <Choice label="Density" options={DENSITIES} read={density} write={setDensity} />
-            {server.open ? null : <Account />}
           </Menu.Popup>
         </Menu.Positioner>
       </Menu.Portal>
@@ -63,23 +61,4 @@ function Choice<T extends string>({ label, options, read, write }: ChoiceProps<T
       </Menu.RadioGroup>
     </Menu.Group>
   );
-}
-
-function Account() {
-  return (
-    <Menu.Group>
-      <Menu.GroupLabel className={menu.label}>
-        {server.user}, {server.role}
-      </Menu.GroupLabel>
-      <Menu.Item className={menu.item} onClick={logOut}>
-        <span className={menu.tick} />
-        Log out
-      </Menu.Item>
-    </Menu.Group>
-  );
-}
-
-async function logOut(): Promise<void> {
-  await fetch("/logout", { method: "POST" });
-  location.assign("/login");
 }

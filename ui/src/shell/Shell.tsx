@@ -3,6 +3,7 @@ import { Suspense, lazy, useState } from "react";
 
 import { server } from "../data/server";
 import { Icon } from "../parts/Icon";
+import { Account } from "./Account";
 import { Connection } from "./Connection";
 import { Settings } from "./Settings";
 import styles from "./Shell.module.css";
@@ -48,6 +49,7 @@ export function Shell() {
         <span className={styles.right}>
           <Connection />
           <Settings />
+          <Account />
         </span>
       </header>
       <nav className={styles.side} data-open={open === "menu" || undefined} aria-label="Screens" onClick={close}>

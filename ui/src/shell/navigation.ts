@@ -20,4 +20,5 @@ export const PLACES: readonly Place[] = [
     group: "Build",
   },
   { to: "/apps", label: "Apps", icon: "M2.500 2.500h4v4h-4ZM9.500 2.500h4v4h-4ZM2.500 9.500h4v4h-4ZM9.500 9.500h4v4h-4Z", key: "a", group: "Build" },
+  { to: "/settings", label: "Settings", icon: "M2 4.5h7M13 4.5h1M2 11.5h1M7 11.5h7M11 6.5a2 2 0 1 0 0-4 2 2 0 0 0 0 4ZM5 13.5a2 2 0 1 0 0-4 2 2 0 0 0 0 4Z", key: "s", group: "Set up" },
 ];

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from html import escape
 from urllib.parse import parse_qsl, quote
 
@@ -21,38 +22,45 @@ from holdfast.server.api.routing import ApiRoute
 #: Cookie that ties a login at the identity provider to the browser that began it.
 _OIDC_COOKIE = "holdfast_oidc"
 
+#: The colours are those of the UI (`ui/src/styles/tokens.css`); the theme is the system's.
 _STYLE = """
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif;
-  --paper: #fff; --ground: #f3f4f6; --ink: #16181d; --soft: #5b6270; --line: #cfd3da;
-  --accent: #2f5fd0; --bad: #b3261e }
-@media (prefers-color-scheme: dark) { :root {
-  --paper: #1d2027; --ground: #131519; --ink: #eceef2; --soft: #a2a9b6; --line: #3a3f4a;
-  --accent: #6d97f7; --bad: #ff8a80 } }
+:root { color-scheme: light; font: 14px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif;
+  --paper: #fff; --ground: #f5f6f8; --ink: #14171c; --soft: #545b68; --line: #e1e4e9; --line-strong: #c5cad3;
+  --accent: #2457c5; --on-accent: #fff; --bad: #b3201a; --bad-tint: #fdeae8 }
+@media (prefers-color-scheme: dark) { :root { color-scheme: dark; --paper: #15181d; --ground: #0e1014;
+  --ink: #e9ebef; --soft: #a5adba; --line: #262b33; --line-strong: #3b424e; --accent: #7ea6ff;
+  --on-accent: #0b1530; --bad: #ff8d85; --bad-tint: #351514 } }
 * { box-sizing: border-box }
-body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem;
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 16px;
   background: var(--ground); color: var(--ink) }
-main { width: 100%; max-width: 23rem; padding: 2rem; background: var(--paper);
-  border: 1px solid var(--line); border-radius: .75rem }
-h1 { margin: 0 0 .25rem; font-size: 1.4rem }
-p { margin: 0 0 1.25rem; color: var(--soft) }
-label { display: block; margin-bottom: 1rem; font-size: .9rem; font-weight: 600 }
-input { display: block; width: 100%; margin-top: .3rem; padding: .55rem .7rem; font: inherit; font-weight: 400;
-  color: inherit; background: var(--ground); border: 1px solid var(--line); border-radius: .4rem }
+main { width: 100%; max-width: 360px; padding: 28px; background: var(--paper);
+  border: 1px solid var(--line); border-radius: 10px }
+h1 { display: flex; gap: 10px; align-items: center; margin: 0 0 4px; font-size: 19px; font-weight: 650;
+  letter-spacing: -.01em }
+h1 rect { fill: var(--accent) }
+h1 path { fill: none; stroke: var(--on-accent); stroke-width: 4; stroke-linecap: round }
+p { margin: 0 0 18px; color: var(--soft) }
+label { display: block; margin-bottom: 14px; color: var(--soft); font-size: 12px; font-weight: 500 }
+input { display: block; width: 100%; height: 36px; margin-top: 4px; padding: 0 10px; font: inherit; font-size: 14px;
+  font-weight: 400; color: var(--ink); background: var(--paper); border: 1px solid var(--line-strong);
+  border-radius: 6px }
 input:focus-visible, button:focus-visible, a:focus-visible { outline: 2px solid var(--accent); outline-offset: 1px }
-button, a { display: block; width: 100%; padding: .6rem; font: inherit; font-weight: 600; text-align: center;
-  text-decoration: none; cursor: pointer; color: #fff; background: #2f5fd0; border: 1px solid #2f5fd0;
-  border-radius: .4rem }
-form + a { margin-top: 1rem; color: var(--ink); background: none; border-color: var(--line) }
-.problem { padding: .6rem .8rem; color: var(--bad); border: 1px solid currentColor; border-radius: .4rem }
-code { display: block; padding: .6rem .8rem; font-size: .85rem; background: var(--ground); border-radius: .4rem;
-  overflow-wrap: anywhere }
+button, a { display: block; width: 100%; height: 36px; padding: 0 12px; font: inherit; font-weight: 500;
+  line-height: 34px; text-align: center; text-decoration: none; cursor: pointer; color: var(--on-accent);
+  background: var(--accent); border: 1px solid var(--accent); border-radius: 6px }
+button { margin-top: 20px }
+form + a { margin-top: 10px; color: var(--ink); background: none; border-color: var(--line-strong) }
+.problem { padding: 8px 12px; color: var(--bad); background: var(--bad-tint); border-radius: 6px }
+code { display: block; padding: 8px 12px; font: 12px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
+  background: var(--ground); border: 1px solid var(--line); border-radius: 6px; overflow-wrap: anywhere }
 """
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Log in · Holdfast</title>
 <style>{style}</style>
 <main>
-<h1>Holdfast</h1>
+<h1><svg viewBox="0 0 32 32" width="26" height="26" aria-hidden="true"><rect width="32" height="32" rx="8"/>
+<path d="M9 6v20M23 6v20M9 16h14"/></svg>Holdfast</h1>
 {body}
 </main>
 </html>
@@ -202,12 +210,16 @@ class Login:
         elif not locals:
             parts = [_NOBODY]
         answer = HTMLResponse(_PAGE.format(style=_STYLE, body="\n".join(parts)), status)
-        hash = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
         answer.headers.update({
-            "content-security-policy": _CSP.format(hash=hash), "x-frame-options": "DENY",
+            "content-security-policy": _CSP.format(hash=_digest(_STYLE)), "x-frame-options": "DENY",
             "cache-control": "no-store", "referrer-policy": "same-origin",
         })  # fmt: skip
         return answer
+
+
+@cache
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _path(next: str) -> str:
