@@ -52,7 +52,6 @@ class Server:
 
     def start(self) -> None:
         """Recovers what was committed, and begins to work."""
-        self.apps.load()
         self.partition.recover()
         if self.traces_out is not None:
             self.traces_out.start()

@@ -8,6 +8,7 @@ no tick; `all` for each of them, at most the newest 1,000 of a schedule.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 
 import msgspec
 
@@ -44,20 +45,30 @@ class Crons:
         """Takes the last tick of a schedule from the store."""
         self._last[function_id, cron] = tick
 
-    def arm(self, core: Core) -> None:
-        """Sets the timers of schedules that are new, and drops those that are gone."""
-        wanted = {
-            (function.id, trigger.cron): function
-            for function in core.registry.functions.values()
-            for trigger in function.config.triggers
-            if trigger.cron
-        }
-        self._armed = {key: tick for key, tick in self._armed.items() if key in wanted}
-        self._last = {key: at for key, at in self._last.items() if key in wanted}
-        self._replayed = {key: at for key, at in self._replayed.items() if key in wanted}
-        for key, function in wanted.items():
-            if key not in self._armed:
-                self._arm(core, function, key[1], self._first_from(core, key, function))
+    def rearm(self, core: Core, before: Mapping[str, Function | None]) -> None:
+        """Sets the timers of schedules that are new, and drops those that are gone.
+
+        `before` is what was known of each function that may have changed, by id.
+        """
+        for id, known in before.items():
+            function = core.registry.functions.get(id)
+            wanted = _schedules(function)
+            for cron in _schedules(known) - wanted:
+                self._forget((id, cron))
+            for cron in sorted(wanted):
+                if function is not None and (id, cron) not in self._armed:
+                    self._arm(core, function, cron, self._first_from(core, (id, cron), function))
+
+    def forget_others(self, core: Core) -> None:
+        """Forgets what was stored of schedules that no function has."""
+        functions = core.registry.functions
+        for id, cron in [key for key in self._last if key[1] not in _schedules(functions.get(key[0]))]:
+            self._forget((id, cron))
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        self._armed.pop(key, None)
+        self._last.pop(key, None)
+        self._replayed.pop(key, None)
 
     def fire(self, core: Core, tick: Tick) -> None:
         """Starts the run of a tick, and sets the next timer."""
@@ -172,3 +183,7 @@ def _jitter(function: Function, tick: Tick) -> int:
         return 0
     digest = int(xxh36(f"{function.id}:{tick.cron}:{tick.at}"), 36)
     return 1_000 + digest % max(1, spread // 1_000_000 - 1_000)
+
+
+def _schedules(function: Function | None) -> set[str]:
+    return {trigger.cron for trigger in function.config.triggers if trigger.cron} if function is not None else set()

@@ -6,7 +6,7 @@ outside happens before those are durable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from functools import wraps
 from sys import intern
 from typing import Concatenate, ParamSpec, TypeVar
@@ -143,10 +143,20 @@ class Engine:
         """Takes the whole set of active functions."""
         self._at(now)
         self._core.seen.clamp(now + IDEMPOTENCY_MS)
-        before = self._core.registry.functions
-        self._core.registry.replace(functions)
+        wanted = {function.id: function for function in functions}
+        self._change(wanted.values(), [id for id in self._core.registry.functions if id not in wanted])
+        self.crons.forget_others(self._core)
+
+    @_input
+    def reconfigure(self, functions: Sequence[Function], removed: Sequence[str], now: int) -> None:
+        """Takes some active functions, new or changed, and loses those of the ids `removed`."""
+        self._at(now)
+        self._change(functions, removed)
+
+    def _change(self, functions: Collection[Function], removed: Iterable[str]) -> None:
+        before = self._core.registry.change(functions, removed)
         resync.apply(self._core, before)
-        self.crons.arm(self._core)
+        self.crons.rearm(self._core, before)
 
     @_input
     def set_capacity(self, app_id: str, units: int | None, now: int) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import msgspec
 
 from holdfast.protocol.functions import FunctionConfig
+
+T = TypeVar("T")
 
 
 class Function(msgspec.Struct, frozen=True, gc=False):
@@ -49,25 +52,42 @@ class Registry:
 
     def __init__(self) -> None:
         self.functions: dict[str, Function] = {}
-        self._by_slug: dict[str, Function] = {}
-        self._by_trigger: dict[str, dict[str, list[str]]] = {}
+        self._by_slug: dict[str, dict[str, Function]] = {}  # of the same slug in two apps, the last one counts
+        self._by_trigger: dict[str, dict[str, None]] = {}
         self._cache: dict[str, tuple[Listener, ...]] = {}
 
-    def replace(self, functions: Iterable[Function]) -> None:
-        """Takes the whole set of active functions."""
-        self.functions = {f.id: f for f in functions}
-        self._by_slug = {f.slug: f for f in self.functions.values()}
-        self._by_trigger = {}
-        for function in self.functions.values():
-            for trigger in function.config.triggers:
-                if trigger.event:
-                    conditions = self._by_trigger.setdefault(trigger.event, {}).setdefault(function.id, [])
-                    conditions.append(trigger.expression)
+    def change(self, functions: Iterable[Function], removed: Iterable[str]) -> dict[str, Function | None]:
+        """Take functions, new or changed, and lose others.
+
+        Returns what was known before of each of them, by id.
+        """
+        before = {id: self._lose(id) for id in removed}
+        for function in functions:
+            before[function.id] = self._lose(function.id)
+            self._add(function)
         self._cache = {}
+        return before
+
+    def _add(self, function: Function) -> None:
+        self.functions[function.id] = function
+        self._by_slug.setdefault(function.slug, {})[function.id] = function
+        for trigger in function.config.triggers:
+            if trigger.event:
+                self._by_trigger.setdefault(trigger.event, {})[function.id] = None
+
+    def _lose(self, id: str) -> Function | None:
+        function = self.functions.pop(id, None)
+        if function is None:
+            return None
+        _take(self._by_slug, function.slug, id)
+        for name in {trigger.event for trigger in function.config.triggers if trigger.event}:
+            _take(self._by_trigger, name, id)
+        return function
 
     def find(self, reference: str) -> Function | None:
         """A function by UUID or slug."""
-        return self.functions.get(reference) or self._by_slug.get(reference)
+        found = self.functions.get(reference)
+        return found or next(reversed(self._by_slug.get(reference, {}).values()), None)
 
     def listeners(self, name: str) -> tuple[Listener, ...]:
         """The functions that an event of this name may start."""
@@ -88,3 +108,10 @@ class Registry:
     @staticmethod
     def _conditions(function: Function, matching: list[str]) -> tuple[str, ...]:
         return tuple(t.expression for t in function.config.triggers if t.event in matching)
+
+
+def _take(index: dict[str, dict[str, T]], key: str, id: str) -> None:
+    """Take an entry out of an index, and its key with the last one."""
+    del index[key][id]
+    if not index[key]:
+        del index[key]

@@ -15,11 +15,11 @@ from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Run
 
 
-def apply(core: Core, before: Mapping[str, Function]) -> None:
-    """Brings what waits in line with the functions as they are now."""
-    for function in core.registry.functions.values():
-        known = before.get(function.id)
-        if known is None or known.config == function.config:
+def apply(core: Core, before: Mapping[str, Function | None]) -> None:
+    """Brings what waits in line with functions that may have changed: `before` is what was known of each, by id."""
+    for id, known in before.items():
+        function = core.registry.functions.get(id)
+        if function is None or known is None or known.config == function.config:
             continue
         old, new = known.config, function.config
         if (old.concurrency, old.throttle) != (new.concurrency, new.throttle):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -26,9 +26,10 @@ from holdfast.server.engine.engine import DefectError, Engine
 from holdfast.server.engine.registry import Function
 from holdfast.server.expressions import check
 from holdfast.server.model.app import AppRecord, FunctionRecord
+from holdfast.server.runtime.app_records import AppRecords
 from holdfast.server.runtime.app_trouble import UNREACHABLE, trouble
 from holdfast.server.runtime.partition import Partition, now_ms
-from holdfast.server.store.store import StoreError
+from holdfast.server.store.store import MissingError, StoreError
 
 #: Since when official SDKs make bodies canonical before they check a signature; others check the bytes.
 _EXACT_SINCE = {"py": (0, 4), "js": (3, 54)}
@@ -58,8 +59,7 @@ class Apps:
     def __init__(self, partition: Partition) -> None:
         self._partition = partition
         self._store = partition.store
-        self.apps: dict[str, AppRecord] = {}
-        self.functions: dict[str, FunctionRecord] = {}
+        self._records = AppRecords()
         self.on_change: Callable[[], None] = lambda: None
         self.tell: Callable[[Happening], None] = lambda _: None  # told what becomes of apps
         self.refusals: dict[str, str] = {}  # by URL: what was wrong with the last registration, if it was refused
@@ -68,20 +68,36 @@ class Apps:
         self._units: dict[str, int | None] = {}  # calls at once that the workers of an app take
         partition.configure = self._configure
 
-    def load(self) -> None:
-        """Reads apps and functions from the store."""
-        self.apps = {app.id: app for app in self._store.apps()}
-        self.functions = {function.id: function for function in self._store.functions()}
+    @property
+    def apps(self) -> Mapping[str, AppRecord]:
+        """All apps by id, archived ones included."""
+        return self._records.apps
 
-    def configure(self) -> None:
-        """Gives the engine the functions that can run. Raises StoreError while the state is reloaded."""
-        self._partition.give(self._configure)
+    @property
+    def functions(self) -> Mapping[str, FunctionRecord]:
+        """All functions by id, archived ones included."""
+        return self._records.functions
 
     def _configure(self, engine: Engine, now: int) -> None:
-        active = [f for f in self.functions.values() if f.archived_at is None]
-        engine.configure([_runnable(f, self.apps.get(f.app_id)) for f in active], now)
+        """Read apps and functions from the store, for an engine that knows of none."""
+        self._records = AppRecords(self._store.apps(), self._store.functions())
+        engine.configure([self._runnable(f) for f in self.functions.values() if f.archived_at is None], now)
         for app in self.apps.values():
             self._set_capacity(engine, app, now)
+
+    def _reconfigure(self, app_id: str, functions: list[FunctionRecord]) -> None:
+        """Give the engine what has changed of one app."""
+
+        def change(engine: Engine, now: int) -> None:
+            active = [self._runnable(f) for f in functions if f.archived_at is None]
+            engine.reconfigure(active, [f.id for f in functions if f.archived_at is not None], now)
+            if app := self.apps.get(app_id):
+                self._set_capacity(engine, app, now)
+
+        self._partition.give(change)
+
+    def _runnable(self, record: FunctionRecord) -> Function:
+        return _runnable(record, self.apps.get(record.app_id))
 
     def set_capacity(self, app_id: str, units: int | None) -> None:
         """Take note of how many calls at once the workers of an app take; None: any number."""
@@ -119,12 +135,12 @@ class Apps:
         if not registration.functions:
             app.error = NO_FUNCTIONS
         self._save([app], functions, self._placeholders(app.url))
-        self.configure()
+        self._reconfigure(app.id, functions)
         self._tell_synced(known, app, before, functions)
         return _answer(app, modified=True)
 
     def _active_of(self, app: AppRecord) -> dict[str, FunctionRecord]:
-        return {f.slug: f for f in self.functions.values() if f.app_id == app.id and f.archived_at is None}
+        return {f.slug: f for f in self._records.functions_of(app.id) if f.archived_at is None}
 
     def _tell_synced(
         self, known: AppRecord | None, app: AppRecord, before: dict[str, FunctionRecord], rows: list[FunctionRecord]
@@ -143,7 +159,7 @@ class Apps:
         )  # fmt: skip
 
     def _placeholders(self, url: str) -> list[str]:
-        return [a.id for a in self.apps.values() if not a.name and a.url == url]
+        return [a.id for a in self._records.by_url(url) if not a.name]
 
     def _refuse_denied_sdk(self, registration: Registration, app: AppRecord) -> None:
         if registration.sdk_language == "js" and (3, 22, 0) <= _version(registration.sdk_version) <= (3, 53, 1):
@@ -169,7 +185,7 @@ class Apps:
     def _reconcile(self, app: AppRecord, configs: Iterable[FunctionConfig]) -> list[FunctionRecord]:
         """The function rows after this sync: known slugs keep their ids, absent ones are archived."""
         now = now_ms()
-        known = {f.slug: f for f in self.functions.values() if f.app_id == app.id}
+        known = {f.slug: f for f in self._records.functions_of(app.id)}
         found: dict[str, FunctionRecord] = {}
         for config in configs:
             old = known.get(config.slug)
@@ -197,7 +213,7 @@ class Apps:
                 function_id, app_id, slug, slug, version, stored_config(config, function_id, version), now
             )
             self._save([msgspec.structs.replace(app, archived_at=None)], [record])
-            self.configure()
+            self._reconfigure(app_id, [record])
         return self._partition.view.functions[function_id]
 
     # --- apps -------------------------------------------------------------------------------------------------------
@@ -214,7 +230,7 @@ class Apps:
     def by_url(self, url: str) -> AppRecord | None:
         """The active app with a URL."""
         url = normalize_url(url)
-        return next((a for a in self.active() if a.url == url), None)
+        return next((a for a in self._records.by_url(url) if a.archived_at is None), None)
 
     def active(self) -> list[AppRecord]:
         """Apps that are not archived."""
@@ -248,14 +264,14 @@ class Apps:
         now = now_ms()
         functions = [
             msgspec.structs.replace(f, archived_at=now)
-            for f in self.functions.values()
-            if f.app_id == app_id and f.archived_at is None
+            for f in self._records.functions_of(app_id)
+            if f.archived_at is None
         ]
         if app.name:
             self._save([msgspec.structs.replace(app, archived_at=now, checksum="")], functions)
         else:
             self._save([], [], [app_id])
-        self.configure()
+        self._reconfigure(app_id, functions)
         self.tell(Happening(what=What.APP_REMOVED, time=now, app=app.name, url=app.url))
         return True
 
@@ -271,14 +287,17 @@ class Apps:
 
     def by_name(self, name: str) -> AppRecord | None:
         """The app of a name, archived or not."""
-        return next((a for a in self.apps.values() if a.name == name), None)
+        return self._records.by_name(name)
 
-    def _save(self, apps: list[AppRecord], functions: list[FunctionRecord], removed: list[str] | None = None) -> None:
-        self._store.save_apps(apps, functions, removed or [])
-        for id in removed or []:
-            self.apps.pop(id, None)
-        self.apps.update({a.id: a for a in apps})
-        self.functions.update({f.id: f for f in functions})
+    def _save(self, apps: list[AppRecord], functions: list[FunctionRecord], removed: Sequence[str] = ()) -> None:
+        """Store rows, then take them. Raises StoreError; then neither was done."""
+        self._partition.check()
+        try:
+            self._store.save_apps(apps, functions, removed)
+        except MissingError as error:  # who knows where they are: all is read again
+            self._partition.distrust(error)
+            raise
+        self._records.update(apps, functions, removed)
         self.on_change()
 
 

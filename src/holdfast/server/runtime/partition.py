@@ -132,6 +132,10 @@ class Partition:
         """As `view`, for reports that are wanted always: None while the state is reloaded."""
         return self._engine.view if self._trouble is None else None
 
+    def check(self) -> None:
+        """Raise StoreError while the state is reloaded: nothing is accepted then."""
+        self._ready()
+
     def _ready(self) -> Engine:
         if self._trouble is not None:
             raise type(self._trouble)(str(self._trouble))
@@ -338,6 +342,11 @@ class Partition:
         if suspect is not None:
             self.strikes.add(suspect)
         self._fail(StoreError(RELOADING), self._take_callbacks(), 0)
+
+    def distrust(self, error: StoreError) -> None:
+        """Read everything again: what was written beside the turns may be in the store, or not."""
+        if self._trouble is None:
+            self._fail(error, self._take_callbacks(), self._retry_s)
 
     def _take_callbacks(self) -> list[Callback]:
         """Who waits for this turn's commit, which will not come."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from holdfast.server.runtime.app_trouble import UNREACHABLE
 from holdfast.server.runtime.apps import Apps, Refused
 from holdfast.server.runtime.inband import registration_of
 from holdfast.server.runtime.partition import now_ms
+from holdfast.server.store.store import StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -60,14 +62,14 @@ class Syncer:
         self._interval = interval
         self._tasks: list[asyncio.Task[None]] = []
         self._wanted: list[str] = []
+        self._to_expect: list[str] = []
         self.found: set[str] = set()
 
     def start(self, urls: Sequence[str], *, poll: bool, discover: bool) -> None:
         """Expects apps at `urls`, and keeps pinging: all, or without `poll` those in error. `discover` scans ports."""
         self._wanted = [with_scheme(url) for url in urls]
-        self._apps.forget_placeholders(self._wanted)
-        for url in self._wanted:
-            self._apps.expect(url)
+        self._to_expect = self._wanted.copy()
+        self._remember(0)
         self._tasks.append(asyncio.create_task(self._poll(healthy=poll)))
         if discover:
             self._tasks.append(asyncio.create_task(self._discover()))
@@ -135,8 +137,16 @@ class Syncer:
             for result in await asyncio.gather(*map(self.sync, apps), return_exceptions=True):
                 if isinstance(result, Exception):
                     log.warning("sync failed", error=repr(result))
-            self._apps.forget_placeholders(self._wanted, FORGET_MS)
+            self._remember(FORGET_MS)
             await asyncio.sleep(self._interval)
+
+    def _remember(self, forget_after_ms: int) -> None:
+        """Forgets who never came, and expects who is wanted; the next time, if the store is away."""
+        with contextlib.suppress(StoreError):
+            self._apps.forget_placeholders(self._wanted, forget_after_ms)
+            while self._to_expect:
+                self._apps.expect(self._to_expect[0])
+                del self._to_expect[0]
 
     # --- discovery --------------------------------------------------------------------------------------------------
 
@@ -145,7 +155,8 @@ class Syncer:
         scans = 0
         while not any(app.name and not app.error for app in self._apps.active()):
             for url in await self.scan():
-                await self._found(url)
+                with contextlib.suppress(StoreError):  # it is found again when the store is back
+                    await self._found(url)
             scans += 1  # whoever starts a server is about to start an app
             await asyncio.sleep(min(self._interval, EAGER_S) if scans <= EAGER_SCANS else self._interval)
         log.info("autodiscovery ends: an app has synced; name others with -u URL, or let them register themselves")
