@@ -282,7 +282,7 @@ def test_a_browser_tells_where_a_request_is_from(origin: str, site: str, elsewhe
     assert from_elsewhere("h:1", origin, site) is elsewhere
 
 
-READS = {"now_ms", "new_id", "run_state", "why_runs", "why_event", "cancellations", "paused", "workers",
+READS = {"now_ms", "new_id", "run_state", "doing", "why_runs", "why_event", "cancellations", "paused", "workers",
          "test_queue_size", "history", "info", "keys", "webhooks"}  # fmt: skip
 
 

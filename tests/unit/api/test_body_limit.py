@@ -5,13 +5,13 @@ import asyncio
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 
-from holdfast.server.api.asgi import BodyLimit, Message, Receive, Scope, Send
+from holdfast.server.api.asgi import BodyLimit, Message, Receive, Scope, Send, TooLargeError
 
 
 async def _length(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         body = await Request(scope, receive).body()
-    except ClientDisconnect:
+    except (ClientDisconnect, TooLargeError):
         await PlainTextResponse("cut off", 400)(scope, receive, send)
         return
     await PlainTextResponse(str(len(body)))(scope, receive, send)
@@ -28,7 +28,7 @@ def ask(chunks: list[bytes], headers: list[tuple[bytes, bytes]]) -> tuple[int, b
         sent.append(message)
 
     scope: Scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
-    asyncio.run(BodyLimit(_length, 10)(scope, receive, send))
+    asyncio.run(BodyLimit(_length, lambda _path: 10)(scope, receive, send))
     return sent[0]["status"], sent[1]["body"]
 
 

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import secrets
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, Final, Protocol, Self, cast
 from urllib.parse import quote_plus
@@ -107,15 +107,16 @@ class Oidc:
 
     def _authorization(self, provider: Provider, pending: _Pending, state: str) -> str:
         """Where the browser goes. Without a client: making one costs 40 ms, and any stranger can begin a login."""
-        from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # noqa: PLC0415 - slow to import, seldom needed
-        from authlib.oauth2.rfc7636 import create_s256_code_challenge  # noqa: PLC0415 - as above
+        from authlib.oauth2.rfc6749 import parameters  # noqa: PLC0415 - slow to import, seldom needed
+        from authlib.oauth2.rfc7636 import challenge  # noqa: PLC0415 - as above
 
-        url: str = prepare_grant_uri(
+        uri = cast("Callable[..., str]", getattr(parameters, "prepare_grant_uri"))  # noqa: B009 - it has no types
+        hashed = cast("Callable[[str], str]", getattr(challenge, "create_s256_code_challenge"))  # noqa: B009 - as above
+        return uri(
             provider.authorization_endpoint, self._options.client_id, "code", redirect_uri=pending.callback,
             scope=self._options.scopes, state=state, nonce=pending.nonce, code_challenge_method="S256",
-            code_challenge=create_s256_code_challenge(pending.verifier),
+            code_challenge=hashed(pending.verifier),
         )  # fmt: skip
-        return url
 
     async def finish(self, state: str, code: str) -> tuple[User, str]:
         """The user whom the provider vouches for, and where they wanted to go. Raises OidcError."""
