@@ -131,6 +131,11 @@ class Gateway:
         """Whether no more sockets are taken."""
         return len(self._sockets) >= MAX_CONNECTIONS
 
+    @property
+    def overfull(self) -> bool:
+        """Whether the socket that was opened last is one too many."""
+        return len(self._sockets) > MAX_CONNECTIONS
+
     def _accept(self) -> asyncio.Protocol:
         from holdfast.server.connect.socket import Socket  # noqa: PLC0415 - see `load`
 

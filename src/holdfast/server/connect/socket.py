@@ -260,7 +260,7 @@ class Socket(asyncio.Protocol):
             return 404, f"Workers connect at {PATH}\n"
         if _of_other_site(request):
             return 403, "Pages of other sites may not connect\n"
-        if self._gateway.full:
+        if self._gateway.overfull:
             self._gateway.refused["too_many_connections"] += 1
             return 503, "The gateway has as many connections as it takes\n"
         return None
