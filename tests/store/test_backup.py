@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +17,7 @@ from holdfast.server.engine.changes import Changes
 from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.store.sqlite import check as checks
 from holdfast.server.store.sqlite.backup import back_up, compact, open_read_only, restore, verify
+from holdfast.server.store.sqlite.lock import lock_file
 from holdfast.server.store.sqlite.stats import stats
 from holdfast.server.store.sqlite.store import SqliteStore
 from holdfast.server.store.store import SchemaError, StoreError
@@ -205,6 +208,51 @@ def test_stats_count_what_is_there(store: SqliteStore) -> None:
     assert found.wal_bytes > 0
     assert (found.oldest_event, found.shrinks) == (T0 + 1, True)
     store.close()
+
+
+def test_what_killed_backups_left_is_removed_by_the_next(store: SqliteStore, tmp_path: Path) -> None:
+    """One that is being written, and files of others, stay."""
+    code = (
+        "import os, sys; from pathlib import Path; from holdfast.server.store.sqlite.backup import back_up\n"
+        "back_up(Path(sys.argv[1]), Path(sys.argv[2]), lambda *_: os.kill(os.getpid(), 9))"
+    )
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    for name in ("monday.db", "tuesday.db"):
+        subprocess.run([sys.executable, "-c", code, str(store.path), str(folder / name)], check=False)
+        assert (folder / f"{name}.holdfast-partial").exists()
+    (folder / "other.partial").touch()
+    (folder / "busy.db.holdfast-partial").touch()
+    descriptor = os.open(folder / "busy.db.holdfast-partial", os.O_RDWR)
+    lock_file(descriptor)
+    back_up(store.path, folder / "wednesday.db", quiet)
+    left = sorted(file.name for file in folder.iterdir())
+    assert left == ["busy.db.holdfast-partial", "other.partial", "wednesday.db"]
+    with pytest.raises(StoreError, match="is being written by another process"):
+        back_up(store.path, folder / "busy.db", quiet)
+    os.close(descriptor)
+    store.close()
+
+
+def test_pages_that_were_zeroed_in_the_midst_of_values_are_found(store: SqliteStore) -> None:
+    changes = begun("r1")
+    pad = b"x" * 9_000
+    changes.events += [event("ok", json=b'{"deep":' + b"[" * 990 + b"]" * 990 + b"}")]
+    changes.events += [event("e-long", json=b'{"pad":"%s"}' % pad)]
+    changes.steps.append(("r1", 1, "s", b'"%s"' % pad, span()))
+    store.commit(changes)
+    path = store.path
+    store.close()
+    assert wrong(path) == {}
+    for number, page in enumerate(path.read_bytes()[at : at + 4_096] for at in range(0, path.stat().st_size, 4_096)):
+        if page[4:].strip(b"x").rstrip(b"\0") in {b'"}', b'"', b""} and page[4:8] == b"xxxx":
+            with path.open("r+b") as file:
+                file.seek(number * 4_096 + 4)
+                file.write(bytes(4_092))
+    found = wrong(path)["stored values can be read"]
+    assert {what for what, _ in found.examples} == {"events e-long", "steps r1 number 1"}
+    with closing(open_read_only(path)) as db:
+        assert not [finding for finding in checks.check(db, path, full=False) if finding.count]
 
 
 @pytest.mark.parametrize(

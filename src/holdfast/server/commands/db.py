@@ -68,7 +68,7 @@ def restore(settings: Settings, file: Path) -> None:
 
 @db.command()
 @click.argument("file", type=_FILE, required=False)
-@click.option("--full", is_flag=True, help="Compare indexes with their tables too; takes longer.")
+@click.option("--full", is_flag=True, help="Compare indexes with their tables, and read all values; takes longer.")
 @with_options("sqlite-dir")
 def check(settings: Settings, file: Path | None, full: bool) -> None:
     """Look whether the database, or the backup FILE, is whole.

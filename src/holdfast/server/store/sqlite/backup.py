@@ -6,16 +6,20 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 
 from holdfast.server.store.sqlite.faults import fault
-from holdfast.server.store.sqlite.files import make_file, make_folder
+from holdfast.server.store.sqlite.files import make_folder, open_private
+from holdfast.server.store.sqlite.lock import lock_file
 from holdfast.server.store.sqlite.migrate import check_version
 from holdfast.server.store.store import StoreError
 
 #: Pages copied between two reports of progress: 16 MiB.
 _STEP_PAGES = 4_096
+_PARTIAL = "holdfast-partial"
+#: The end of the name of a database that is being restored.
+RESTORING = "restoring"
 
 Progress = Callable[[int, int], None]
 """Called with pages done and pages in all."""
@@ -34,13 +38,14 @@ def open_read_only(path: Path) -> sqlite3.Connection:
 def back_up(database: Path, target: Path, progress: Progress) -> int:
     """Writes what is committed now to a new file, which is whole and durable when it appears; returns its bytes.
 
-    Commits go on meanwhile. Raises StoreError.
+    Commits go on meanwhile. What killed backups left in the target's folder is removed. Raises StoreError.
     """
     if target.exists():
         raise StoreError(f"{target} exists: a backup overwrites nothing, choose another name")
     if not target.parent.is_dir():
         raise StoreError(f"there is no folder {target.parent}: make it first")
-    with _beside(target, "partial") as partial:
+    remove_stale(target.parent.glob(f"*.{_PARTIAL}"))
+    with _beside(target, _PARTIAL) as partial:
         with contextlib.closing(open_read_only(database)) as source:
             _copy(source, database, partial, progress)
         _sync(partial)
@@ -58,7 +63,7 @@ def restore(backup: Path, database: Path, progress: Progress) -> Path | None:
     """Puts a backup in a database's place, which must be locked; returns where the old one is. Raises StoreError."""
     verify(backup)
     make_folder(database.parent)
-    with _beside(database, "restoring") as fresh:
+    with _beside(database, RESTORING) as fresh:
         with contextlib.closing(open_read_only(backup)) as source:
             _copy(source, backup, fresh, progress)
         _sync(fresh)
@@ -143,16 +148,41 @@ def _put_aside(database: Path) -> Path | None:
 def _beside(path: Path, what: str) -> Generator[Path]:
     """The name of a file next to another one, that is gone in the end if it still has that name."""
     beside = path.with_name(f"{path.name}.{what}")
+    with contextlib.ExitStack() as stack:
+        try:
+            remove_stale([beside])
+            descriptor = open_private(beside, os.O_EXCL)
+            stack.callback(os.close, descriptor)
+            lock_file(descriptor)  # tells it from what a killed process left
+            stack.callback(_remove, beside)
+            yield beside
+        except FileExistsError:
+            raise StoreError(f"{beside} is being written by another process: wait for it") from None
+        except OSError as error:
+            raise fault(path, error) from error
+
+
+def remove_stale(files: Iterable[Path]) -> None:
+    """Remove those of these copies that nobody writes any more: those who did were killed."""
+    for file in files:
+        with contextlib.suppress(OSError), _opened(file) as descriptor:
+            lock_file(descriptor)
+            _remove(file)
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Generator[int]:
+    descriptor = os.open(file, os.O_RDWR | os.O_NOFOLLOW)
     try:
-        beside.unlink(missing_ok=True)
-        make_file(beside)
-        yield beside
-    except OSError as error:
-        raise fault(path, error) from error
+        yield descriptor
     finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-            Path(f"{beside}-journal").unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _remove(file: Path) -> None:
+    with contextlib.suppress(OSError):
+        file.unlink(missing_ok=True)
+        Path(f"{file}-journal").unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

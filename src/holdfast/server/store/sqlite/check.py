@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from holdfast.protocol.rawjson import UNREADABLE, decode_raw
 from holdfast.server.store.sqlite.faults import fault
 from holdfast.server.store.sqlite.migrate import check_version
 
@@ -19,6 +20,19 @@ SHOWN: Final = 5
 #: Tables that a database of an older version lacks: then there is nothing to look at in them.
 _NEWER: Final = ("metadata", "event_totals", "run_totals", "deferred_runs", "debug_runs")
 _SECTION: Final = re.compile(r"^-- name: (.+)$", re.MULTILINE)
+
+
+#: Texts that are checked in full, by table: what tells the row, JSON, and texts that needn't be JSON.
+_TEXTS: Final = (
+    ("events", "id", ("json",), ()),
+    ("runs", "id", ("event_ids", "detail", "state"), ("output",)),
+    ("steps", "run_id || ' number ' || seq", ("span",), ("output",)),
+    ("spans", "run_id || ' number ' || seq", ("span",), ("output",)),
+    ("jobs", "run_id || ' number ' || no", ("job",), ()),
+    ("pauses", "run_id || ' number ' || no", ("pause",), ()),
+    ("functions", "id", ("config",), ()),
+    ("flow", "kind || ' ' || key", ("record",), ()),
+)
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -30,7 +44,10 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def check(db: sqlite3.Connection, path: Path, *, full: bool) -> Iterator[Finding]:
-    """Looks at one invariant after the other; `full` compares indexes with their tables as well. Raises StoreError."""
+    """Looks at one invariant after the other. Raises StoreError.
+
+    With `full`, indexes are compared with their tables as well, and all stored JSON is read.
+    """
     try:
         check_version(db)
         db.execute("BEGIN")  # one snapshot: a server may be writing
@@ -39,6 +56,8 @@ def check(db: sqlite3.Connection, path: Path, *, full: bool) -> Iterator[Finding
         for invariant, query in _invariants():
             if not any(table in query for table in _NEWER if table not in tables):
                 yield _look(db, invariant, query)
+        if full:
+            yield _texts(db)
         db.execute("ROLLBACK")
     except sqlite3.Error as error:
         raise fault(path, error) from error
@@ -57,6 +76,35 @@ def _look(db: sqlite3.Connection, invariant: str, query: str) -> Finding:
         if count <= SHOWN:
             examples.append((what, where))
     return Finding(invariant, count, examples)
+
+
+def _texts(db: sqlite3.Connection) -> Finding:
+    """SQLite keeps no checksums: a page that was overwritten in the midst of a long value is intact for it."""
+    db.create_function("is_text", 1, _is_text, deterministic=True)
+    db.create_function("is_json", 1, _is_json, deterministic=True)
+    looks = [
+        f"SELECT '{table} ' || {row}, '{column}' FROM {table} WHERE NOT {check}(CAST({column} AS BLOB))"  # noqa: S608
+        for table, row, *columns in _TEXTS
+        for check, names in zip(("is_json", "is_text"), columns, strict=True)
+        for column in names
+    ]
+    return _look(db, "stored values can be read", " UNION ALL ".join(looks))
+
+
+def _is_text(value: bytes | None) -> bool:
+    if value is None:
+        return True
+    try:
+        return b"\0" not in value and value.decode() is not None
+    except UnicodeError:
+        return False
+
+
+def _is_json(value: bytes) -> bool:
+    try:
+        return _is_text(value) and decode_raw(value) is not None
+    except UNREADABLE:
+        return False
 
 
 def _invariants() -> Iterator[tuple[str, str]]:
