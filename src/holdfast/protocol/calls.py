@@ -93,12 +93,19 @@ def _steps(steps: Mapping[str, bytes], inputs: Mapping[str, bytes] | None) -> by
     if inputs:
         overridden = {id: b'{"input":' + value + b"}" for id, value in inputs.items() if id not in steps}
         items = [*items, *overridden.items()]
-    return b",".join([b"%s:%s" % (_id(id), value) for id, value in sorted(items)])
+    if _plain(steps) and not inputs:
+        return b",".join([b'"%s":%s' % (id.encode(), value) for id, value in sorted(items)])
+    return b",".join([b"%s:%s" % (quote(id), value) for id, value in sorted(items)])
 
 
-def _id(id: str) -> bytes:
-    """Write a step's id as JSON. Official SDKs hash them; others may send anything, a quote or a newline too."""
-    return b'"%s"' % id.encode() if id.isalnum() else quote(id)
+def _stack(steps: Iterable[str]) -> str:
+    ids = list(steps)
+    return '","'.join(("", *ids, ""))[2:-2] if _plain(ids) else b",".join(map(quote, ids)).decode()
+
+
+def _plain(ids: Iterable[str]) -> bool:
+    """Whether ids of steps need no escapes. Official SDKs hash them; others may send anything, quotes too."""
+    return "".join(ids).isalnum()
 
 
 def _render(
@@ -106,14 +113,13 @@ def _render(
     defers: Mapping[str, bool] | None, *, use_api: bool, batch: bool = True,
 ) -> bytes:  # fmt: skip
     flag = "true" if use_api else "false"
-    ids = b",".join(map(_id, stack)).decode()
     head = (
         f'{{"ctx":{{"attempt":{context.attempt},'
         f'"disable_immediate_execution":{"true" if context.force_plan else "false"},"env":"",'
         f'"fn_id":"{context.function_id}","generation_id":{context.generation},"job_id":"{context.job_id}",'
         f'"max_attempts":{context.max_attempts},"qi_id":"{context.item}","request_id":"{context.request_id}",'
         f'"run_id":"{context.run_id}","stack":{{"current":{context.position},'
-        f'"stack":[{ids}]}},"step_id":"step","use_api":{flag}}},'
+        f'"stack":[{_stack(stack)}]}},"step_id":"step","use_api":{flag}}},'
         f'"defers":{_defers(defers)},"event":'
     )
     tail = f'}},"use_api":{flag},"version":{context.version}}}'

@@ -38,8 +38,8 @@ _AS_ZEROS: Final = bytes(
     for byte in range(256)
 )
 _LONG_INTEGER: Final = b"0" * 309
-_HUGE: Final = re.compile(
-    rb"(?<![0-9.])-?(?:[0-9]+(?:\.[0-9]+)?[eE]\+?[0-9]{3,}|[0-9]{309,}(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
+_HUGE: Final = re.compile(  # a number follows on one of these; they come first, so that few places are looked at
+    rb"[:,\[\s]-?(?:[0-9]+(?:\.[0-9]+)?[eE]\+?[0-9]{3,}|[0-9]{309,}(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
 )
 _SHOWN_DIGITS: Final = 20
 
@@ -85,9 +85,12 @@ def unwritable(json: bytes) -> str:
     shape = json.translate(_AS_ZEROS)
     if b"0e000" not in shape and b"0e+000" not in shape and _LONG_INTEGER not in shape:
         return ""
+    json = b" " + json
+    if not _HUGE.search(json):  # the hashed id of a step has such a shape, too
+        return ""
     for match in _HUGE.finditer(_STRING.sub(b'""', json)):
-        if math.isinf(float(match[0])):
-            text = match[0].decode()
+        text = match[0][1:].decode()
+        if math.isinf(float(text)):
             return text if len(text) <= _SHOWN_DIGITS else f"{text[:_SHOWN_DIGITS]}…"
     return ""
 
