@@ -2,6 +2,7 @@
 
 Starts the server as a process of its own (SQLite file, synchronous=FULL); load and app share this process. Timings are
 medians of three rounds. Run it on a machine that does nothing else. `python -m benchmarks reading` measures reading,
+`python -m benchmarks connect` calls to workers that dial in,
 `python -m benchmarks strangers` what clients without credentials can cost the others.
 """
 
@@ -17,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import reading, strangers
+from benchmarks import connect, reading, strangers
 from benchmarks.bars import BARS, QUICK, Bench, Sizes
 
 
@@ -59,6 +60,9 @@ def _commit() -> str:
 def main() -> None:
     if sys.argv[1:2] == ["reading"]:
         reading.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["connect"]:
+        connect.main(sys.argv[2:])
         return
     if sys.argv[1:2] == ["strangers"]:
         strangers.main(sys.argv[2:])
