@@ -29,6 +29,7 @@ DECISIONS = {
     "/v2/env/webhooks": "admin", "/api/v2/env/webhooks": "admin",
     "/docs/api": "open", "/assets/": "open", "/v1/checkpoint": "admin", "/v1/http/runs": "admin",
     "/v0/runs/": "machine", "/v0/telemetry": "machine", "/v0/connect": "admin", "/v1/": "machine", "/v2": "machine",
+    "/v0/connect/envs/": "machine",
     "/api/v2": "machine", "/dev$": "machine", "/dev/traces": "machine",
     "/v0/access/me": "viewer", "/v0/access/": "admin", "/v0/activity": "viewer",
     "/v0/gql": "viewer", "/v0/live": "viewer", "/v0/$": "viewer",

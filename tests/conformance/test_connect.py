@@ -134,6 +134,10 @@ def test_the_app_and_the_worker_are_listed(crew: Crew, kind: str) -> None:
     found = crew.platform.http.get(f"/v0/connect/envs/dev/groups/{group}").json()["data"]
     assert (found["synced"], found["app_id"], found["conns"]) == (True, app_id, [conn["id"]])
     assert f"{worker.app_id}-two-steps" in found["fns"]
+    command = [sys.executable, "-m", "holdfast.server.cli", "workers", "--url", crew.platform.url]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True, env=clean_environment({})).stdout
+    assert listed.splitlines()[1].split()[:5] == ["one", "ready", "0", "of", "7"]
+    assert worker.app_id in listed
     data = crew.platform.gql("""{ workerConnections(first: 5, orderBy: [{field: CONNECTED_AT, direction: DESC}],
         filter: {status: [READY]}) { totalCount edges { node { instanceId status appName appVersion maxWorkerConcurrency
         functionCount sdkLang app { method connected } } } } }""")

@@ -68,6 +68,7 @@ RULES: Final = (
     Rule("/fn", Who.MACHINE, Role.ADMIN, Role.ADMIN),
     Rule("/v0/runs", Who.MACHINE),
     Rule("/v0/telemetry", Who.MACHINE),
+    Rule("/v0/connect/envs", Who.MACHINE),
     Rule("/v0/connect", Who.MACHINE, Role.ADMIN, Role.ADMIN),  # workers register functions
     Rule("/v1/realtime/token", Who.MACHINE),
     *(

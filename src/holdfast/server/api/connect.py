@@ -122,6 +122,7 @@ class _Connect:
             "synced_worker_groups": {app_id: group.hash for app_id, group in worker.groups.items()},
             "status": int(worker.status), "last_heartbeat_at": _full({"seconds": seconds, "nanos": ms * 1_000_000}),
             "sdk_language": about.sdk_language, "sdk_version": about.sdk_version, "attributes": _full(attributes),
+            "address": worker.address, "calls": len(worker.calls), "max_worker_concurrency": worker.limit,
         }  # fmt: skip
         return _full(fields)
 
