@@ -115,12 +115,40 @@ def test_a_full_disk_is_survived(tmp_path: Path, small_disk: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_does_not_start_on_a_full_disk_and_says_why(tmp_path: Path, small_disk: Path) -> None:
-    filler = fill(small_disk)
+@pytest.mark.parametrize("known", [False, True])
+def test_a_start_on_a_full_disk_waits_for_room_and_says_so(tmp_path: Path, small_disk: Path, known: bool) -> None:
     server = Served(tmp_path, "--sqlite-dir", str(small_disk))
-    with pytest.raises(AssertionError, match="the disk is full"):
-        server.start()
-    assert "Traceback" not in server.tail()
-    filler.unlink()
+    server.database = small_disk / "main.db"
+    if known:
+        with server:
+            server.send("chaos/before", {})
+            server.kill()
+    filler = fill(small_disk)
     with server:
+        ready = server.request("GET", "/ready")
+        assert ready == (503, b'{"status":503,"message":"the disk is full"}\n')
+        status, body = server.request("POST", "/e/test", b'{"name":"chaos/any"}')
+        assert status == 503
+        assert b"disk is full" in body
+        assert server.stop() == 0
+    with server:
+        assert server.request("GET", "/ready") == ready
+        filler.unlink()
+        deadline = time.monotonic() + 20
+        while not ready_now(server):
+            assert time.monotonic() < deadline, server.tail()
+            time.sleep(0.1)
         server.send("chaos/any", {})
+        names = [name for (name,) in server.query("SELECT name FROM events WHERE name LIKE 'chaos/%' ORDER BY n")]
+        assert names == ["chaos/before"] * known + ["chaos/any"]
+    assert "Traceback" not in server.tail(1_000)
+    assert len(server.errors()) == 2, server.tail()
+    assert all("the disk is full" in line for line in server.errors())
+
+
+def ready_now(server: Served) -> bool:
+    """Connections end when the waiting is over."""
+    try:
+        return server.request("GET", "/ready")[0] == 200
+    except OSError:
+        return False

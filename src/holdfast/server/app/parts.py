@@ -37,7 +37,7 @@ from holdfast.server.runtime.syncer import Syncer
 from holdfast.server.runtime.tally import FunctionCounts
 from holdfast.server.store.sqlite import backup, lock
 from holdfast.server.store.sqlite.history import SqliteHistory
-from holdfast.server.store.sqlite.store import SqliteStore
+from holdfast.server.store.sqlite.store import SqliteStore, check_room
 from holdfast.server.telemetry.exporter import TraceExporter
 from holdfast.server.telemetry.metadata import MetadataLog
 from holdfast.server.telemetry.settings import Settings as TraceSettings
@@ -51,6 +51,7 @@ class Storage:
         with contextlib.ExitStack() as undo:
             if config.database:
                 undo.push(lock.hold(config.database, make=True))
+                check_room(config.database)
                 backup.remove_stale([config.database.with_name(f"{config.database.name}.{backup.RESTORING}")])
             self.store = SqliteStore(config.database, "full" if config.persist else "none")
             self._lock = undo.pop_all()

@@ -10,11 +10,14 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine, Generator
+from pathlib import Path
 from typing import Any, cast
 
 import click
+import structlog
 import uvicorn
 
+from holdfast.server.api.asgi import App
 from holdfast.server.app import Server
 from holdfast.server.config import Config
 from holdfast.server.serve import activity
@@ -22,6 +25,11 @@ from holdfast.server.serve.banner import show
 from holdfast.server.serve.http import GuardedHttp
 from holdfast.server.serve.pace import make_room
 from holdfast.server.serve.systemd import Notifier
+from holdfast.server.serve.waiting import Waiting
+from holdfast.server.store.sqlite.store import check_room
+from holdfast.server.store.store import DiskFullError, StoreError
+
+log = structlog.get_logger(__name__)
 
 #: Seconds that a stopping server gives its clients.
 GRACE_S = 3
@@ -34,6 +42,8 @@ _LAST_PORT = 65_535
 #: Milliseconds after which a client that reads nothing is cut off: what waits for it takes memory.
 _STALLED_MS = 60_000
 _PING_S = 15.0
+#: Seconds between two tries to start on a disk that was full.
+_ROOM_S = 1.0
 _MAX_FRAME = 32 * 1024
 
 
@@ -205,21 +215,61 @@ def _ending() -> list[signal.Signals]:
     return [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, *hangup]
 
 
-async def _serve(config: Config, listeners: list[socket.socket], gateway: list[socket.socket]) -> None:
-    # Threads (history readers, checkpoints) hand the interpreter back quickly: step hops are a matter of milliseconds.
-    sys.setswitchinterval(0.0001)
-    GuardedHttp.pace = make_room()
-    server = Server(config)
-    http = _Http(
+def _http(config: Config, app: App) -> _Http:
+    return _Http(
         uvicorn.Config(
-            server, http=GuardedHttp, lifespan="off", access_log=False, log_config=None,
+            app, http=GuardedHttp, lifespan="off", access_log=False, log_config=None,
             ws=cast("type[asyncio.Protocol]", _websocket), ws_max_size=_MAX_FRAME, ws_per_message_deflate=False,
             ws_ping_interval=_PING_S, ws_ping_timeout=3 * _PING_S,
             forwarded_allow_ips=list(config.trusted_proxies),
             server_header=False, timeout_graceful_shutdown=GRACE_S,
         )
     )  # fmt: skip
+
+
+async def _make(config: Config, listeners: list[socket.socket], notifier: Notifier) -> Server | None:
+    """Make the server. While its disk is full, the port says so; None if a signal ends that."""
+    waited = False
+    while True:
+        try:
+            return Server(config)
+        except DiskFullError as error:
+            if config.database is None:
+                raise
+            if not waited:
+                log.error("there is no room to start in; waiting for some", error=str(error))
+        waited = True
+        notifier.ready()
+        if not await _wait_for_room(config, config.database, listeners):
+            return None
+
+
+async def _wait_for_room(config: Config, database: Path, listeners: list[socket.socket]) -> bool:
+    """Serve nothing but that until there is room; False if a signal came first."""
+    http, signalled = _http(config, Waiting()), asyncio.Event()
+    for number in _ending():
+        asyncio.get_running_loop().add_signal_handler(number, signalled.set)
+    serving = asyncio.ensure_future(http.serve(sockets=[listener.dup() for listener in listeners]))
+    while not signalled.is_set():
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(signalled.wait(), _ROOM_S)
+        with contextlib.suppress(StoreError):
+            check_room(database)
+            break
+    http.stop()
+    await serving
+    return not signalled.is_set()
+
+
+async def _serve(config: Config, listeners: list[socket.socket], gateway: list[socket.socket]) -> None:
+    # Threads (history readers, checkpoints) hand the interpreter back quickly: step hops are a matter of milliseconds.
+    sys.setswitchinterval(0.0001)
+    GuardedHttp.pace = make_room()
     loop, notifier = asyncio.get_running_loop(), Notifier()
+    server = await _make(config, listeners, notifier)
+    if server is None:
+        return
+    http = _http(config, server)
     stopper = _Stopper(server, http, notifier, config.drain_timeout if config.kind == "cloud" else 0.0)
     for number in _ending():
         loop.add_signal_handler(number, stopper.signalled)

@@ -14,6 +14,7 @@ class Notifier:
     def __init__(self, environ: dict[str, str] | os._Environ[str] = os.environ) -> None:
         name = environ.get("NOTIFY_SOCKET", "")
         self._address = f"\0{name[1:]}" if name.startswith("@") else name
+        self._told = False
         watched = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         period = environ.get("WATCHDOG_USEC", "")
         self._period = int(period) / 2e6 if watched and period.isdecimal() else 0.0
@@ -27,7 +28,10 @@ class Notifier:
             sender.sendto(state.encode(), self._address)
 
     def ready(self) -> None:
-        """The server is up; from here on a watchdog hears of it."""
+        """The server is up; from here on a watchdog hears of it. Said again, it counts for nothing."""
+        if self._told:
+            return
+        self._told = True
         self.send("READY=1")
         if self._address and self._period:
             self._alive()

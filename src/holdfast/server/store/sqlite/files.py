@@ -8,6 +8,7 @@ from typing import Final
 
 _FOLDER: Final = 0o700
 _FILE: Final = 0o600
+_HEADROOM: Final = 2 * 1024 * 1024  # bytes that must be free for a server to start, or to go on after the disk was full
 
 
 def make_folder(path: Path) -> None:
@@ -19,6 +20,16 @@ def make_file(path: Path) -> None:
     """Makes an empty file, if it isn't there: SQLite gives its modes to the log beside it. Raises OSError."""
     if not path.exists():
         os.close(open_private(path))
+
+
+def probe(path: Path) -> None:
+    """Raise OSError if the folder of a database has no room for a few commits."""
+    file = path.with_name(f"{path.name}.probe")
+    try:
+        with file.open("wb") as written:
+            written.write(bytes(_HEADROOM))
+    finally:
+        file.unlink(missing_ok=True)
 
 
 def open_private(path: Path, flags: int = 0) -> int:

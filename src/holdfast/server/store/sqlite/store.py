@@ -24,7 +24,7 @@ from holdfast.server.store.sqlite import writes as columns
 from holdfast.server.store.sqlite.counting import count_events, count_runs, link_runs
 from holdfast.server.store.sqlite.experiments import note_steps
 from holdfast.server.store.sqlite.faults import fault
-from holdfast.server.store.sqlite.files import make_file, make_folder
+from holdfast.server.store.sqlite.files import make_file, make_folder, probe
 from holdfast.server.store.sqlite.migrate import check_version, migrate
 from holdfast.server.store.sqlite.presence import Presence
 from holdfast.server.store.sqlite.queries import load_queries, named
@@ -35,8 +35,6 @@ _encode = msgspec.json.encode
 
 Durability = Literal["full", "deferred", "none"]
 """When a commit is durable. `full`: when it returns; `deferred`: after the next `sync`; `none`: never (ephemeral)."""
-
-_HEADROOM = 2 * 1024 * 1024  # bytes that must be free for a server to go on after the disk was full
 
 _SYNCHRONOUS = {"full": "FULL", "deferred": "NORMAL", "none": "OFF"}
 
@@ -66,6 +64,14 @@ _BATCHED = "SELECT event_id FROM batch_events WHERE batch_id=? ORDER BY place"
 _ALL_APPS = f"SELECT {', '.join(AppRecord.__struct_fields__)} FROM apps ORDER BY id"  # noqa: S608 - field names
 _ALL_FUNCTIONS = f"SELECT {', '.join(FunctionRecord.__struct_fields__)} FROM functions ORDER BY slug, id"  # noqa: S608
 _RECOVERY = load_queries("recovery")
+
+
+def check_room(path: Path) -> None:
+    """Raise DiskFullError if the folder of a database has no room for a few commits."""
+    try:
+        probe(path)
+    except OSError as error:
+        raise fault(path, error) from error
 
 
 @contextlib.contextmanager
@@ -221,14 +227,7 @@ class SqliteStore:
 
     def probe(self) -> None:
         """Raises DiskFullError if the folder has no room for a few commits."""
-        probe = self.path.with_name(f"{self.path.name}.probe")
-        try:
-            with probe.open("wb") as file:
-                file.write(bytes(_HEADROOM))
-        except OSError as error:
-            raise fault(self.path, error) from error
-        finally:
-            probe.unlink(missing_ok=True)
+        check_room(self.path)
 
     # --- recovery ---------------------------------------------------------------------------------------------------
 
