@@ -11,6 +11,7 @@ from pathlib import Path
 
 from holdfast.server.store.sqlite.faults import fault
 from holdfast.server.store.sqlite.files import make_folder, open_private
+from holdfast.server.store.sqlite.layout import renew_events
 from holdfast.server.store.sqlite.lock import lock_file
 from holdfast.server.store.sqlite.migrate import check_version
 from holdfast.server.store.store import StoreError
@@ -93,11 +94,15 @@ def verify(backup: Path) -> int:
 
 
 def compact(database: Path) -> tuple[int, int]:
-    """Rewrites a database, which must be locked, without free pages; its bytes before and after. Raises StoreError."""
+    """Rewrites a database, which must be locked, without free pages; its bytes before and after. Raises StoreError.
+
+    Events of earlier versions are laid out as those of this one, which takes less room.
+    """
     try:
         with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as db:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             before = database.stat().st_size  # with what was in the log only
+            renew_events(db)
             db.execute("PRAGMA auto_vacuum=INCREMENTAL")
             db.execute("VACUUM")
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -34,6 +34,8 @@ CREATE TABLE functions (
 ) WITHOUT ROWID;
 
 -- The same internal id can be stored more than once (a seeded request that was repeated): `n` tells the copies apart.
+-- With rowids, unlike the others: rows of 1 to 2 KB would have an overflow page of 4 KiB each. Databases that were made before
+-- have none until `db compact`.
 CREATE TABLE events (
     id TEXT NOT NULL,
     n INTEGER NOT NULL,
@@ -44,7 +46,7 @@ CREATE TABLE events (
     json TEXT NOT NULL,
     partition INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (id, n)
-) WITHOUT ROWID;
+);
 
 CREATE TABLE runs (
     id TEXT PRIMARY KEY,

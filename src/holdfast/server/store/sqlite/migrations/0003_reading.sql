@@ -14,7 +14,7 @@ WHERE +status BETWEEN 1 AND 3;
 CREATE INDEX runs_by_ended_at ON runs (ifnull(ended_at, 0), id, status, function_id, ended_at)
 WHERE +status BETWEEN 1 AND 3;
 
-CREATE INDEX events_by_name ON events (name, id);
+CREATE INDEX events_by_name ON events (name, id, n);
 
 -- Runs that another one deferred, and debug runs: known when they are scheduled, and few.
 CREATE TABLE deferred_runs (

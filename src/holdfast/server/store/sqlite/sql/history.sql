@@ -77,7 +77,7 @@ e.n = (SELECT min(c.n) FROM events c WHERE c.id = e.id)
 SELECT {event_columns} FROM events e WHERE e.id IN (SELECT value FROM json_each(?)) AND {first_copy}
 
 -- name: event_ids
-SELECT e.id FROM events e NOT INDEXED WHERE {condition} AND {first_copy} ORDER BY e.id DESC LIMIT ?
+SELECT e.id FROM events e INDEXED BY sqlite_autoindex_events_1 WHERE {condition} AND {first_copy} ORDER BY e.id DESC LIMIT ?
 
 -- name: event_ids_of_name
 SELECT e.id FROM events e INDEXED BY events_by_name WHERE {condition} AND {first_copy} ORDER BY e.id DESC LIMIT ?
@@ -98,7 +98,7 @@ SELECT DISTINCT t.name FROM event_totals t WHERE t.bucket BETWEEN ? AND ? AND {c
 SELECT ifnull(sum(t.n), 0) FROM event_totals t WHERE t.bucket BETWEEN ? AND ? AND {condition}
 
 -- name: event_count
-SELECT count(*) FROM events e NOT INDEXED WHERE {condition} AND {first_copy}
+SELECT count(*) FROM events e INDEXED BY sqlite_autoindex_events_1 WHERE {condition} AND {first_copy}
 
 -- name: stream
 SELECT {event_columns} FROM events e
