@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import statistics
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -87,20 +88,26 @@ async def longest_gap(done: asyncio.Event) -> float:
     return most
 
 
+async def share_held(owner: Partition, sent: list[Event]) -> float:
+    """The longest time for which taking these events held the loop, as a share of all that it took."""
+    done = asyncio.Event()
+    watching = asyncio.ensure_future(longest_gap(done))
+    began = time.thread_time()
+    await owner.intake.take(sent)
+    took = time.thread_time() - began
+    done.set()
+    return await watching / took
+
+
 def test_many_events_for_many_functions_are_taken_in_slices_and_in_order(store: SqliteStore) -> None:
     async def main() -> None:
         owner = partition(store, *(function(n) for n in range(20)))
-        done = asyncio.Event()
-        watching = asyncio.ensure_future(longest_gap(done))
-        sent = events(300, {})
-        began = time.thread_time()
-        await owner.intake.take(sent)
-        took = time.thread_time() - began
-        done.set()
-        assert await watching < took / 5, "the loop was held"
-        assert len(owner.view.runs()) == 20 * 300
+        rounds = [events(150, {}) for _ in range(3)]
+        shares = [await share_held(owner, sent) for sent in rounds]
+        assert statistics.median(shares) < 1 / 4, "the loop was held"
+        assert len(owner.view.runs()) == 20 * 450
         starts = [run.body.event_ids[0] for run in owner.view.runs() if run.body is not None]
-        assert list(dict.fromkeys(starts)) == [event.id for event in sent]
+        assert list(dict.fromkeys(starts)) == [event.id for sent in rounds for event in sent]
         await owner.close()
 
     asyncio.run(main())
@@ -176,7 +183,9 @@ def test_a_follower_that_fails_costs_nothing_of_the_turn(store: SqliteStore) -> 
         with capture_logs() as logs:
             await owner.intake.take(events(1, {}))
         assert len(acted) == 1
-        assert [entry["event"] for entry in logs] == ["news of a turn could not be reported"]
+        assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == [
+            "news of a turn could not be reported"
+        ]
         await owner.close()
 
     asyncio.run(main())
@@ -205,6 +214,26 @@ def test_long_works_wait_for_turns_with_time_and_take_turns_with_senders(store: 
         while not failures:  # noqa: ASYNC110 - a turn each
             await asyncio.sleep(0)
         assert done == list(range(20))
+        await owner.close()
+
+    asyncio.run(main())
+
+
+def test_a_work_that_asks_for_more_goes_on_after_those_that_wait(store: SqliteStore) -> None:
+    async def main() -> None:
+        owner = partition(store, function(1))
+        done: list[str] = []
+
+        def first() -> None:
+            owner.intake.do(lambda: done.append("more"))
+            done.append("first")
+
+        owner.intake.do(first)
+        assert done[0] == "first"
+        owner.intake.do(lambda: done.append("second"))
+        while len(done) < 3:  # noqa: ASYNC110 - a turn each
+            await asyncio.sleep(0)
+        assert done == ["first", "more", "second"]
         await owner.close()
 
     asyncio.run(main())

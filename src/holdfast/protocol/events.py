@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -9,7 +10,7 @@ from msgspec import Raw
 
 from holdfast.protocol.ids import seeded_ulids
 from holdfast.protocol.rawjson import UNREADABLE, decode_members, decode_text, encode, pick, text_of
-from holdfast.protocol.sent_events import NAMELESS, SentEvent, mistyped, read_sent
+from holdfast.protocol.sent_events import NAMELESS, SentEvent, mistyped, read_one, read_sent, split_sent
 from holdfast.protocol.sessions import merge_sessions
 from holdfast.protocol.tracing import TraceContext
 
@@ -149,6 +150,44 @@ def read_events(body: bytes, *, content_type: str, now_ms: int, new_id: Callable
     except EventError as bad:
         error = str(bad)
     return Intake(events, error)
+
+
+class EventReader:
+    """Read a long body a few events at a time, with the outcome of `read_events`.
+
+    `events` are those that were read so far. `error` says, at the end, what is wrong with the first bad one.
+    """
+
+    def __init__(
+        self, body: bytes, *, content_type: str, now_ms: int, new_id: Callable[[int], str], seed: str = ""
+    ) -> None:
+        self.events: list[Event] = []
+        self.error = ""
+        items, self._rest = split_sent(body, content_type)
+        self._items = iter(items)
+        self._now_ms = now_ms
+        self._seeded = seeded_ulids(seed) if seed else None
+        self._new_id = new_id
+        self._clean = _METADATA_BYTES not in body
+
+    def read(self, most: int) -> bool:
+        """Read at most so many events more. Return whether there may be more to read."""
+        before = len(self.events)
+        try:
+            for item in islice(self._items, most):
+                self.events.append(self._read(item))
+        except ValueError as bad:
+            self._items, self._rest = iter(()), str(bad)
+        if len(self.events) - before == most:
+            return True
+        self.error = self._rest
+        return False
+
+    def _read(self, item: bytes) -> Event:
+        seeded, now = self._seeded, self._now_ms
+        sent = read_one(item)
+        id_ = self._new_id(now) if seeded is None else seeded(len(self.events) + 1)
+        return _accept(sent, id_, now, clean=self._clean, seeded=seeded is not None)
 
 
 def _accept(sent: SentEvent, id_: str, now_ms: int, *, clean: bool, seeded: bool) -> Event:

@@ -44,8 +44,9 @@ _HUGE: Final = re.compile(  # a number follows on one of these; they come first,
 _SHOWN_DIGITS: Final = 20
 
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_SQUARE = bytes.maketrans(b"{}", b"[]")
+_NEITHER_BRACKET_NOR_QUOTE = bytes(set(range(256)) - set(b'[]{}"'))
+_STEPS = {ord("["): 1, ord("]"): -1}
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
@@ -73,8 +74,21 @@ def too_deep(json: bytes) -> bool:
     """Whether valid JSON nests deeper than `MAX_DEPTH`."""
     if json.count(b"[") + json.count(b"{") <= MAX_DEPTH:
         return False
-    brackets = _STRING.sub(b"", json).translate(None, _NOT_BRACKETS)
-    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > MAX_DEPTH
+    brackets, levels = _brackets(json), 0
+    while brackets.count(b"[") + levels > MAX_DEPTH:
+        inner = brackets.replace(b"[]", b"")  # without the innermost level: wide values are done after a few
+        if len(inner) > len(brackets) // 2:
+            return levels + max(accumulate(map(_STEPS.__getitem__, brackets))) > MAX_DEPTH
+        brackets, levels = inner, levels + 1
+    return False
+
+
+def _brackets(json: bytes) -> bytes:
+    """Return the brackets of valid JSON, braces as square ones, without those in strings."""
+    if b"\\" in json:
+        json = json.replace(rb"\\", b"").replace(rb"\"", b"")
+    shape = json.translate(_SQUARE, _NEITHER_BRACKET_NOR_QUOTE).replace(b'""', b"")
+    return b"".join(shape.split(b'"')[::2])
 
 
 def unwritable(json: bytes) -> str:

@@ -106,30 +106,35 @@ def _too_deep(event: SentEvent) -> bool:
 
 
 def _read_slowly(body: bytes, content_type: str) -> tuple[list[SentEvent], str]:
+    items, error = split_sent(body, content_type)
+    sent: list[SentEvent] = []
+    for item in items:
+        try:
+            sent.append(read_one(item))
+        except ValueError as bad:
+            return sent, str(bad)
+    return sent, error
+
+
+def split_sent(body: bytes, content_type: str) -> tuple[list[bytes], str]:
+    """Split a body into what should be events, for `read_one`; and say what is wrong with what follows them."""
+    if not body.isascii() and not _is_utf8(body):
+        return [], NOT_UTF8
     text = mend(body.strip())
     match text[:1]:
         case b"":
             return [], ""
         case b"{":
-            return _read_each([text], "")
+            return [text], ""
         case b"[":
-            return _read_each(*_elements(text))
+            items, error = _elements(text)
+            return items[:MAX_EVENTS], TOO_MANY if len(items) > MAX_EVENTS else error
         case _:
             return [], _not_json(text, content_type)
 
 
-def _read_each(items: list[bytes], error: str) -> tuple[list[SentEvent], str]:
-    """Read elements until one is bad; `error` is what follows them."""
-    sent: list[SentEvent] = []
-    for item in items[:MAX_EVENTS]:
-        try:
-            sent.append(_read_one(item))
-        except ValueError as bad:
-            return sent, str(bad)
-    return sent, TOO_MANY if len(items) > MAX_EVENTS else error
-
-
-def _read_one(item: bytes) -> SentEvent:
+def read_one(item: bytes) -> SentEvent:
+    """Read an event. Raises ValueError with the public text."""
     if len(item) > MAX_EVENT:
         raise ValueError(f"Event is over the max size: Max {MAX_EVENT} bytes / Size {len(item)} bytes")
     if item == b"null":
@@ -138,12 +143,15 @@ def _read_one(item: bytes) -> SentEvent:
         event = _decode_one(item)
     except UNREADABLE:
         raise ValueError(_why(item)) from None
-    if _too_deep(event):
+    if too_deep(item) and _too_deep(event):
         raise ValueError(decode_errors.TOO_DEEP)
-    for part in (event.data, event.user, event.meta):
-        if number := unwritable(bytes(part)):
-            raise ValueError(decode_errors.beyond(number))
+    if unwritable(item) and (number := _unwritable(event)):
+        raise ValueError(decode_errors.beyond(number))
     return event
+
+
+def _unwritable(event: SentEvent) -> str:
+    return next(filter(None, (unwritable(bytes(part)) for part in (event.data, event.user, event.meta))), "")
 
 
 def _why(item: bytes) -> str:

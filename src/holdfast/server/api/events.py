@@ -8,7 +8,7 @@ from time import perf_counter
 
 import msgspec
 
-from holdfast.protocol.events import read_events
+from holdfast.protocol.events import EventReader, Intake, read_events
 from holdfast.protocol.limits import MAX_EVENTS_BODY
 from holdfast.server.access.keys import Keys
 from holdfast.server.activity.happening import Happening, What, first_line
@@ -31,8 +31,10 @@ from holdfast.server.telemetry.context import keep_trace
 
 #: A request body is read no further than this: 5,000 events fit unless they are large on average.
 MAX_BODY = MAX_EVENTS_BODY
-#: The body of a longer request is read in a turn that has time for it.
+#: A longer body is read in slices, in turns that have time for them.
 SHORT_BODY = 65_536
+#: How many events a slice reads: about two milliseconds.
+SLICE_EVENTS = 200
 _JSON = msgspec.json.encode
 DEFECT = "An event could not be handled (see the server's log); it and those after it were not accepted"
 DISK_FULL = "The server's disk is full; the last events of this request, or all, were not accepted. Try again"
@@ -80,15 +82,7 @@ class EventApi:
 
     async def _accept(self, scope: Scope, given: bytes, send: Send) -> None:
         partition = self._partition
-        if len(given) > SHORT_BODY:
-            await partition.intake.turn()
-        began = perf_counter()
-        intake = read_events(
-            given, content_type=header(scope, b"content-type"), now_ms=now_ms(), new_id=self._new_id,
-            seed=header(scope, b"x-inngest-event-id-seed"),
-        )  # fmt: skip
-        if len(given) > SHORT_BODY:
-            partition.intake.spend(began)
+        intake = await self._read(scope, given)
         if intake.events:
             parent = header(scope, b"traceparent")
             if parent:
@@ -108,6 +102,21 @@ class EventApi:
             await self._answer(send, 400, f'{{"ids":["{ids}"],"status":400,"error":{text}}}'.encode())
         else:
             await self._answer(send, 200, f'{{"ids":["{ids}"],"status":200}}'.encode())
+
+    async def _read(self, scope: Scope, given: bytes) -> Intake | EventReader:
+        content_type, seed = header(scope, b"content-type"), header(scope, b"x-inngest-event-id-seed")
+        if len(given) <= SHORT_BODY:
+            return read_events(given, content_type=content_type, now_ms=now_ms(), new_id=self._new_id, seed=seed)
+        intake = self._partition.intake
+        await intake.turn()
+        began = perf_counter()
+        reader = EventReader(given, content_type=content_type, now_ms=now_ms(), new_id=self._new_id, seed=seed)
+        while reader.read(SLICE_EVENTS):
+            intake.spend(began)
+            await intake.turn()
+            began = perf_counter()
+        intake.spend(began)
+        return reader
 
     def _tell_refused(self, status: int, text: str) -> None:
         what = Happening(what=What.EVENT_REFUSED, time=now_ms(), status=str(status), error=first_line(text))

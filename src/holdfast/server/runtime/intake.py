@@ -51,10 +51,8 @@ class Intake:
 
     def do(self, work: Callable[[], object]) -> None:
         """Does something long in this turn of the loop if it has time left, else in the next that has."""
-        if self._works or self._spent >= SLICE_S:
-            self._works.append(work)
-        else:
-            self._do(work)
+        self._works.append(work)
+        self._wake()
 
     async def take(self, events: Sequence[Event]) -> None:
         """Takes events; they and what they start and end are durable afterwards.

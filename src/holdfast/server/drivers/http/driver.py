@@ -71,9 +71,13 @@ class HttpDriver:
         if isinstance(result, CallFailure):
             done(transport_failure(result.text, result.code or ""))
         elif len(result.body) > LONG_ANSWER:
-            self._when_free(partial(_read, done, result))
+            self._when_free(partial(self._read_long, done, result))
         else:
-            _read(done, result)
+            done(_read(result))
+
+    def _read_long(self, done: Done, result: Answer) -> None:
+        """Read in one turn, and act in another one."""
+        self._when_free(partial(done, _read(result)))
 
     def _call_endpoint(self, request: Request, origin: Origin, done: Done) -> None:
         task = asyncio.ensure_future(endpoints.call(self._client, origin, request.context, self._key()))
@@ -110,5 +114,5 @@ class HttpDriver:
         return target
 
 
-def _read(done: Done, result: Answer) -> None:
-    done(read_response(result.status, result.headers, result.body, time.time_ns() // 1_000_000))
+def _read(result: Answer) -> Outcome:
+    return read_response(result.status, result.headers, result.body, time.time_ns() // 1_000_000)
