@@ -67,7 +67,9 @@ def test_everybody_may_probe(server: Served) -> None:
     assert server.request("POST", "/ready", b"")[0] == 405
 
 
-@pytest.mark.parametrize("path", ["", "/engine", "/tasks", "/vars", "/memory", "/profile?seconds=0.1"])
+@pytest.mark.parametrize(
+    "path", ["", "/engine", "/tasks", "/vars", "/memory", "/profile?seconds=0.1", "/loop?seconds=0.1"]
+)
 def test_debug_is_for_admins(server: Served, path: str) -> None:
     assert server.request("GET", f"/debug{path}")[0] in {401, 403}
     assert get(server, f"/debug{path}")[0] == 200
@@ -104,6 +106,16 @@ def test_a_profile_shows_the_loop(server: Served) -> None:
     line = get(server, "/debug/profile?seconds=0.2&format=collapsed")[1].splitlines()[0]
     assert ";" in line
     assert line.rpartition(" ")[2].isdecimal()
+
+
+def test_the_longest_turns_of_the_loop_are_shown(server: Served) -> None:
+    seen = json.loads(get(server, "/debug/loop?seconds=0.2")[1])
+    assert seen["turns"] > 10
+    longest = seen["longest_ms"]
+    assert len(longest) == 10
+    assert longest == sorted(longest, reverse=True)
+    assert 0 < longest[0] < 200
+    assert get(server, "/debug/loop?seconds=0")[0] == 400
 
 
 @pytest.mark.parametrize("query", ["seconds=x", "seconds=0", "seconds=61", "seconds=nan", "format=pprof"])

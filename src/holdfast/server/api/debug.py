@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import heapq
 import io
 import os
 import platform
@@ -35,6 +36,7 @@ _SAMPLES_PER_S: Final = 200
 _MOST_KEYS: Final = 50
 _MOST_TYPES: Final = 40
 _SHOWN_STACKS: Final = 25
+_SHOWN_TURNS: Final = 10
 
 
 class Debug:
@@ -45,7 +47,7 @@ class Debug:
         self._metrics = metrics
         self._settings = settings
         self._loop_thread = threading.get_ident()
-        self._profiling = False
+        self._profiling = self._watching = False
         self._started = time.monotonic()
 
     def routes(self) -> list[ApiRoute]:
@@ -53,6 +55,7 @@ class Debug:
         pages = {
             "/debug": self.index, "/debug/": self.index, "/debug/engine": self.engine, "/debug/tasks": self.tasks,
             "/debug/vars": self.variables, "/debug/memory": self.memory, "/debug/profile": self.profile,
+            "/debug/loop": self.loop,
         }  # fmt: skip
         return [ApiRoute(path, page, methods=["GET"]) for path, page in pages.items()]
 
@@ -62,6 +65,7 @@ class Debug:
             "/debug/engine   counts, queue, keys, waits, timers (JSON)\n"
             "/debug/tasks    asyncio tasks and threads with their stacks\n"
             "/debug/profile  where the event loop spends its time: ?seconds=5&format=text|collapsed\n"
+            "/debug/loop     how long the event loop is held between two turns: ?seconds=5 (JSON)\n"
             "/debug/memory   objects by type\n"
             "/debug/vars     process and configuration (JSON)\n"
         )
@@ -112,14 +116,23 @@ class Debug:
         lines = [f"{count:>10}  {name}" for name, count in counts.most_common(_MOST_TYPES)]
         return PlainTextResponse("\n".join([f"{counts.total():>10}  objects", *lines, ""]))
 
+    async def loop(self, request: Request) -> Response:
+        """How much CPU time the loop's thread spends between two turns: what holds it, whoever else uses the cores."""
+        seconds = _seconds(request)
+        if seconds is None:
+            return public_error(400, "seconds is a number up to 60")
+        if self._watching:
+            return public_error(409, "the loop is being watched; try again when it is done")
+        self._watching = True
+        try:
+            return json_response(await _watch_turns(seconds))
+        finally:
+            self._watching = False
+
     async def profile(self, request: Request) -> Response:
         """Samples the event loop's stack for some seconds."""
-        try:
-            seconds = float(request.query_params.get("seconds", "5"))
-        except ValueError:
-            seconds = 0.0
-        form = request.query_params.get("format", "text")
-        if not 0 < seconds <= _MOST_SECONDS or form not in {"text", "collapsed"}:
+        seconds, form = _seconds(request), request.query_params.get("format", "text")
+        if seconds is None or form not in {"text", "collapsed"}:
             return public_error(400, "seconds is a number up to 60, format is text or collapsed")
         if self._profiling:
             return public_error(409, "a profile is being taken; try again when it is done")
@@ -129,6 +142,26 @@ class Debug:
         finally:
             self._profiling = False
         return PlainTextResponse(_collapsed(stacks) if form == "collapsed" else _report(stacks, seconds))
+
+
+def _seconds(request: Request) -> float | None:
+    """Return the parameter `seconds`, 5 without it; None if it is no number of (0, 60]."""
+    try:
+        seconds = float(request.query_params.get("seconds", "5"))
+    except ValueError:
+        return None
+    return seconds if 0 < seconds <= _MOST_SECONDS else None
+
+
+async def _watch_turns(seconds: float) -> dict[str, object]:
+    """Run turn after turn for some seconds, and report the longest ones (ms of this thread's CPU time)."""
+    turns, longest, end = 0, [0.0] * _SHOWN_TURNS, time.monotonic() + seconds
+    while time.monotonic() < end:
+        began = time.thread_time()
+        await asyncio.sleep(0)
+        heapq.heappushpop(longest, (time.thread_time() - began) * 1e3)
+        turns += 1
+    return {"seconds": seconds, "turns": turns, "longest_ms": [round(ms, 2) for ms in sorted(longest, reverse=True)]}
 
 
 def _engine(view: View, census: Census, now: int) -> dict[str, object]:
