@@ -77,11 +77,22 @@ def test_cancel(api: Api, outcome: CancelOutcome, message: str | None) -> None:
 def test_rerun(api: Api) -> None:
     api.backend.rerun_id = RUN
     assert api.data(QUERIES["rerun"], runID=RUN, fromStep={"stepID": "abc", "input": '["x"]'}) == {"rerun": RUN}
-    given = {"from_step": "abc", "input": b'["x"]', "debug_run_id": "", "debug_session_id": ""}
+    given = {"from_step": "abc", "input": b'["x"]', "output": None, "debug_run_id": "", "debug_session_id": ""}
     assert api.backend.commands == [("rerun", RUN, given)]
     for bad in ("nonsense", "{}", ""):
         body = api.gql(QUERIES["rerun"], runID=RUN, fromStep={"stepID": "abc", "input": bad})
         assert errors(body) == ["input is not a valid JSON array"]
+
+
+def test_rerun_with_another_output(api: Api) -> None:
+    api.backend.rerun_id = RUN
+    asked = """mutation ($runID: ULID!, $fromStep: RerunFromStepInput) { rerun(runID: $runID, fromStep: $fromStep) }"""
+    assert api.data(asked, runID=RUN, fromStep={"stepID": "abc", "output": '{"n": 2}'}) == {"rerun": RUN}
+    assert api.backend.commands[0][2]["output"] == b'{"n": 2}'
+    assert errors(api.gql(asked, runID=RUN, fromStep={"stepID": "abc", "output": "{"})) == ["output is not valid JSON"]
+    both = errors(api.gql(asked, runID=RUN, fromStep={"stepID": "abc", "output": "1", "input": "[]"}))
+    assert both == ["give the step another input, or another output instead of running it: not both"]
+    assert len(api.backend.commands) == 1
 
 
 def test_apps(api: Api) -> None:

@@ -154,6 +154,36 @@ def test_rerun_from_a_step_by_its_name(rig: Rig) -> None:
         assert refused == {"errors": [{"code": code, "message": text}]}
 
 
+def ask(rig: Rig, query: str, **variables: Any) -> Any:
+    answer = rig.client.post(
+        "/v0/gql",
+        content=json.dumps({"query": query, "variables": variables}).encode(),
+        headers={"content-type": "application/json"},
+    ).json()
+    assert "errors" not in answer, answer
+    return answer["data"]
+
+
+def test_rerun_from_a_step_with_another_output(rig: Rig) -> None:
+    run = rig.run()
+    step = {"stepID": step_hash("charge"), "output": '{"paid": 7}'}
+    query = "mutation ($id: ULID!, $from: RerunFromStepInput) { rerun(runID: $id, fromStep: $from) }"
+    again = ask(rig, query, id=run, **{"from": step})["rerun"]
+    rig.wait_calls(3)  # two of the first run, and one that has the step already
+    shown = """query ($id: String!) { run(runID: $id) {
+        originalRunID reruns { id } savedSteps { stepID kept failed size digest output } } }"""
+    first, second = ask(rig, shown, id=run)["run"], ask(rig, shown, id=again)["run"]
+    assert (first["originalRunID"], [each["id"] for each in first["reruns"]]) == (None, [again])
+    assert (second["originalRunID"], second["reruns"]) == (run, [])
+    (made,), (edited,) = first["savedSteps"], second["savedSteps"]
+    assert (made["stepID"], made["kept"], edited["stepID"], edited["kept"]) == (
+        step["stepID"], False, step["stepID"], True,
+    )  # fmt: skip
+    assert edited["output"] == '{"data":{"paid": 7}}'
+    assert (edited["size"], edited["failed"]) == (20, False)
+    assert edited["digest"] != made["digest"]
+
+
 def test_cancel(rig: Rig) -> None:
     ended = rig.run()
     assert post(rig, f"/runs/{ended}/cancel", status=409)["errors"][0]["code"] == "run_already_ended"

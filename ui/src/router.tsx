@@ -34,6 +34,7 @@ const routes = [
   createRoute({ ...under, path: "/functions", component: lazyRouteComponent(() => import("./screens/functions/Functions"), "Functions") }),
   createRoute({ ...under, path: "/functions/$slug", component: lazyRouteComponent(() => import("./screens/function/Function"), "Function") }),
   createRoute({ ...under, path: "/apps", component: lazyRouteComponent(() => import("./screens/apps/Apps"), "Apps") }),
+  createRoute({ ...under, path: "/compare/$runID/$otherID", component: lazyRouteComponent(() => import("./screens/compare/Compare"), "Compare") }),
   createRoute({ ...under, path: "/settings", component: lazyRouteComponent(() => import("./screens/settings/Settings"), "Settings") }),
   createRoute({ ...under, path: "/settings/$section", component: lazyRouteComponent(() => import("./screens/settings/Settings"), "Settings") }),
 ];

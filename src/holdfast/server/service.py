@@ -137,10 +137,13 @@ class Service:
         return CancelOutcome.CANCELLED
 
     async def rerun(
-        self, run_id: str, *, from_step: str | None, input: bytes | None, debug_run_id: str = "",
-        debug_session_id: str = "",
+        self, run_id: str, *, from_step: str | None, input: bytes | None, output: bytes | None = None,
+        debug_run_id: str = "", debug_session_id: str = "",
     ) -> str | None:  # fmt: skip
-        """Starts a run's function again with the same events; with `from_step` the steps before it are kept."""
+        """Start a run's function again with the same events; with `from_step` the steps before it are kept.
+
+        With an `output`, that step is kept as well, as if it had returned it.
+        """
         partition = self._partition
         ended = partition.store.load_ended(run_id)
         function = partition.view.functions.get(ended.function_id) if ended else None
@@ -155,6 +158,8 @@ class Service:
         )  # fmt: skip
         inputs = {from_step: input} if from_step and input is not None else {}
         kept = _steps_before(ended, from_step)
+        if from_step and output is not None:
+            kept[from_step] = _saved(output, ended.steps.get(from_step))
         run = await partition.submit(lambda engine, now: engine.rerun(request, kept, inputs, now))
         return run.id
 
@@ -353,6 +358,18 @@ def _steps_before(ended: EndedRun, from_step: str | None) -> dict[str, bytes]:
             break
         kept[step] = output
     return kept
+
+
+def _saved(output: bytes, before: bytes | None) -> bytes:
+    """Return an output as it is saved: bare where the one `before` was (waits, sleeps), as `{"data": …}` elsewhere."""
+    return output if before is not None and _is_bare(before) else b'{"data":' + output + b"}"
+
+
+def _is_bare(saved: bytes) -> bool:
+    try:
+        return not msgspec.json.decode(saved, type=dict[str, msgspec.Raw]).keys() <= {"data", "error"}
+    except msgspec.ValidationError:
+        return True
 
 
 def _info(config: Config) -> ServerInfo:

@@ -85,6 +85,10 @@ const RUN = graphql(
         hasAI
         errorLine
         failedAttempts
+        originalRunID
+        reruns {
+          id
+        }
         function {
           id
           name
@@ -220,7 +224,8 @@ export async function cancelRun(id: string): Promise<void> {
   await ask(CANCEL, { id });
 }
 
-/** Run again with the same events, from a step on if one is given; returns the new run's id. `input` is a JSON array. */
-export async function rerun(id: string, fromStep?: { stepID: string; input?: string }): Promise<string> {
+/** Run again with the same events, from a step on if one is given; returns the new run's id.
+ * `input` is a JSON array; `output` is kept for the step instead of running it. */
+export async function rerun(id: string, fromStep?: { stepID: string; input?: string; output?: string }): Promise<string> {
   return (await ask(RERUN, { id, fromStep: fromStep ?? null })).rerun;
 }

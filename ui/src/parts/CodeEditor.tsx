@@ -1,6 +1,7 @@
 import { json, jsonParseLinter } from "@codemirror/lang-json";
 import { HighlightStyle, syntaxHighlighting } from "@codemirror/language";
 import { linter } from "@codemirror/lint";
+import { Annotation } from "@codemirror/state";
 import { placeholder } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 import { EditorView, minimalSetup } from "codemirror";
@@ -10,6 +11,7 @@ import type { EditorProps } from "./Editor";
 import styles from "./Editor.module.css";
 
 const LINE_PX = 18;
+const fromOutside = Annotation.define<boolean>();
 
 const colours = HighlightStyle.define([
   { tag: tags.propertyName, color: "var(--code-key)" },
@@ -36,6 +38,8 @@ export default function CodeEditor({ label, text, change, placeholder: hint, row
   const view = useRef<EditorView>(undefined);
   const latest = useRef(change);
   latest.current = change;
+  // What was typed and comes back as `text`: it may be behind the document by then, and must not undo newer letters.
+  const echoes = useRef(new Set<string>());
   useEffect(() => {
     if (!host.current) return undefined;
     const root = host.current.shadowRoot ?? host.current.attachShadow({ mode: "open" });
@@ -53,7 +57,12 @@ export default function CodeEditor({ label, text, change, placeholder: hint, row
         EditorView.lineWrapping,
         EditorView.contentAttributes.of({ "aria-label": label }),
         hint ? placeholder(hint) : [],
-        EditorView.updateListener.of((update) => update.docChanged && latest.current(update.state.doc.toString())),
+        EditorView.updateListener.of((update) => {
+          if (!update.docChanged || update.transactions.some((each) => each.annotation(fromOutside))) return;
+          const typed = update.state.doc.toString();
+          echoes.current.add(typed);
+          latest.current(typed);
+        }),
       ],
     });
     view.current = made;
@@ -61,7 +70,10 @@ export default function CodeEditor({ label, text, change, placeholder: hint, row
   }, []);
   useEffect(() => {
     const current = view.current?.state.doc.toString();
-    if (view.current && current !== text) view.current.dispatch({ changes: { from: 0, to: current?.length ?? 0, insert: text } });
+    if (current === text) echoes.current.clear();
+    else if (view.current && !echoes.current.delete(text)) {
+      view.current.dispatch({ changes: { from: 0, to: current?.length ?? 0, insert: text }, annotations: fromOutside.of(true) });
+    }
   }, [text]);
   return <div ref={host} className={`${styles.host} cm-editor`} />;
 }

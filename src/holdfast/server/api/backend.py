@@ -177,12 +177,14 @@ class Backend(Protocol):
         *,
         from_step: str | None,
         input: bytes | None,
+        output: bytes | None = None,
         debug_run_id: str = "",
         debug_session_id: str = "",
     ) -> str | None:
         """Start a run's function again with the same events; answers the new run's id, None for no such run.
 
         With `from_step` (a hashed id) the steps before it are kept; `input` is a JSON array of its arguments.
+        `output`, any JSON, is kept for the step instead of running it again.
         """
         ...
 

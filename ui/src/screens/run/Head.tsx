@@ -51,6 +51,7 @@ export function Head({ run, shown }: Props) {
       </div>
       <Sums shown={shown} run={run} />
       <div className={styles.actions}>
+        <Relatives run={run} />
         {cancel.error ? <span className={styles.refused}>{cancel.error.message}</span> : null}
         <Button small needs="operator" blocked={ended && "It has ended already"} kind="danger" onClick={() => cancel.mutate()}>
           {cancel.isPending ? "Cancelling…" : "Cancel"}
@@ -66,6 +67,23 @@ export function Head({ run, shown }: Props) {
       ) : null}
     </header>
   );
+}
+
+/** The run that this is a rerun of, or its newest rerun: side by side with this one. */
+function Relatives({ run }: { run: RunDetails }) {
+  const newest = run.reruns.map((each) => each.id).sort().at(-1);
+  if (run.originalRunID) {
+    return (
+      <Link to="/compare/$runID/$otherID" params={{ runID: run.originalRunID, otherID: run.id }} search={{}}>
+        Compare with the original
+      </Link>
+    );
+  }
+  return newest ? (
+    <Link to="/compare/$runID/$otherID" params={{ runID: run.id, otherID: newest }} search={{}}>
+      Compare with its rerun
+    </Link>
+  ) : null;
 }
 
 const PARTS = [

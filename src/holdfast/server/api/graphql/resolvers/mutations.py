@@ -108,11 +108,18 @@ async def _rerun(
     given = (from_step or {}).get("input")
     if given is not None and not _is_array(given):
         fail("input is not a valid JSON array")
+    output = (from_step or {}).get("output")
+    if output is not None:
+        if given is not None:
+            fail("give the step another input, or another output instead of running it: not both")
+        if not _is_json(output):
+            fail("output is not valid JSON")
     new_run = await context.ask(
         lambda backend: backend.rerun(
             run_id,
             from_step=from_step["step_id"] if from_step else None,
             input=given.encode() if given is not None else None,
+            output=output.encode() if output is not None else None,
             debug_run_id=debug_run_id or "",
             debug_session_id=debug_session_id or "",
         )
@@ -141,8 +148,12 @@ def _json(value: object) -> bytes | None:
 
 
 def _is_array(text: str) -> bool:
+    return _is_json(text, list[msgspec.Raw])
+
+
+def _is_json(text: str, kind: type = object) -> bool:
     try:
-        msgspec.json.decode(text, type=list[msgspec.Raw])
+        msgspec.json.decode(text, type=kind)
     except UNREADABLE:
         return False
     return True

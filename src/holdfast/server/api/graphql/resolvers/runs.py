@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from typing import TYPE_CHECKING, Final, TypedDict
 
 import msgspec
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from holdfast.server.api.graphql.loaders import Context
     from holdfast.server.model.reason import Reason
     from holdfast.server.model.run import Defer
-    from holdfast.server.store.history import StoredRun
+    from holdfast.server.store.history import StoredRun, TraceRow
 
 _PAGE: Final = 40
 _LARGEST_PAGE: Final = 399
@@ -71,6 +72,15 @@ class _Defer(msgspec.Struct, frozen=True):
     status: str
     run_id: str | None
     run: StoredRun | None
+
+
+class _SavedStep(msgspec.Struct, frozen=True):
+    step_id: str
+    kept: bool  # taken over by a rerun
+    failed: bool
+    size: int
+    digest: str
+    output: bytes
 
 
 class _DeferredFrom(msgspec.Struct, frozen=True):
@@ -220,6 +230,35 @@ async def _run_sibling_defers(run: StoredRun, context: Context) -> list[_Defer]:
 async def _run_deferred_from(run: StoredRun, context: Context) -> list[_DeferredFrom]:
     parent_id = run.detail.deferred_from
     return [_DeferredFrom(parent_id, await context.runs.load(parent_id))] if parent_id else []
+
+
+@resolver("FunctionRunV2.originalRunID")
+def _run_original(run: StoredRun, _context: Context) -> str | None:
+    """An extension of ours: the run that this one is a rerun of."""
+    return run.original_run_id or None
+
+
+@resolver("FunctionRunV2.reruns")
+async def _run_reruns(run: StoredRun, context: Context) -> list[StoredRun]:
+    """An extension of ours: the reruns of this run, which share its first event."""
+    found = await context.runs_of_event.load(run.event_ids[0]) if run.event_ids else None
+    return [other for other in found or () if other.original_run_id == run.id]
+
+
+@resolver("FunctionRunV2.savedSteps")
+async def _run_saved_steps(run: StoredRun, context: Context, step_id: str | None = None) -> list[_SavedStep]:
+    """An extension of ours: what the function gets for its steps when it is called again, in the order of saving."""
+    stored = await context.traces.load(run.id)
+    rows = (row for row in (stored.rows if stored is not None else ()) if row.memoised)
+    return [_saved_step(row) for row in rows if step_id is None or row.span.step_id == step_id]
+
+
+def _saved_step(row: TraceRow) -> _SavedStep:
+    output = row.output or b"null"
+    return _SavedStep(
+        step_id=row.span.step_id, kept=row.span.kind == "kept", failed=output.startswith(b'{"error":'),
+        size=len(output), digest=hashlib.sha256(output).hexdigest(), output=output,
+    )  # fmt: skip
 
 
 @resolver("FunctionRunV2.why")
