@@ -113,6 +113,7 @@ class World:
         self.log = log or (lambda _: None)
         self.time = T0  # that of the outside world
         self.skew = 0  # of the server's clock
+        self.went_back = False  # the server's clock, at least once
         self.turns = 0
         self.ledger = Ledger()
         self._agenda: list[tuple[int, int, str, Action]] = []
@@ -349,8 +350,21 @@ class World:
             jump = random.choice((2 * HOUR, 20 * MINUTE, -10 * MINUTE, -3 * HOUR))
             self.later(random.randrange(DAY), f"clock jumps by {jump}", lambda: self._jump(jump))
         if random.random() < 0.3:
+            self._plan_wrong_clock()
+        if random.random() < 0.3:
             self.later(random.randrange(HOUR), "a function is paused", self._pause)
         self.later(2 * DAY, "the cron function is removed", self._remove_cron)
+
+    def _plan_wrong_clock(self) -> None:
+        """An hour ahead for five seconds, or back; the server may be started again meanwhile, or just after it."""
+        by, start = self.random.choice((HOUR, HOUR, DAY, -HOUR)), self._sometime()
+        self.later(start, f"clock is wrong by {by}", lambda: self._jump(by))
+        self.later(start + 5 * SECOND, "clock is right again", lambda: self._jump(-by))
+        for delay in self.random.choice(((), (SECOND,), (5 * SECOND,), (SECOND, 6 * SECOND))):
+            self.later(start + delay, "the server is killed", self._kill)
+
+    def _kill(self) -> None:
+        raise Crash
 
     def _sometime(self) -> int:
         return self.random.choice(
@@ -402,6 +416,7 @@ class World:
 
     def _jump(self, by: int) -> None:
         self.skew += by
+        self.went_back = self.went_back or by < 0
 
     def _remove_cron(self) -> None:
         self.functions = [f for f in self.functions if f.slug != "app-cron"]
