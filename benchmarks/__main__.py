@@ -2,8 +2,8 @@
 
 Starts the server as a process of its own (SQLite file, synchronous=FULL); load and app share this process. Timings are
 medians of three rounds. Run it on a machine that does nothing else. `python -m benchmarks reading` measures reading,
-`python -m benchmarks connect` calls to workers that dial in,
-`python -m benchmarks strangers` what clients without credentials can cost the others.
+`python -m benchmarks connect` calls to workers that dial in, `python -m benchmarks strangers` what clients without
+credentials can cost the others, `python -m benchmarks.beside` what a sender or an app can.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import connect, reading, strangers
+from benchmarks import beside, connect, reading, strangers
 from benchmarks.bars import BARS, QUICK, Bench, Sizes
 
 
@@ -69,12 +69,13 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="less of everything, within 40 s (no memory of parked runs)"
+        "--quick", action="store_true", help="less of everything, within two minutes (no memory of parked runs)"
     )
     parser.add_argument("--out", type=Path, help="write the numbers as JSON")
     parser.add_argument("--readme", action="store_true", help="write the table into README.md")
     options = parser.parse_args()
     values = _run(Bench(QUICK if options.quick else Sizes()))
+    _beside_others(values, quick=options.quick)
     print(table(values))
     if options.readme:
         write_readme(table(values))
@@ -100,6 +101,20 @@ def _run(bench: Bench) -> dict[str, float]:
     except ImportError:
         return asyncio.run(bench.run())
     return uvloop.run(bench.run())
+
+
+def _beside_others(values: dict[str, float], *, quick: bool) -> None:
+    """What one sender, app or stranger costs everybody else; into `values`, where each is shown at once."""
+    turns = list[float]()
+    for kind in ("dear", "fan", "plan"):
+        seen = asyncio.run(beside.beside(kind, 3.0 if quick else 15.0))
+        values[f"beside_{kind}"] = max(seen.health, seen.hop)
+        turns.append(seen.turn)
+    values["beside_turn"] = max(turns)
+    _, idle, large = strangers.measure(strangers.QUICK if quick else strangers.Sizes())
+    values["strangers_idle"] = max(idle.health_ms, idle.hop_ms)
+    values["strangers_large"] = max(large.health_ms, large.hop_ms)
+    values["strangers_rss"] = max(idle.more_mib, large.more_mib)
 
 
 if __name__ == "__main__":

@@ -70,6 +70,13 @@ BARS = {
     "waiting": Bar("100,000 waiting runs, more memory", "MiB", 150),
     "waiting_hop": Bar("step → next step beside waiting runs, p50", "ms", 3, digits=2),
     "waiting_single": Bar("single events beside waiting runs, 32 connections", "events/s"),
+    "beside_dear": Bar("`/health`, step → next step beside events of 3 MB for a dear trigger, p99", "ms", 50, digits=1),
+    "beside_fan": Bar("the same beside requests of 5,000 events for 50 functions", "ms", 50, digits=1),
+    "beside_plan": Bar("the same beside an app that plans without end", "ms", 50, digits=1),
+    "beside_turn": Bar("longest turn of the loop beside these, CPU time", "ms", digits=1),
+    "strangers_idle": Bar("the same beside idle and half-sent connections of strangers, p99", "ms", 50, digits=1),
+    "strangers_large": Bar("the same beside large bodies of strangers, p99", "ms", 50, digits=1),
+    "strangers_rss": Bar("strangers, more memory", "MiB", 128),
 }  # fmt: skip
 
 
@@ -103,7 +110,7 @@ class Bench:
 
     async def run(self) -> dict[str, float]:
         """All bars."""
-        say(f"Measuring ({'about half a minute' if self.sizes == QUICK else 'several minutes'}; Ctrl-C ends it) …")
+        say(f"Measuring ({'about two minutes' if self.sizes == QUICK else 'several minutes'}; Ctrl-C ends it) …")
         with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
             await self._cold_starts(Path(folder))
             await self._busy(Path(folder) / "busy")

@@ -1,7 +1,7 @@
 """The worst loads of one sender or app, in brief (`python -m benchmarks.beside`: at length).
 
-What counts is the CPU time of a turn of the server's loop, so that other programs on the machine fail nothing; the
-times that others wait leave room for them.
+What counts is the CPU time of a turn of the server's loop, so that other programs on the machine fail nothing. Of the
+times that others wait only this: they don't wait for a whole load, as they would if one turn took it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from benchmarks.beside import BAR_MS, KINDS, Seen, beside
 
 #: Without bounds, each of these loads holds the loop for seconds. A collection of garbage is part of a turn.
 TURN_MS = 2 * BAR_MS
+#: On a machine that does ten other things; it is compared with what others wait beside nothing.
+WAIT_MS, WAIT_RATIO = 5_000, 20
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +25,7 @@ def alone() -> Seen:
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "none"])
 def test_it_costs_the_others_little(kind: str, alone: Seen) -> None:
-    seen = asyncio.run(beside(kind, 3.0))
+    seen = asyncio.run(beside(kind, 2.0))
     assert seen.turn <= TURN_MS, seen
-    assert seen.health <= 10 * BAR_MS + 5 * alone.health, (seen, alone)
-    assert seen.hop <= 10 * BAR_MS + 5 * alone.hop, (seen, alone)
+    assert seen.health <= WAIT_MS + WAIT_RATIO * alone.health, (seen, alone)
+    assert seen.hop <= WAIT_MS + WAIT_RATIO * alone.hop, (seen, alone)
