@@ -3,7 +3,8 @@
 Starts the server as a process of its own (SQLite file, synchronous=FULL); load and app share this process. Timings are
 medians of three rounds. Run it on a machine that does nothing else. `python -m benchmarks reading` measures reading,
 `python -m benchmarks connect` calls to workers that dial in, `python -m benchmarks strangers` what clients without
-credentials can cost the others, `python -m benchmarks.beside` what a sender or an app can.
+credentials can cost the others, `python -m benchmarks.beside` what a sender or an app can, `python -m benchmarks soak`
+memory under a steady load.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import beside, connect, reading, strangers
+from benchmarks import beside, connect, reading, soak, strangers
 from benchmarks.bars import BARS, QUICK, Bench, Sizes
 
 
@@ -66,6 +67,9 @@ def main() -> None:
         return
     if sys.argv[1:2] == ["strangers"]:
         strangers.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["soak"]:
+        soak.main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(

@@ -15,7 +15,9 @@ import msgspec
 APP = "bench"
 STEPS = 10
 SDK = "inngest-py:v0.5.19"
-FUNCTIONS = ("noop", "steps", "nap", "sleeper", "waiter")
+FUNCTIONS = ("noop", "steps", "nap", "sleeper", "waiter", "limited")
+LIMIT, LIMITED_S = 5, 0.02
+"""How many calls of the function `limited` may be under way at once, and how long each works (seconds)."""
 RESUME = "bench/resume"
 
 now = time.perf_counter
@@ -71,6 +73,7 @@ class Watch:
         self.label = label
         self.runs = runs
         self.calls = 0
+        self.active = self.most_active = 0
         self.first: dict[int, float] = {}
         self.finals: dict[str, int] = {}
         self.parked: set[str] = set()
@@ -99,11 +102,18 @@ class Watch:
             if len(self.parked) >= self.runs:
                 self.all_parked.set()
 
+    def working(self, count: int) -> None:
+        """Some more calls are under way, or fewer."""
+        self.active += count
+        self.most_active = max(self.active, self.most_active)
+
     def check(self) -> None:
         """Raises unless each event gave one run and each run ended once: a number of wrong work is no number."""
         if len(self.first) != self.runs or len(self.finals) != self.runs or set(self.finals.values()) != {1}:
             text = f"{self.label}: {self.runs} events, {len(self.first)} called, {len(self.finals)} ended"
             raise RuntimeError(text)
+        if self.most_active > LIMIT:
+            raise RuntimeError(f"{self.label}: {self.most_active} calls at once, of at most {LIMIT}")
 
 
 class App:
@@ -130,6 +140,7 @@ class App:
         functions = [
             {
                 "id": f"{APP}-{name}", "name": name, "triggers": [{"event": f"bench/{name}"}],
+                "concurrency": LIMIT if name == "limited" else 0,
                 "steps": {
                     "step": {
                         "id": "step", "name": "step", "retries": {"attempts": 4},
@@ -153,7 +164,7 @@ class App:
         ops: bytes | None = None
         if function == "steps":
             ops = _STEP_OPS[done] if done < STEPS else None
-        elif function != "noop" and not done:
+        elif function in _FIRST_OPS and not done:
             ops = _FIRST_OPS[function]
         watch = self.watch
         if call.event.data.b == watch.label:
@@ -189,6 +200,14 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._parser.get_method() == b"POST":
             function = self._url.partition(b"fnId=")[2].partition(b"&")[0].decode().removeprefix(f"{APP}-")
-            self._transport.write(self._app.call(function, self._body))
+            if function == "limited":
+                self._app.watch.working(1)
+                asyncio.get_running_loop().call_later(LIMITED_S, self._answer_limited, self._body)
+            else:
+                self._transport.write(self._app.call(function, self._body))
         else:  # a ping
             self._transport.write(_HEAD % (200, 2, b"{}"))
+
+    def _answer_limited(self, body: bytes) -> None:
+        self._app.watch.working(-1)
+        self._transport.write(self._app.call("limited", body))

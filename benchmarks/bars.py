@@ -15,7 +15,7 @@ from typing import Self
 import msgspec
 
 from benchmarks import load
-from benchmarks.app import STEPS, App, Watch, now
+from benchmarks.app import LIMIT, LIMITED_S, STEPS, App, Watch, now
 from benchmarks.server import Server
 
 CALLS_PER_RUN = STEPS + 1
@@ -30,12 +30,15 @@ class Sizes(msgspec.Struct, frozen=True):
     events: int = 6_000
     batches: int = 200
     naps: int = 250
+    limited: int = 500
     parked: int = 100_000
     starts: int = 5
     idle_s: float = 10.0
 
 
-QUICK = Sizes(runs=80, single_runs=8, events=1_500, batches=40, naps=100, parked=5_000, starts=2, idle_s=3.0)
+QUICK = Sizes(
+    runs=80, single_runs=8, events=1_500, batches=40, naps=100, limited=250, parked=5_000, starts=2, idle_s=3.0
+)
 
 
 class Bar(msgspec.Struct, frozen=True):
@@ -62,6 +65,7 @@ BARS = {
     "single": Bar("single events, 32 connections", "events/s", 5_000, at_least=True),
     "batch": Bar("batches of 100 events, 8 connections", "events/s", 40_000, at_least=True),
     "oversleep": Bar("250 runs that sleep 1 s: too long by, p99", "ms", 20, digits=1),
+    "limited": Bar("runs of 20 ms, five at once, of 250/s", "%", 95, at_least=True, digits=1),
     "start": Bar("cold start to ready", "s", 1, digits=2),
     "idle_cpu": Bar("idle CPU", "%", 0.5, digits=2),
     "idle_rss": Bar("idle memory", "MiB", 90),
@@ -142,6 +146,7 @@ class Bench:
             await self._median(("single",), lambda: self._ingest(scene, self.sizes.events, 1, 32))
             await self._median(("batch",), lambda: self._ingest(scene, self.sizes.batches * 100, 100, 8))
             await self._median(("oversleep",), lambda: self._naps(scene))
+            await self._median(("limited",), lambda: self.limited(scene, self.sizes.limited))
 
     async def _parked(self, folder: Path, kind: str, function: str) -> None:
         async with Scene(folder) as scene:
@@ -210,6 +215,16 @@ class Bench:
         if min(watch.gaps) < 0.999:
             raise RuntimeError("a run woke early")
         return ((percentile(watch.gaps, 99) - 1) * 1e3,)
+
+    async def limited(self, scene: Scene, runs: int) -> tuple[float]:
+        """Runs of a function with a concurrency limit: their rate, in percent of what the limit allows."""
+        watch = self._watch(scene, runs)
+        ready = load.requests("bench/limited", watch.label, runs, 100)
+        began = now()
+        await load.send(scene.server.port, ready, 4)
+        await asyncio.wait_for(watch.done.wait(), 60)
+        watch.check()
+        return (runs / (watch.last_final - began) / (LIMIT / LIMITED_S) * 100,)
 
     async def _park(self, scene: Scene, function: str, runs: int) -> None:
         say(f"  … {runs:,} runs of a {function} are started")
