@@ -29,6 +29,7 @@ _FIRST_DIGITS: Final = frozenset("01234567")
 _DIGITS: Final = frozenset(_VALUES)
 _OID: Final = uuid.NAMESPACE_OID.bytes
 _BASE36: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+_PAIRS36: Final = tuple(high + low for high in _BASE36 for low in _BASE36)
 
 
 def ulid(ms: int, entropy: int) -> str:
@@ -161,12 +162,12 @@ def _oid_of(name: bytes) -> str:
 def xxh36(text: str) -> str:
     """Write the 64-bit xxHash of a text in base 36: job ids and group keys (`protocol/flow-control.md` §0.3)."""
     value = xxhash.xxh64_intdigest(text.encode("utf-8", "surrogatepass"))
-    digits: list[str] = []
-    while True:
-        value, digit = divmod(value, 36)
-        digits.append(_BASE36[digit])
-        if not value:
-            return "".join(reversed(digits))
+    pairs: list[str] = []
+    while value >= 1_296:  # two digits at a time
+        value, pair = divmod(value, 1_296)
+        pairs.append(_PAIRS36[pair])
+    pairs.append(_PAIRS36[value].removeprefix("0"))
+    return "".join(reversed(pairs))
 
 
 def _number(text: str) -> int:
