@@ -13,7 +13,7 @@ import pytest
 from benchmarks.beside import BAR_MS, KINDS, Seen, beside
 
 #: Without bounds, each of these loads holds the loop for seconds. A collection of garbage is part of a turn.
-TURN_MS = 2 * BAR_MS
+TURN_MS = 4 * BAR_MS
 #: On a machine that does ten other things; it is compared with what others wait beside nothing.
 WAIT_MS, WAIT_RATIO = 5_000, 20
 
