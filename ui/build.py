@@ -25,11 +25,11 @@ class BuildError(Exception):
 
 
 def main() -> None:
-    """Build, for `scripts/setup`: a failure is said, and is the exit code."""
+    """Build, for `scripts/setup`, or with `test` check types and logic: a failure is said, and is the exit code."""
     try:
-        build()
+        test() if sys.argv[1:] == ["test"] else build()
     except BuildError as error:
-        sys.exit(f"The web UI was not built: {error}")
+        sys.exit(f"The web UI: {error}")
 
 
 def build() -> None:
@@ -39,11 +39,19 @@ def build() -> None:
         return
     print("Building the web UI (when ui/ has changed; under a minute) …", file=sys.stderr)
     node, npm = find_node()
-    path = os.pathsep.join([str(Path(node).parent), os.environ.get("PATH", "")])
-    environment = {**os.environ, "PATH": path}
+    environment = _environment(node)
     _install(npm, environment)
     _run([node, str(HERE / "node_modules" / "vite" / "bin" / "vite.js"), "build"], environment)
     (OUT / STAMP).write_text(wanted)
+
+
+def test() -> None:
+    """Check the types, those of GraphQL against the server's schema, and test the logic. Raises BuildError."""
+    node, npm = find_node()
+    environment = _environment(node)
+    _install(npm, environment)
+    for script in ("check", "test"):
+        _run([*npm, "run", "--silent", script], environment)
 
 
 def digest() -> str:
@@ -76,6 +84,10 @@ def find_node() -> tuple[str, list[str]]:
 def _sources() -> list[Path]:
     found = [path for path in (HERE / "src").rglob("*") if path.is_file() and path.name != "schema.d.ts"]
     return [*found, *(path for path in HERE.iterdir() if path.is_file() and path.suffix in {".json", ".ts", ".html"})]
+
+
+def _environment(node: str) -> dict[str, str]:
+    return {**os.environ, "PATH": os.pathsep.join([str(Path(node).parent), os.environ.get("PATH", "")])}
 
 
 def _version(node: str) -> tuple[int, ...]:

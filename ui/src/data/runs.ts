@@ -88,6 +88,29 @@ const COUNT = graphql(`
   }
 `);
 
+const HISTOGRAM = graphql(`
+  query RunsOverTime($filter: RunsFilterV2!, $bars: Int!) {
+    runsHistogram(filter: $filter, bars: $bars) {
+      from
+      until
+      alive
+      completed
+      failed
+      cancelled
+    }
+  }
+`);
+
+/** How many runs there were in a stretch of time, by how they stand. */
+export interface Bar {
+  from: number;
+  until: number;
+  alive: number;
+  completed: number;
+  failed: number;
+  cancelled: number;
+}
+
 function given(filter: RunFilter) {
   return {
     from: filter.from,
@@ -170,4 +193,10 @@ export function pushedRow(run: ChangedRun, known: RunRow | undefined): RunRow {
     retries: Math.max(known?.retries ?? 0, (run.doing?.attempt ?? 1) - 1),
     hasAI: known?.hasAI ?? false,
   };
+}
+
+/** Runs over the time of a filter, in `bars` equal stretches. */
+export async function runsOverTime(filter: RunFilter, bars: number, signal?: AbortSignal): Promise<Bar[]> {
+  const { runsHistogram } = await ask(HISTOGRAM, { filter: given(filter), bars }, signal);
+  return runsHistogram.map((bar) => ({ ...bar, from: Date.parse(bar.from), until: Date.parse(bar.until) }));
 }

@@ -9,13 +9,15 @@ export interface Server {
   open: boolean;
   user: string;
   role: Role;
+  /** What allows a style that a script makes. */
+  nonce: string;
 }
 
 const RANKS: Record<Role, number> = { viewer: 0, operator: 1, admin: 2 };
 
 function read(): Server {
   const content = document.querySelector<HTMLMetaElement>('meta[name="holdfast"]')?.content;
-  const nobody: Server = { kind: "dev", version: "", open: true, user: "", role: "admin" };
+  const nobody: Server = { kind: "dev", version: "", open: true, user: "", role: "admin", nonce: "" };
   return content ? { ...nobody, ...(JSON.parse(content) as Partial<Server>) } : nobody;
 }
 

@@ -1,7 +1,7 @@
 // From a trace, as the server has it, to the rows of the timeline: one for each step, with its attempts inside.
 
 import type { Reason, SpanNode, StepInfo } from "../data/trace";
-import { ms } from "./format";
+import { duration, ms } from "./format";
 
 export type RowKind = "run" | "sleep" | "event" | "signal" | "invoke" | "ai" | "send" | "function" | "span";
 export type RowStatus = "completed" | "failed" | "running" | "queued" | "waiting" | "retrying" | "cancelled";
@@ -108,7 +108,7 @@ export function timeline(trace: SpanNode, why: readonly Reason[], now: number): 
   const left = answers.filter((answer) => !claimed.has(answer));
   const finished = functionRow(left, requests, why, trace, now);
   if (finished) rows.push(finished);
-  rows.sort((one, other) => one.from - other.from);
+  rows.sort((one, other) => one.from - other.from || one.name.localeCompare(other.name, undefined, { numeric: true }));
   const from = Date.parse(trace.queuedAt);
   const planned = rows.flatMap((row) => row.segments.map((segment) => segment.to ?? now));
   const ended = ms(trace.endedAt);
@@ -314,3 +314,10 @@ const STEPS = [
   1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000,
   900_000, 1_800_000, 3_600_000, 7_200_000, 14_400_000, 21_600_000, 43_200_000, DAY,
 ];
+
+/** A distance on a ruler: `0`, `500 ms`, `2 s`, `1 m 30 s`. */
+export function tickLabel(distance: number): string {
+  if (distance === 0) return "0";
+  if (distance >= 1_000 && distance < 60_000) return `${Number((distance / 1_000).toFixed(2))} s`;
+  return duration(distance);
+}

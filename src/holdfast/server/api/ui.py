@@ -10,6 +10,7 @@ import base64
 import hashlib
 import mimetypes
 import re
+import secrets
 from functools import cache
 from html import escape
 from pathlib import Path
@@ -36,8 +37,8 @@ _INLINE: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _ENCODINGS: Final = (("br", ".br"), ("gzip", ".gz"))  # the smaller one first
 _FOR_GOOD: Final = "public, max-age=31536000, immutable"
 _CSP: Final = (
-    "default-src 'none'; script-src 'self'{scripts}; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'{scripts}; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _NOT_BUILT: Final = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Holdfast</title>
@@ -78,18 +79,19 @@ class Page:
         except FileNotFoundError:
             return HTMLResponse(_NOT_BUILT, 503)
         hashes = "".join(f" 'sha256-{_digest(script)}'" for script in _INLINE.findall(text))
-        text = text.replace("</head>", f'<meta name="holdfast" content="{escape(self._about())}"></head>', 1)
-        return HTMLResponse(text, headers={"content-security-policy": _CSP.format(scripts=hashes)})
+        nonce = secrets.token_urlsafe(16)  # for the styles that the editor makes
+        text = text.replace("</head>", f'<meta name="holdfast" content="{escape(self._about(nonce))}"></head>', 1)
+        return HTMLResponse(text, headers={"content-security-policy": _CSP.format(scripts=hashes, nonce=nonce)})
 
     def _is_wanted(self, scope: Scope) -> bool:
         if scope["type"] != "http" or scope["method"] not in {"GET", "HEAD"} or _first(scope["path"]) in self._taken:
             return False
         return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
-    def _about(self) -> str:
+    def _about(self, nonce: str) -> str:
         principal = current.get()
         about = {
-            "kind": self._info.kind, "version": self._info.version, "open": self._open,
+            "kind": self._info.kind, "version": self._info.version, "open": self._open, "nonce": nonce,
             "user": principal.name if principal is not None else "",
             "role": principal.role.word if principal is not None else "viewer",
         }  # fmt: skip

@@ -33,7 +33,8 @@ export default function SendEvent({ given, name: first, close }: Props) {
     enabled: !touched && (known.data ?? []).includes(name),
   });
   useEffect(() => {
-    if (last.data && !touched) setText(draftOf(last.data).text);
+    if (!last.data || touched) return;
+    setText(draftOf(last.data).text);
   }, [last.data, touched]);
   const problem = problemOf(name, text);
   const send = useMutation({

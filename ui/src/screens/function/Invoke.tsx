@@ -27,7 +27,8 @@ export default function Invoke({ slug, name, functionID, event: trigger, close }
   const [since, setSince] = useState<number>();
   const last = useQuery({ queryKey: ["last-event", trigger], queryFn: ({ signal }) => lastEvent(trigger as string, signal).then((raw) => raw ?? null), enabled: trigger !== undefined && !touched });
   useEffect(() => {
-    if (last.data && !touched) setText(draftOf(last.data).text);
+    if (!last.data || touched) return;
+    setText(draftOf(last.data).text);
   }, [last.data, touched]);
   const problem = problemOf("invoke", text);
   const invoke = useMutation({

@@ -49,7 +49,6 @@ export function Head({ run, shown }: Props) {
           <code title={run.id}>{shortId(run.id)}</code>
         </Copy>
       </div>
-      <Sums shown={shown} run={run} />
       <div className={styles.actions}>
         <Relatives run={run} />
         {cancel.error ? <span className={styles.refused}>{cancel.error.message}</span> : null}
@@ -60,6 +59,7 @@ export function Head({ run, shown }: Props) {
           Rerun
         </Button>
       </div>
+      <Sums shown={shown} run={run} />
       {asking ? (
         <Suspense fallback={null}>
           <Rerun run={run} shown={shown} close={() => setAsking(false)} done={(id) => void navigate({ to: `/runs/${id}`, search: {} })} />

@@ -3,7 +3,7 @@ import { type CSSProperties, useEffect, useMemo, useRef, useState } from "react"
 
 import { duration } from "../../logic/format";
 import { type Scale, foldable, scaleOf } from "../../logic/scale";
-import { type Row, type Segment, type Timeline, ticks, visible } from "../../logic/timeline";
+import { type Row, type Segment, type Timeline, tickLabel, ticks, visible } from "../../logic/timeline";
 import { Button } from "../../parts/Button";
 import { Mark } from "../../parts/Status";
 import { isTyping } from "../../shell/shortcuts";
@@ -19,7 +19,7 @@ interface Props {
 }
 
 const ROW_PX = 30;
-const MOST_TICKS = 7;
+const MOST_TICKS = innerWidth < 760 ? 3 : 7;
 
 /** The timeline: a row for each step, its attempts inside the row, all on one axis. */
 export function Trace({ shown, open, chosen, choose }: Props) {
@@ -166,9 +166,9 @@ function Ruler({ scale, start, zoom }: { scale: Scale; start: number; zoom: Retu
 }
 
 function marks(scale: Scale, start: number): { at: number; label: string }[] {
-  if (scale.folds.length) return [{ at: 0, label: duration(scale.from - start) }];
+  if (scale.folds.length) return [{ at: 0, label: tickLabel(scale.from - start) }];
   const offset = scale.from - start;
-  return ticks(scale.to - scale.from, MOST_TICKS).map((tick) => ({ at: scale.at(scale.from + tick), label: tick + offset === 0 ? "0" : duration(tick + offset) }));
+  return ticks(scale.to - scale.from, MOST_TICKS).map((tick) => ({ at: scale.at(scale.from + tick), label: tickLabel(Math.round(tick + offset)) }));
 }
 
 function Guides({ scale, start, now }: { scale: Scale; start: number; now: number | undefined }) {

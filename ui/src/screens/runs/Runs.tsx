@@ -1,9 +1,10 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useMemo } from "react";
+import { useEffect, useMemo, useState } from "react";
 
 import { useFunctions } from "../../data/functions";
 import { countRuns } from "../../data/runs";
+import { may } from "../../data/server";
 import { count, plural } from "../../logic/format";
 import { Empty } from "../../parts/Empty";
 import { Failure } from "../../parts/Failure";
@@ -11,6 +12,9 @@ import styles from "../../parts/ListScreen.module.css";
 import { Table } from "../../parts/Table";
 import { useTitle } from "../../parts/title";
 import type { Search } from "../../router";
+import { isTyping } from "../../shell/shortcuts";
+import { Bulk } from "./Bulk";
+import { Histogram } from "./Histogram";
 import { Toolbar } from "./Toolbar";
 import { columns } from "./columns";
 import { filterOf } from "./filter";
@@ -32,6 +36,14 @@ export function Runs() {
   const names = useMemo(() => new Map(known.map((each) => [each.id, each])), [functions.data]);
   const shape = useMemo(() => columns(names), [names]);
   const change = (given: Search) => void navigate({ to: "/runs", search: { ...search, ...given }, replace: true });
+  const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
+  const pick = (id: string, on: boolean) => setPicked((known) => (on ? new Set(known).add(id) : new Set([...known].filter((each) => each !== id))));
+  useEffect(() => setPicked(new Set()), [key.join(" ")]);
+  useEffect(() => {
+    const listen = (event: KeyboardEvent) => event.key === "Escape" && !isTyping(event) && setPicked(new Set());
+    addEventListener("keydown", listen);
+    return () => removeEventListener("keydown", listen);
+  }, []);
   const { unknown } = filterOf(search, known, 0);
   return (
     <div className={styles.screen}>
@@ -44,6 +56,10 @@ export function Runs() {
         <p role="status" className={styles.unknown}>
           The address names what isn't there: {unknown.join(", ")}. <Link to="/runs" search={{}}>Clear the filter</Link>
         </p>
+      ) : null}
+      <Histogram queryKey={key} filter={filter} search={search} ready={ready} change={change} />
+      {picked.size ? (
+        <Bulk picked={picked} rows={runs.rows} filter={filter} total={total.data ?? 0} clear={() => setPicked(new Set())} />
       ) : null}
       <div className={styles.list}>
         {runs.isError ? (
@@ -58,6 +74,8 @@ export function Runs() {
             keyOf={(row) => row.id}
             target={(row) => ({ to: `/runs/${row.id}` })}
             nameOf={(row) => `Run ${row.id} of ${names.get(row.functionID)?.name ?? "a function"}, ${row.status.toLowerCase()}`}
+            selected={picked}
+            onSelect={may("operator") ? pick : undefined}
             more={runs.more}
             foot={runs.isFetchingNextPage ? "Loading…" : runs.isSuccess && !runs.hasNextPage ? `${plural(runs.rows.length, "run")}, no more in this time` : null}
           />

@@ -8,6 +8,8 @@ import type { Search } from "../../router";
 export const STATUSES: readonly RunStatus[] = ["QUEUED", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"];
 
 export const DEFAULT_WINDOW = "24h";
+/** An id of nothing: to the server, no ids at all mean any. */
+const NOBODY = "00000000-0000-0000-0000-000000000000";
 const EVER = "1980-01-01T00:00:00Z";
 
 /** Return the filter that an address means. Names in it that mean nothing are in `unknown`. */
@@ -26,8 +28,8 @@ export function filterOf(search: Search, functions: readonly FunctionRef[], now:
   const filter: RunFilter = { from: from > 0 ? new Date(from).toISOString() : EVER };
   if (until) filter.until = new Date(until).toISOString();
   if (asked.length) filter.statuses = asked.filter((name) => STATUSES.includes(name as RunStatus)) as RunStatus[];
-  if (slugs.length) filter.functions = found.map((each) => each.id);
-  if (apps.length) filter.apps = [...new Set(foundApps.map((each) => each.appID))];
+  if (slugs.length) filter.functions = found.length ? found.map((each) => each.id) : [NOBODY];
+  if (apps.length) filter.apps = foundApps.length ? [...new Set(foundApps.map((each) => each.appID))] : [NOBODY];
   const query = [search["q"], search["event"] ? `event.name == ${JSON.stringify(search["event"])}` : ""].filter(Boolean).join("\n");
   if (query) filter.query = query;
   return { filter, unknown };
