@@ -36,6 +36,8 @@ GRACE_S = 3
 #: How many ports `dev` tries.
 PORTS_TRIED = 100
 _BACKLOG = 2_048
+#: As many new objects as are kept before the collector looks at them.
+COLLECT_AFTER = 10_000
 #: Hosts that are several addresses; a machine without IPv6 does with the first.
 _ADDRESSES = {"::": ("0.0.0.0", "::"), "localhost": ("127.0.0.1", "::1")}  # noqa: S104 - the default is all
 _LAST_PORT = 65_535
@@ -209,6 +211,16 @@ def _websocket(**given: Any) -> asyncio.Protocol:
     return WebSocket(**given)
 
 
+def settle() -> None:
+    """Tell the collector that what is here stays, and to look less often: each look holds up all threads.
+
+    A trace of a thousand spans is many objects and no garbage: with the default of 700 it would be looked at time and
+    again.
+    """
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
+
+
 def _ending() -> list[signal.Signals]:
     """The signals that end a server. A terminal that was closed is one, unless `nohup` has it ignored."""
     hangup = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL else []
@@ -277,7 +289,7 @@ async def _serve(config: Config, listeners: list[socket.socket], gateway: list[s
     server.start()
     await server.access.started()
     await server.gateway.listen(gateway)
-    gc.freeze()  # what is here stays: a full collection need not walk through it, with all threads waiting
+    settle()
     show(config, listeners[0].getsockname()[1], server)
     notifier.ready()
     await http.serve(sockets=listeners)
