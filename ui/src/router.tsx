@@ -35,6 +35,7 @@ const routes = [
   createRoute({ ...under, path: "/functions/$slug", component: lazyRouteComponent(() => import("./screens/function/Function"), "Function") }),
   createRoute({ ...under, path: "/apps", component: lazyRouteComponent(() => import("./screens/apps/Apps"), "Apps") }),
   createRoute({ ...under, path: "/compare/$runID/$otherID", component: lazyRouteComponent(() => import("./screens/compare/Compare"), "Compare") }),
+  createRoute({ ...under, path: "/lineage/$eventID", component: lazyRouteComponent(() => import("./screens/lineage/Lineage"), "Lineage") }),
   createRoute({ ...under, path: "/settings", component: lazyRouteComponent(() => import("./screens/settings/Settings"), "Settings") }),
   createRoute({ ...under, path: "/settings/$section", component: lazyRouteComponent(() => import("./screens/settings/Settings"), "Settings") }),
 ];

@@ -63,6 +63,9 @@ export function Event() {
         <span className="soft">
           <Moment at={ms(event.receivedAt)} />
         </span>
+        <Link to="/lineage/$eventID" params={{ eventID: id }} search={{}}>
+          Lineage
+        </Link>
         <Button small needs="operator" kind="primary" className={styles.send} onClick={() => change({ send: "again" })}>
           Edit and send again
         </Button>

@@ -50,6 +50,11 @@ export function Head({ run, shown }: Props) {
         </Copy>
       </div>
       <div className={styles.actions}>
+        {run.triggerIDs[0] ? (
+          <Link to="/lineage/$eventID" params={{ eventID: run.triggerIDs[0] }} search={{}}>
+            Lineage
+          </Link>
+        ) : null}
         <Relatives run={run} />
         {cancel.error ? <span className={styles.refused}>{cancel.error.message}</span> : null}
         <Button small needs="operator" blocked={ended && "It has ended already"} kind="danger" onClick={() => cancel.mutate()}>
