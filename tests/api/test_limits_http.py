@@ -502,7 +502,7 @@ def test_odd_requests_of_a_whole_server(
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/login", 400),
+        ("/login", 413),
         ("/v0/access/users", 400),
         ("/v1/signals", 400),
         ("/v1/functions/x/pause", 400),

@@ -109,7 +109,7 @@ def test_answers_are_kept_nowhere_and_are_what_they_say(rig: Rig, path: str) -> 
 @pytest.mark.parametrize("path", ["/", "/docs/api", "/login", "/v0/"])
 def test_pages_are_in_no_frame_and_load_nothing_from_elsewhere(rig: Rig, path: str) -> None:
     rig.user(Role.VIEWER)
-    answer = rig.request("GET", path, headers=bearer(KEY))
+    answer = rig.request("GET", path, headers={**bearer(KEY), "accept": "text/html"})
     assert answer.headers["content-type"].startswith("text/html")
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")

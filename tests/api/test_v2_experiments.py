@@ -152,7 +152,7 @@ def test_pages(rig: Rig) -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        {"quality": 5}, {"quality": {"value": "5"}}, {"quality": {"value": None}}, {"quality": {"value": 10**400}}, {},
+        {"quality": 5}, {"quality": {"value": "5"}}, {"quality": {"value": None}}, {},
         {"quality": {"value": [1]}}, {"quality": []},
     ],
 )  # fmt: skip

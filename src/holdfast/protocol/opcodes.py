@@ -154,9 +154,16 @@ def parse_ops(body: bytes) -> list[Op]:
             sent = _read_slowly(body)
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
         _check_depth(sent)
-    if number := unwritable(body):
-        raise OpcodeError(UNREADABLE_PREFIX + decode_errors.beyond(number))
+    if unwritable(body):
+        _check_numbers(sent)
     return [_op(op) for op in sent] or [Op(Opcode.NONE)]
+
+
+def _check_numbers(sent: list[_Sent]) -> None:
+    """Refuse numbers that no call could hand on. Metadata goes to no app: it may hold what it likes."""
+    for part in (part for op in sent for part in (op.data, op.error, op.opts)):
+        if number := unwritable(bytes(part)):
+            raise OpcodeError(UNREADABLE_PREFIX + decode_errors.beyond(number))
 
 
 def _op(sent: _Sent) -> Op:

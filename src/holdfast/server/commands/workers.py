@@ -9,7 +9,7 @@ import click
 from holdfast.server.commands.asking import Server, asking
 from holdfast.server.commands.tables import as_json, table
 
-_STATUSES: Final = ("connected", "ready", "draining", "disconnecting", "disconnected")
+_STATUSES: Final[tuple[str, ...]] = ("connected", "ready", "draining", "disconnecting", "disconnected")
 
 
 @click.command()
@@ -30,7 +30,6 @@ def _row(worker: dict[str, Any]) -> tuple[str, ...]:
     calls = str(worker.get("calls", 0))
     limit = worker.get("max_worker_concurrency")
     sdk = f"{worker.get('sdk_language', '')} {str(worker.get('sdk_version', '')).removeprefix('v')}".strip()
-    return (
-        worker["instance_id"], _STATUSES[worker.get("status", 0)], f"{calls} of {limit}" if limit else calls,
-        ", ".join(worker.get("all_worker_groups", {})), sdk, worker.get("address", ""),
-    )  # fmt: skip
+    status, apps = _STATUSES[worker.get("status", 0)], ", ".join(map(str, worker.get("all_worker_groups", {})))
+    taken = f"{calls} of {limit}" if limit else calls
+    return (str(worker["instance_id"]), status, taken, apps, sdk, str(worker.get("address", "")))

@@ -95,16 +95,18 @@ def _is_text(value: bytes | None) -> bool:
     if value is None:
         return True
     try:
-        return b"\0" not in value and value.decode() is not None
+        value.decode()
     except UnicodeError:
         return False
+    return b"\0" not in value
 
 
 def _is_json(value: bytes) -> bool:
     try:
-        return _is_text(value) and decode_raw(value) is not None
+        decode_raw(value)
     except UNREADABLE:
         return False
+    return _is_text(value)
 
 
 def _invariants() -> Iterator[tuple[str, str]]:
