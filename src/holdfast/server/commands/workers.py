@@ -30,6 +30,7 @@ def _row(worker: dict[str, Any]) -> tuple[str, ...]:
     calls = str(worker.get("calls", 0))
     limit = worker.get("max_worker_concurrency")
     sdk = f"{worker.get('sdk_language', '')} {str(worker.get('sdk_version', '')).removeprefix('v')}".strip()
-    status, apps = _STATUSES[worker.get("status", 0)], ", ".join(map(str, worker.get("all_worker_groups", {})))
+    status = _STATUSES[int(worker.get("status", 0))]
+    apps = ", ".join(map(str, worker.get("all_worker_groups", {})))
     taken = f"{calls} of {limit}" if limit else calls
     return (str(worker["instance_id"]), status, taken, apps, sdk, str(worker.get("address", "")))
