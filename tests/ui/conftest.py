@@ -64,7 +64,7 @@ class Stage:
         raise AssertionError(f"no run of {event_id} is {status or 'there'}: {found}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
@@ -77,7 +77,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     port = free_port()
     with Served(tmp_path_factory.mktemp("ui")) as server:

@@ -15,13 +15,20 @@ _PROBE_S: Final = 1.0
 
 def warn_if_stale(config: Config, path: Path) -> None:
     """Warns on stderr if nobody has the database open, and a dev server runs that keeps its state elsewhere."""
-    if path.exists() and _free(path) and _dev_answers(config.port):
+    if _is_there(path) and _free(path) and _dev_answers(config.port):
         click.echo(
             f"Warning: a dev server runs at http://localhost:{config.port}, and its state is not in {path}: "
             "this is an older database. Ask that server with `holdfast runs` and `holdfast events`, "
             "or start it with --persist.",
             err=True,
         )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # whoever reads it tells why that fails
+        return False
 
 
 def _free(path: Path) -> bool:
