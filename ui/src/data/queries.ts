@@ -1,6 +1,6 @@
 // The cache of all screens. Nothing is polled: what is shown stays fresh because the server pushes what changed.
 
-import { QueryClient } from "@tanstack/react-query";
+import { QueryClient, type QueryKey } from "@tanstack/react-query";
 
 import { Problem } from "./http";
 import { live } from "./live";
@@ -19,6 +19,15 @@ export const queries = new QueryClient({
 
 // What was missed while the connection was lost is asked for once it is back.
 live.onHealed(() => void queries.invalidateQueries());
+
+/**
+ * Ask again for what a push has changed. An answer that is under way may be older than the push: it is dropped, the
+ * first one of a query too, which `invalidateQueries` would keep.
+ */
+export async function askAgain(queryKey: QueryKey): Promise<void> {
+  await queries.cancelQueries({ queryKey });
+  await queries.invalidateQueries({ queryKey });
+}
 
 /** Call `work` at most once in `ms`, the first time at once. For lists that are asked again because much has changed. */
 export function throttled(work: () => void, ms: number): () => void {

@@ -4,7 +4,7 @@ import { useMemo } from "react";
 
 import { savedSteps } from "../../data/compare";
 import { useLive } from "../../data/live";
-import { queries, throttled } from "../../data/queries";
+import { askAgain, queries, throttled } from "../../data/queries";
 import { type RunAndTrace, runAndTrace } from "../../data/trace";
 import { type Pair, type Saved, type Side, type Verdict, pairs } from "../../logic/compare";
 import { bytes, duration, ms, plural, shortId } from "../../logic/format";
@@ -41,7 +41,7 @@ export function Compare() {
       { queryKey: ["run", id, "saved"], queryFn: ({ signal }: { signal: AbortSignal }) => savedSteps(id, signal) },
     ]),
   });
-  const again = useMemo(() => ids.map((id) => throttled(() => void queries.invalidateQueries({ queryKey: ["run", id] }), AGAIN_MS)), [runID, otherID]);
+  const again = useMemo(() => ids.map((id) => throttled(() => void askAgain(["run", id]), AGAIN_MS)), [runID, otherID]);
   useLive(`run:${ids[0]}`, () => again[0]?.());
   useLive(`run:${ids[1]}`, () => again[1]?.());
   const failed = results.find((result) => result.isError);

@@ -4,7 +4,7 @@ import { Suspense, lazy, useMemo } from "react";
 
 import { becameOf, eventOf } from "../../data/events";
 import { useLive } from "../../data/live";
-import { queries, throttled } from "../../data/queries";
+import { askAgain, throttled } from "../../data/queries";
 import { ms, shortId } from "../../logic/format";
 import { Button } from "../../parts/Button";
 import { Copy } from "../../parts/Copy";
@@ -30,10 +30,10 @@ export function Event() {
   const valid = ULID.test(id);
   const query = useQuery({ queryKey: ["event", id], queryFn: ({ signal }) => eventOf(id, signal), enabled: valid });
   const became = useQuery({ queryKey: ["event", id, "became"], queryFn: ({ signal }) => becameOf(id, signal), enabled: valid });
-  const again = useMemo(() => throttled(() => void queries.invalidateQueries({ queryKey: ["event", id] }), AGAIN_MS), [id]);
+  const again = useMemo(() => throttled(() => void askAgain(["event", id]), AGAIN_MS), [id]);
   const runs = query.data?.runs ?? [];
   useLive(valid ? "runs" : null, (push) => {
-    if (push.more || push.runs?.some((run) => runs.some((known) => known.id === run.id))) again();
+    if (push.more || !query.data || push.runs?.some((run) => runs.some((known) => known.id === run.id))) again();
   });
   const search: Search = useSearch({ strict: false });
   const navigate = useNavigate();

@@ -1,15 +1,18 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { useEffect, useId, useState } from "react";
+import { useEffect, useId, useMemo, useState } from "react";
 import { Link } from "@tanstack/react-router";
 
 import { becameOf, eventNames, eventOf, lastEvent, sendEvent } from "../../data/events";
 import { useLive } from "../../data/live";
+import { askAgain, throttled } from "../../data/queries";
 import { Button } from "../../parts/Button";
 import { Dialog } from "../../parts/Dialog";
 import { Editor } from "../../parts/Editor";
 import styles from "./Event.module.css";
 import { StartedRuns } from "./StartedRuns";
 import { draftOf, problemOf } from "./draft";
+
+const AGAIN_MS = 300;
 
 interface Props {
   /** An event to begin with, as JSON. */
@@ -88,8 +91,9 @@ export default function SendEvent({ given, name: first, close }: Props) {
 function Sent({ id, close }: { id: string; close: () => void }) {
   const event = useQuery({ queryKey: ["event", id], queryFn: ({ signal }) => eventOf(id, signal) });
   const became = useQuery({ queryKey: ["event", id, "became"], queryFn: ({ signal }) => becameOf(id, signal) });
+  const again = useMemo(() => throttled(() => void askAgain(["event", id]), AGAIN_MS), [id]);
   useLive("runs", (push) => {
-    if (push.runs?.some((run) => event.data?.runs.some((known) => known.id === run.id))) void event.refetch();
+    if (push.more || !event.data || push.runs?.some((run) => event.data.runs.some((known) => known.id === run.id))) again();
   });
   return (
     <div className={styles.sent} role="status">

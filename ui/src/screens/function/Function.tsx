@@ -4,7 +4,7 @@ import { type ReactNode, Suspense, lazy, useMemo } from "react";
 
 import { type FunctionDetails, functionBySlug, pauseFunction, resumeFunction } from "../../data/functions";
 import { useLive } from "../../data/live";
-import { queries, throttled } from "../../data/queries";
+import { askAgain, throttled } from "../../data/queries";
 import { cronWords } from "../../logic/cron";
 import { count, duration, ms } from "../../logic/format";
 import { Button } from "../../parts/Button";
@@ -27,7 +27,7 @@ export function Function() {
   const { slug = "" } = useParams({ strict: false }) as { slug?: string };
   const queryKey = useMemo(() => ["functions", "one", slug], [slug]);
   const query = useQuery({ queryKey, queryFn: ({ signal }) => functionBySlug(slug, signal) });
-  const again = useMemo(() => throttled(() => void queries.invalidateQueries({ queryKey }), AGAIN_MS), [queryKey]);
+  const again = useMemo(() => throttled(() => void askAgain(queryKey), AGAIN_MS), [queryKey]);
   useLive("apps", again);
   useLive("runs", (push) => (push.more || push.runs?.some((run) => run.function === query.data?.id)) && again());
   useTitle(query.data?.name ?? "Function");

@@ -3,7 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { useMemo } from "react";
 
 import { useLive } from "../../data/live";
-import { queries, throttled } from "../../data/queries";
+import { askAgain, throttled } from "../../data/queries";
 import { runsPage } from "../../data/runs";
 import { stateOf } from "../../logic/state";
 import { Status } from "../../parts/Status";
@@ -18,7 +18,7 @@ export function Recent({ functionID, since }: { functionID: string; since?: numb
   const queryKey = useMemo(() => ["recent", functionID, since], [functionID, since]);
   const from = since ? new Date(since).toISOString() : "1980-01-01T00:00:00Z";
   const query = useQuery({ queryKey, queryFn: ({ signal }) => runsPage({ from, functions: [functionID] }, undefined, signal) });
-  const again = useMemo(() => throttled(() => void queries.invalidateQueries({ queryKey }), AGAIN_MS), [queryKey]);
+  const again = useMemo(() => throttled(() => void askAgain(queryKey), AGAIN_MS), [queryKey]);
   useLive("runs", (push) => (push.more || push.runs?.some((run) => run.function === functionID)) && again());
   if (!query.data) return null;
   if (!query.data.rows.length) return <p className="soft">{since ? "Its run appears here." : "It has not run yet."}</p>;
