@@ -201,6 +201,7 @@ def test_kill_during_a_call(tmp_path: Path, upstream: Endpoint) -> None:
     server = start_server(tmp_path)
     with deployment(server.url, upstream, tmp_path) as fleet:
         app = fleet.app("flask")
+        fleet.platform.gql("{ apps { id } }")  # the first question of all takes longer than the step
         run_id = app.start("slow-step")
         app.wait_ran(run_id, "slow")
         server.kill()
