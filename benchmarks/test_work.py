@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CPU_YARDSTICKS = 16.0
+CPU_YARDSTICKS = 10.0
 """Twice what a call takes."""
 
 _TABLE = re.compile(r"^\s*(INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) (\w+)")
