@@ -140,7 +140,7 @@ class App:
         functions = [
             {
                 "id": f"{APP}-{name}", "name": name, "triggers": [{"event": f"bench/{name}"}],
-                "concurrency": LIMIT if name == "limited" else 0,
+                **({"concurrency": LIMIT} if name == "limited" else {}),
                 "steps": {
                     "step": {
                         "id": "step", "name": "step", "retries": {"attempts": 4},

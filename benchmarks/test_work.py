@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import re
+import sys
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CPU_YARDSTICKS = 10.0
-"""Twice what a call takes."""
+CPU_YARDSTICKS = 14.0
+"""Twice what a call takes. Coarse: the machine's speed changes between a measurement and its yardstick."""
+PYTHON_CALLS = 440
+"""Calls of Python and C functions for each call of an app, the app's own included; 420 are made, on any machine."""
 
 _TABLE = re.compile(r"^\s*(INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) (\w+)")
 
@@ -212,21 +215,47 @@ def yardstick() -> float:
     return best / rounds
 
 
+def test_a_call_makes_few_calls_in_python(tmp_path: Path) -> None:
+    runs = 100
+    made = 0
+
+    def note(_frame: object, event: str, _argument: object) -> None:
+        nonlocal made
+        made += event in {"call", "c_call"}
+
+    async def main() -> None:
+        scene = Counted(tmp_path)
+        await scene.start()
+        await scene.runs("steps", 20, 20)
+        sys.setprofile(note)
+        try:
+            await scene.runs("steps", runs, runs)
+        finally:
+            sys.setprofile(None)
+        await scene.close()
+
+    asyncio.run(main())
+    per_call = made / (runs * CALLS_PER_RUN)
+    print(f"{per_call:.1f} Python calls per call")
+    assert per_call <= PYTHON_CALLS
+
+
 def test_cpu_and_log_under_sustained_load(tmp_path: Path) -> None:
-    unit = yardstick()
     logs: list[int] = []
 
-    async def main() -> float:
+    async def main() -> list[tuple[float, float]]:
+        """Seconds per call, and the yardstick right after."""
         bench = Bench(Sizes())
         async with Scene(tmp_path / "server") as scene:
             await bench.sequential(scene, 50)
             costs = []
             for _ in range(6):
-                costs.append((await bench.sequential(scene, 200))[1] / 1e6)
+                costs.append(((await bench.sequential(scene, 200))[1] / 1e6, yardstick()))
                 logs.append((tmp_path / "server" / "main.db-wal").stat().st_size)
-            return min(costs)
+            return costs
 
-    cost = asyncio.run(main())
-    print(f"{cost * 1e6:.1f} µs per call, {cost / unit:.1f} yardsticks; log {max(logs) / 2**20:.0f} MiB")
-    assert cost / unit <= CPU_YARDSTICKS
+    costs = asyncio.run(main())
+    cost, ratio = min(cost for cost, _ in costs), min(cost / unit for cost, unit in costs)
+    print(f"{cost * 1e6:.1f} µs per call, {ratio:.1f} yardsticks; log {max(logs) / 2**20:.0f} MiB")
+    assert ratio <= CPU_YARDSTICKS
     assert max(logs) <= 48 * 2**20, "the log starts over when it was moved into the database"

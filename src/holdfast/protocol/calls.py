@@ -104,8 +104,8 @@ def _stack(steps: Iterable[str]) -> str:
 
 
 def _plain(ids: Iterable[str]) -> bool:
-    """Whether ids of steps need no escapes. Official SDKs hash them; others may send anything, quotes too."""
-    return "".join(ids).isalnum()
+    """Whether ids of steps are ASCII letters and digits. Official SDKs hash them; others may send anything."""
+    return "".join(ids).encode("utf-8", "surrogatepass").isalnum()
 
 
 def _render(
