@@ -216,23 +216,28 @@ class Core:
 
     def follow(self, run: Run, job: Job, successor: Job) -> None:
         """`successor` takes the place of the leased `job`: at once where nobody else waits, else in its turn."""
-        if successor.due > self.now or not self._has_lease(job):
+        lease = self._lease(job)
+        if successor.due > self.now or lease is None:
             self.release(run, job)
             self.push(run, successor)
             return
         run.leased -= 1
-        if self._alone(run, successor) or not self.queue.chain(job, successor):
+        if not self._needs_the_same(lease, run, successor) or not self.queue.chain(lease, successor):
             self.queue.succeed(job, self.entry(run, successor))
+
+    def _needs_the_same(self, lease: Entry, run: Run, successor: Job) -> bool:
+        alone = self._alone(run, successor)
+        return lease.limits == self.limits(run) + alone if lease.limits else not alone
 
     def release(self, run: Run, job: Job) -> None:
         """Gives a job's lease back, if it has one."""
-        if self._has_lease(job):
+        if self._lease(job) is not None:
             run.leased -= 1
             self.queue.release(job)
 
-    def _has_lease(self, job: Job) -> bool:
+    def _lease(self, job: Job) -> Entry | None:
         entry = self.queue.leases.get((job.run_id, job.no))
-        return entry is not None and entry.job is job
+        return entry if entry is not None and entry.job is job else None
 
     def limits(self, run: Run) -> tuple[Limit, ...]:
         """The concurrency keys of a run's calls."""
@@ -276,7 +281,7 @@ class Core:
     def asked(self, job: Job) -> bool:
         """Whether a job's call is under way: leased in an earlier turn, so that it doesn't know this turn's steps."""
         effects = self.changes.effects
-        return self._has_lease(job) and not any(effect.job is job for effect in reversed(effects))
+        return self._lease(job) is not None and not any(effect.job is job for effect in reversed(effects))
 
     @staticmethod
     def _key(run: Run, scope: str, expression: str, digest: str) -> str | None:

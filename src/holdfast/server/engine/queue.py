@@ -9,7 +9,7 @@ are skipped when they come up.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heapify, heappop, heappush
 
 import msgspec
@@ -188,6 +188,11 @@ class Keys:
             held[limit.key] = held.get(limit.key, 0) + 1
         return True
 
+    def calm(self, limits: Iterable[Limit]) -> bool:
+        """Whether nobody waits for one of these keys, and none is held by more than it may be."""
+        held, blocked = self.held, self._blocked
+        return not any(limit.key in blocked or held[limit.key] > limit.limit for limit in limits)
+
     def block(self, limit: Limit, entry: Entry) -> None:
         """Lets an entry wait for a key."""
         waiting = self._blocked.setdefault(limit.key, {}).setdefault(limit.limit, [])
@@ -312,13 +317,15 @@ class Queue:
             self.wake(limit.key)
         self._fill()
 
-    def chain(self, job: Job, successor: Job) -> bool:
-        """Hands a lease without keys over to the run's next job: no trip through the queue between two steps."""
-        entry = self.leases.get((job.run_id, job.no))
-        if entry is None or entry.limits or self.slots.contended:  # others wait: take turns
+    def chain(self, entry: Entry, successor: Job) -> bool:
+        """Hand a lease and its keys over to the run's next job, which needs the same: no trip through the queue.
+
+        Returns whether that was done. It is not while others wait for a slot or for one of the keys.
+        """
+        if self.slots.contended or (entry.limits and not self.keys.calm(entry.limits)):
             return False
-        del self.leases[job.run_id, job.no]
-        self._grant(Entry(successor, entry.function_id, entry.score, order=entry.order))
+        del self.leases[entry.job.run_id, entry.job.no]
+        self._grant(Entry(successor, entry.function_id, entry.score, entry.limits, entry.order))
         return True
 
     def _enter(self, entry: Entry) -> None:
