@@ -3,7 +3,7 @@
 Starts the server as a process of its own (SQLite file, synchronous=FULL); load and app share this process. Timings are
 medians of three rounds. Run it on a machine that does nothing else. `python -m benchmarks reading` measures reading,
 `python -m benchmarks connect` calls to workers that dial in, `python -m benchmarks strangers` what clients without
-credentials can cost the others, `python -m benchmarks.beside` what a sender or an app can, `python -m benchmarks soak`
+credentials can cost the others, `python -m benchmarks beside` what a sender or an app can, `python -m benchmarks soak`
 memory under a steady load.
 """
 
@@ -21,6 +21,12 @@ from pathlib import Path
 
 from benchmarks import beside, connect, reading, soak, strangers
 from benchmarks.bars import BARS, QUICK, Bench, Sizes
+
+OWN = {
+    "beside": beside.main, "connect": connect.main, "reading": reading.main, "soak": soak.main,
+    "strangers": strangers.main,
+}  # fmt: skip
+"""Benchmarks of their own, by the name that `python -m benchmarks NAME` calls them by; each reads its arguments."""
 
 
 def table(values: dict[str, float]) -> str:
@@ -59,17 +65,9 @@ def _commit() -> str:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["reading"]:
-        reading.main(sys.argv[2:])
-        return
-    if sys.argv[1:2] == ["connect"]:
-        connect.main(sys.argv[2:])
-        return
-    if sys.argv[1:2] == ["strangers"]:
-        strangers.main(sys.argv[2:])
-        return
-    if sys.argv[1:2] == ["soak"]:
-        soak.main(sys.argv[2:])
+    own = OWN.get("".join(sys.argv[1:2]))
+    if own is not None:
+        own(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(

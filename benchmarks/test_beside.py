@@ -1,4 +1,4 @@
-"""The worst loads of one sender or app, in brief (`python -m benchmarks.beside`: at length).
+"""The worst loads of one sender or app, in brief (`python -m benchmarks beside`: at length).
 
 What counts is the CPU time of a turn of the server's loop, so that other programs on the machine fail nothing. Of the
 times that others wait only this: they don't wait for a whole load, as they would if one turn took it.

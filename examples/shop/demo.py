@@ -58,7 +58,7 @@ class Demo:
         self.options = options
         data = Path(options.data).resolve()
         data.mkdir(parents=True, exist_ok=True)
-        self.server = server(options.port, data)
+        self.server = server(options.port, data, options.app_port)
         self.shop = shop(options.app_port, data, self.server.url)
         since = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self.watcher = Watcher(self.server.url, since)

@@ -77,9 +77,13 @@ class Child:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
 
 
-def server(port: int, data: Path) -> Child:
-    """`holdfast dev` with a database that outlives it, retrying after one second."""
+def server(port: int, data: Path, app_port: int) -> Child:
+    """`holdfast dev` with a database that outlives it, retrying after one second.
+
+    Its port for workers is none of the two others: it starts before the app, and would take the app's.
+    """
     options = ["--persist", "--sqlite-dir", str(data), "--no-discovery", "--no-poll", "--retry-interval", "1"]
+    options += ["--connect-gateway-port", str(max(port, app_port) + 1)]
     command = [sys.executable, "-m", "holdfast.server.cli", "dev", "--port", str(port), *options]
     return Child("server", command, f"http://127.0.0.1:{port}", data / "server.log")
 
