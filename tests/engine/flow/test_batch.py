@@ -1,4 +1,4 @@
-"""Batches: flow-control.md §4.5, §11 rows 61-66. A batch that fills starts at once, whenever that is."""
+"""Batches: flow-control.md §4.5. A batch that fills starts at once, whenever that is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""cancelOn: flow-control.md §4.8, §11 rows 91-96, 100."""
+"""cancelOn: flow-control.md §4.8."""
 
 from __future__ import annotations
 

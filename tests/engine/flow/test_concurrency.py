@@ -1,4 +1,4 @@
-"""Step and whole-run concurrency: flow-control.md §4.1, §4.12, §11 rows 67-74, 79."""
+"""Step and whole-run concurrency: flow-control.md §4.1, §4.12."""
 
 from __future__ import annotations
 

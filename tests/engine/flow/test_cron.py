@@ -1,4 +1,4 @@
-"""Cron schedules: flow-control.md §1.5, §11 rows 33-40. Ticks fire at their moment."""
+"""Cron schedules: flow-control.md §1.5. Ticks fire at their moment."""
 
 from __future__ import annotations
 

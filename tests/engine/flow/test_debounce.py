@@ -1,4 +1,4 @@
-"""Debounces: flow-control.md §4.4, §11 rows 54-60. Ours fire exactly at last + period, and never after the maximum."""
+"""Debounces: flow-control.md §4.4. Ours fire exactly at last + period, and never after the maximum."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which events start which functions: flow-control.md §1, §11 rows 1-7, 15-22."""
+"""Which events start which functions: flow-control.md §1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Priority: flow-control.md §4.6, §11 rows 77-78."""
+"""Priority: flow-control.md §4.6."""
 
 from __future__ import annotations
 

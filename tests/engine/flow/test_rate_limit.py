@@ -1,4 +1,4 @@
-"""Rate limits and idempotency: flow-control.md §4.3, §11 rows 41-48."""
+"""Rate limits and idempotency: flow-control.md §4.3."""
 
 from __future__ import annotations
 

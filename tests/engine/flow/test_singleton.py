@@ -1,4 +1,4 @@
-"""Singletons: flow-control.md §4.7, §11 rows 80-85, 159."""
+"""Singletons: flow-control.md §4.7."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Throttles: flow-control.md §4.2, §11 rows 49-53."""
+"""Throttles: flow-control.md §4.2."""
 
 from __future__ import annotations
 

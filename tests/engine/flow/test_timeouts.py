@@ -1,4 +1,4 @@
-"""Start and finish timeouts: flow-control.md §4.10, §11 rows 86-90. They are exact, and they cancel."""
+"""Start and finish timeouts: flow-control.md §4.10. They are exact, and they cancel."""
 
 from __future__ import annotations
 

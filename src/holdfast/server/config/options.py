@@ -6,7 +6,7 @@ To add an option:
 2. Give `OPTIONS` below a row: the flag's name without dashes (also its key in files; `HOLDFAST_<NAME>` and
    `INNGEST_<NAME>` follow from it), a line of help, and its kind (`kinds`: text, `Integer`, `Switch`, `Choice`,
    `Duration` in seconds, `Folder`). What else there is to say: see `Option`.
-3. `make format` renews docs/reference/cli.md and configuration.md.
+3. `make format` renews docs/reference/cli.md and docs/reference/configuration.md.
 
 Read it as `config.<field>`; a subcommand of yours gets some options by `commands.with_options("sqlite-dir", …)`.
 A variable that is read elsewhere goes to `OTHER_VARIABLES`, or servers warn of it.

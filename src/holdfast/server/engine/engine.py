@@ -1,4 +1,4 @@
-"""The engine of one partition: a deterministic state machine (DESIGN.md §3).
+"""The engine of one partition: a deterministic state machine (`docs/adr/0001-decide-commit-act.md`).
 
 Each input is one synchronous call that changes memory and adds rows and effects to the turn's `Changes`; nothing
 outside happens before those are durable.

@@ -1,4 +1,4 @@
-"""The loop around one engine: inputs in, one commit per turn of the event loop, then effects (DESIGN.md §3).
+"""The loop around one engine: inputs in, one commit per turn of the event loop, then effects.
 
 All inputs of a turn share a transaction. Nothing leaves the process before it is durable: callers learn of their
 input's commit through `committed` or `on_commit`, calls to apps are made by the dispatcher after it. If a commit fails,

@@ -377,7 +377,7 @@ UNDOCUMENTED: Final = {
     "/v2/{path:path}": "answers what is no route",
     "/v0/gql": "GraphQL has a schema of its own",
     "/v0/connect": "protobuf, between SDKs and the gateway",
-    "/v0/access": "for the server's own pages; see docs/reference/access.md",
+    "/v0/access": "for the server's own pages; see docs/how-to/access.md",
     "/v1/checkpoint": "between SDKs and the server, byte for byte as the protocol has it",
     "/v1/http/runs": "an older name of /v1/checkpoint",
     "/v1/realtime": "streams and WebSockets; see docs/how-to/realtime.md",

@@ -1,4 +1,4 @@
-"""What the API knows and a server of one's own does not offer: 501, after the checks of the reference (§10.2)."""
+"""Operations that a self-hosted server doesn't offer: 501, after the reference's checks (http-apis.md §10.2)."""
 
 from __future__ import annotations
 

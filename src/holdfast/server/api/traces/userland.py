@@ -1,4 +1,4 @@
-"""Spans of user code in the tree: beneath the step and attempt, or the request, that they were made in (§11, §12)."""
+"""Spans of user code in the tree: below the step and attempt, or the request, they belong to (graphql.md §11, §12)."""
 
 from __future__ import annotations
 

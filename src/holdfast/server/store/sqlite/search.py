@@ -41,7 +41,7 @@ class Condition:
 
 
 def run_condition(expressions: Sequence[Expression]) -> Condition:
-    """What holds for a run `r` if all expressions do: for one of its events `e`, if they speak of one (§8, batches)."""
+    """Return the condition on a run `r` that all expressions make: for one of its events `e` (graphql.md §8)."""
     found = _all([condition(expression) for expression in expressions], " AND ")
     if "e.json" not in found.text:
         return found

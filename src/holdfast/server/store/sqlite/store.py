@@ -1,4 +1,4 @@
-"""The SQLite store: WAL, one writer on the engine's thread, one transaction per turn (HOTPATH.md §6)."""
+"""The SQLite store: WAL, one writer on the engine's thread, one transaction per turn."""
 
 from __future__ import annotations
 

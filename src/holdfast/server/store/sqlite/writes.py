@@ -1,4 +1,4 @@
-"""Between the engine's values and SQLite's rows. JSON is kept as text: binding bytes is slow (HOTPATH.md §2)."""
+"""Between the engine's values and SQLite's rows. JSON is kept as text: binding bytes is slow."""
 
 from __future__ import annotations
 
