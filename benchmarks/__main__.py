@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("--readme", action="store_true", help="write the table into README.md")
     options = parser.parse_args()
     values = _run(Bench(QUICK if options.quick else Sizes()))
+    asyncio.run(connect.measure(values, quick=options.quick))
     _beside_others(values, quick=options.quick)
     print(table(values))
     if options.readme:

@@ -20,21 +20,13 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks import load
 from benchmarks.app import STEPS, now
-from benchmarks.bars import percentile, say
+from benchmarks.bars import BARS, Values, percentile, say
 from benchmarks.server import Server
 from holdfast.server.connect import messages_pb2 as pb
 
 APP: Final = "bench"
 #: Steps are named so that the worker need not hash: the server takes any id.
 IDS: Final = [f"{n:040x}" for n in range(STEPS)]
-BARS: Final = {
-    "steps": ("10-step runs over one worker", "calls/s", 5_000, True),
-    "cpu": ("server CPU per call", "µs", 200, False),
-    "hop": ("step → next step, idle, p50", "ms", 1, False),
-    "hop99": ("step → next step, idle, p99", "ms", 5, False),
-    "idle_rss": ("1,000 idle workers, memory of the server", "MiB", 100, False),
-    "idle_cpu": ("1,000 idle workers, CPU", "%", 2, False),
-}
 
 
 def start(port: int) -> pb.StartResponse:
@@ -170,9 +162,8 @@ async def _idle(server: Server, count: int, seconds: float) -> tuple[float, floa
     return rss, cpu
 
 
-async def measure(*, quick: bool) -> dict[str, float]:
-    """All bars of Connect."""
-    values: dict[str, float] = {}
+async def measure(values: dict[str, float], *, quick: bool) -> None:
+    """All bars of Connect, into `values` by their keys in `BARS`."""
     with tempfile.TemporaryDirectory(prefix="holdfast-connect-") as folder:
         server = Server(Path(folder))
         server.start()
@@ -181,10 +172,10 @@ async def measure(*, quick: bool) -> dict[str, float]:
             worker.work()
             await _load(server, worker, 30)  # warm
             rounds = [await _load(server, worker, 100 if quick else 400) for _ in range(3)]
-            values["steps"] = statistics.median(calls for calls, _ in rounds)
-            values["cpu"] = statistics.median(cpu for _, cpu in rounds)
+            values["connect_calls"] = statistics.median(calls for calls, _ in rounds)
+            values["connect_cpu"] = statistics.median(cpu for _, cpu in rounds)
             hops = await _hops(server, worker, 10 if quick else 40)
-            values["hop"], values["hop99"] = percentile(hops, 50), percentile(hops, 99)
+            values["connect_hop"], values["connect_hop99"] = percentile(hops, 50), percentile(hops, 99)
             await worker.close()
         finally:
             server.stop()
@@ -192,19 +183,16 @@ async def measure(*, quick: bool) -> dict[str, float]:
         server = Server(Path(folder))
         server.start()
         try:
-            count = 100 if quick else 1_000
-            values["idle_rss"], values["idle_cpu"] = await _idle(server, count, 5 if quick else 20)
+            values["connect_rss"], values["connect_idle"] = await _idle(server, 1_000, 5 if quick else 20)
         finally:
             server.stop()
-    return values
 
 
 def main(arguments: list[str]) -> None:
     """Measure, and show a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks connect", description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    values = asyncio.run(measure(quick=parser.parse_args(arguments).quick))
-    for key, value in values.items():
-        name, unit, limit, at_least = BARS[key]
-        met = value >= limit if at_least else value <= limit
-        say(f"{name}: {value:,.2f} {unit} ({'≥' if at_least else '≤'} {limit:,g}: {'met' if met else 'NOT met'})")
+    values = Values()
+    asyncio.run(measure(values, quick=parser.parse_args(arguments).quick))
+    missed = [BARS[key].name for key, value in values.items() if not BARS[key].met(value)]
+    say(f"missed: {', '.join(missed)}" if missed else "all met")
