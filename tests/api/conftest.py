@@ -126,6 +126,9 @@ class FakeBackend:
     def paused(self, function_id: str) -> Paused | None:
         return self.pauses.get(function_id)
 
+    async def backlog(self, function_id: str) -> None:
+        return None
+
     async def workers(self) -> list[Worker]:
         return self.connections
 

@@ -28,7 +28,12 @@ INTROSPECTION = f"""{{ __schema {{ queryType {{ name }} mutationType {{ name }} 
 #: What is ours alone: fields beside the recorded ones, and their types. Nothing else may differ.
 EXTENSIONS = {
     "Query": {"runsHistogram": "(filter: RunsFilterV2!, bars: Int! = 60): [RunsBar!]!"},
-    "Function": {"health": "(from: Time!): FunctionHealth!", "paused": "String", "nextRun": "Time"},
+    "Function": {
+        "health": "(from: Time!): FunctionHealth!",
+        "paused": "String",
+        "nextRun": "Time",
+        "backlog": "Backlog",
+    },
     "EventV2": {"excerpt": "String!"},
     "FunctionRunV2": {
         "why": "[RunReason!]!",
@@ -45,7 +50,10 @@ EXTENSIONS = {
         "resumeFunction": "(slug: String!): Function!",
     },
 }
-EXTENSION_TYPES = {"RunReason", "SavedStep", "RunsBar", "FunctionHealth"}
+EXTENSION_TYPES = {
+    "RunReason", "SavedStep", "RunsBar", "FunctionHealth", "Backlog", "BacklogKey", "BacklogThrottle",
+    "BacklogRateLimit", "BacklogDebounce", "BacklogBatch", "BacklogSingleton",
+}  # fmt: skip
 # The reference introspects no description of built-in scalars that it doesn't use.
 OWN = {
     "__Schema",

@@ -32,11 +32,10 @@ WAIT_S = 60.0
 
 
 class Stage:
-    """A dev server with the showcase app, which has synced."""
+    """A server with the showcase app, which has synced."""
 
-    def __init__(self, server: Served) -> None:
-        self.server = server
-        self.url = server.url
+    def __init__(self, url: str) -> None:
+        self.url = url
 
     def send(self, name: str, **data: object) -> str:
         """Send an event; returns its id."""
@@ -84,14 +83,14 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         command = [sys.executable, "-m", "tests.ui.showcase", server.url, str(port)]
         app = subprocess.Popen(command, cwd=ROOT, env=environment())
         try:
-            _synced(f"http://127.0.0.1:{port}/api/inngest")
-            yield Stage(server)
+            synced(f"http://127.0.0.1:{port}/api/inngest")
+            yield Stage(server.url)
         finally:
             app.terminate()
             app.wait(10)
 
 
-def _synced(address: str) -> None:
+def synced(address: str) -> None:
     """Have the app register; it may still be starting."""
     end = time.monotonic() + WAIT_S
     while True:

@@ -99,7 +99,20 @@ def failing(client: inngest.Inngest) -> list[inngest.Function[typing.Any]]:
         data: dict[str, typing.Any] = dict(ctx.event.data)
         data["customer"]["name"].upper()
 
-    return [charge, import_catalogue, broken]
+    @on(client, "Unlucky", "shop/unlucky", retries=20)
+    async def unlucky(ctx: inngest.Context) -> str:
+        async def first() -> str:
+            if ctx.attempt < 12:
+                raise inngest.RetryAfterError(f"bad luck {ctx.attempt + 1}", retry_after=dt.timedelta(milliseconds=1))
+            return "luck"
+
+        async def second() -> str:
+            raise inngest.RetryAfterError("no luck at all", retry_after=dt.timedelta(milliseconds=1))
+
+        await ctx.step.run("12 failures, then luck", first)
+        return await ctx.step.run("21 failures", second)
+
+    return [charge, import_catalogue, broken, unlucky]
 
 
 def waiting(client: inngest.Inngest) -> list[inngest.Function[typing.Any]]:
@@ -142,7 +155,22 @@ def limited(client: inngest.Inngest) -> list[inngest.Function[typing.Any]]:
     async def report(ctx: inngest.Context) -> str:
         return await ctx.step.run("add up", work, 0.05, "report.pdf")
 
-    return [render, report]
+    @on(client, "Index documents", "shop/document.changed",
+        batch_events=inngest.Batch(max_size=10, timeout=dt.timedelta(seconds=60), key="event.data.shelf"))  # fmt: skip
+    async def index(ctx: inngest.Context) -> int:
+        return len(ctx.events)
+
+    @on(client, "Refresh profile", "shop/profile.edited",
+        debounce=inngest.Debounce(period=dt.timedelta(seconds=45), key="event.data.customer"))  # fmt: skip
+    async def refresh(ctx: inngest.Context) -> str:
+        return "fresh"
+
+    @on(client, "Welcome", "shop/customer.seen",
+        rate_limit=inngest.RateLimit(limit=1, period=dt.timedelta(minutes=10), key="event.data.customer"))  # fmt: skip
+    async def welcome(ctx: inngest.Context) -> str:
+        return "hello"
+
+    return [render, report, index, refresh, welcome]
 
 
 def large(client: inngest.Inngest) -> list[inngest.Function[typing.Any]]:
@@ -194,8 +222,13 @@ def sample_events() -> list[dict[str, object]]:
     some += [{"name": "shop/card.charge", "data": {"order": 1_000 + number}} for number in range(4)]
     some += [{"name": "shop/video.uploaded", "data": {"customer": "acme", "seconds": 20}} for _ in range(4)]
     some += [{"name": "shop/report.wanted", "data": {}} for _ in range(3)]
+    some += [{"name": "shop/document.changed", "data": {"shelf": "ab"[number % 2]}} for number in range(7)]
+    for customer in ("acme", "initech"):
+        some += [
+            {"name": f"shop/{what}", "data": {"customer": customer}} for what in ("profile.edited", "customer.seen")
+        ]
     for name in (
-        "broken", "catalogue.import", "cart.left", "invoice.sent", "partner.sync", "accounts.migrate",
+        "broken", "unlucky", "catalogue.import", "cart.left", "invoice.sent", "partner.sync", "accounts.migrate",
         "images.uploaded", "export.wanted", "reviews.collected", "nobody.listens",
     ):  # fmt: skip
         some.append({"name": f"shop/{name}", "data": {"invoice": 7, "note": "first of its kind"}})

@@ -159,6 +159,35 @@ def test_a_function_is_paused_resumed_and_invoked(page: Page, stage: Stage) -> N
     expect(dialog.get_by_role("link", name=re.compile("Completed"))).to_be_visible(timeout=60_000)
 
 
+def test_the_queue_of_a_function_is_seen_live(page: Page, stage: Stage) -> None:
+    page.goto("/functions/shop-render-video")
+    queue = page.get_by_role("region", name="Queue")
+    expect(queue).to_contain_text("Nothing runs or waits right now")
+    runs = [stage.run_of(stage.send("shop/video.uploaded", customer="umbrella", seconds=6)) for _ in range(3)]
+    expect(queue).to_contain_text("2 waiting for a concurrency key")
+    expect(queue).to_contain_text("steps, event.data.customer = umbrella")
+    expect(queue).to_contain_text("1 of 1 held")
+    expect(queue.get_by_role("link", name=re.compile(runs[0][-8:]))).to_be_visible()
+    for run_id in runs:
+        stage.post("/v0/gql", {"query": f'mutation {{ cancelRun(runID: "{run_id}") {{ id }} }}'})
+    expect(queue).to_contain_text("Nothing runs or waits right now")
+
+
+def test_what_flow_control_gathers_is_seen(page: Page, stage: Stage) -> None:
+    page.goto("/functions/shop-index-documents")
+    queue = page.get_by_role("region", name="Queue")
+    for _ in range(3):
+        stage.send("shop/document.changed", shelf="north")
+    expect(queue).to_contain_text("Batches filling, for each event.data.shelf")
+    expect(queue).to_contain_text("3 of 10 events")
+    stage.send("shop/profile.edited", customer="umbrella")
+    page.goto("/functions/shop-refresh-profile")
+    expect(queue).to_contain_text("umbrella")
+    stage.send("shop/customer.seen", customer="umbrella")
+    page.goto("/functions/shop-welcome")
+    expect(queue).to_contain_text("drops events; takes the next in 9 m")
+
+
 def test_what_is_unknown_says_what_to_do(page: Page, stage: Stage) -> None:
     page.goto("/runs/01ARZ3NDEKTSV4RRFFQ69G5FAV")
     expect(page.get_by_role("heading", name="There is no such run")).to_be_visible()

@@ -29,6 +29,7 @@ from holdfast.server.connect.gateway import Gateway
 from holdfast.server.engine import lifecycle, schedule, why, why_event
 from holdfast.server.engine.flow.pausing import Mode
 from holdfast.server.engine.settings import IdSource, Settings
+from holdfast.server.model.backlog import Backlog
 from holdfast.server.model.cancellation import BulkCancellation
 from holdfast.server.model.reason import Reason, ReasonKind
 from holdfast.server.model.status import RunStatus
@@ -273,6 +274,10 @@ class Service:
         """Whether, and how, a function is paused."""
         paused = self._partition.view.paused(function_id)
         return Paused(paused[0].value, paused[1]) if paused is not None else None
+
+    async def backlog(self, function_id: str) -> Backlog | None:
+        """Return what waits of a function, and how far its limits are used up; None if it is not registered."""
+        return self._partition.view.backlog(function_id, now_ms())
 
     # --- apps -------------------------------------------------------------------------------------------------------
 

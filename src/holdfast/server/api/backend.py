@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from holdfast.protocol.events import Event
     from holdfast.server.access.keys import Keys
+    from holdfast.server.model.backlog import Backlog
     from holdfast.server.model.cancellation import BulkCancellation
     from holdfast.server.model.reason import Reason
     from holdfast.server.store.history import History, StoredEvent, StoredRun
@@ -254,6 +255,10 @@ class Backend(Protocol):
 
     def paused(self, function_id: str) -> Paused | None:
         """Whether, and how, a function is paused."""
+        ...
+
+    async def backlog(self, function_id: str) -> Backlog | None:
+        """Return what waits of a function, and how far its limits are used up; None if it is not registered."""
         ...
 
     async def workers(self) -> Sequence[Worker]:

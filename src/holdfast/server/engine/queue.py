@@ -153,6 +153,10 @@ class Slots:
         """Who waits for a slot, by function and in order, for who asks."""
         return ([entry for _, _, entry in sorted(waiting, key=_place)] for waiting in self._backlog.values())
 
+    def waiting(self, function_id: str) -> int:
+        """Return how many of a function wait for a slot."""
+        return len(self._backlog.get(function_id, ()))
+
     def withdraw(self, function_id: str) -> list[Entry]:
         """Takes out what waits of a function."""
         backlog = self._backlog.pop(function_id, None)
@@ -259,6 +263,13 @@ class Keys:
         for key, groups in self._blocked.items():
             waiting = [item for group in groups.values() for item in group]
             yield key, [entry for _, _, entry in sorted(waiting, key=_place)]
+
+    def entries(self) -> Iterator[tuple[str, Entry]]:
+        """Yield what waits, each with its key, in no order."""
+        for key, groups in self._blocked.items():
+            for waiting in groups.values():
+                for _, _, entry in waiting:
+                    yield key, entry
 
     def waiting(self) -> int:
         """How many entries wait for a key."""

@@ -7,12 +7,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from holdfast.server.engine import why
+from holdfast.server.engine.backlog import backlog
 from holdfast.server.engine.census import Census
 from holdfast.server.engine.core import Core
 from holdfast.server.engine.flow.pausing import Mode
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.why_event import Asked, why_event
+from holdfast.server.model.backlog import Backlog
 from holdfast.server.model.cancellation import BulkCancellation
 from holdfast.server.model.job import Job
 from holdfast.server.model.reason import Reason
@@ -110,6 +112,11 @@ class View:
     def why_event(self, event: Asked, started: Collection[str], now: int) -> list[Reason]:
         """What holds an event back, and why listeners that are not among `started` (function ids) have not started."""
         return why_event(self._core, event, started, now)
+
+    def backlog(self, function_id: str, now: int) -> Backlog | None:
+        """What waits of a function, and how far its limits are used up; None if it is not registered."""
+        function = self._core.registry.functions.get(function_id)
+        return backlog(self._core, function, now) if function is not None else None
 
     # --- figures ----------------------------------------------------------------------------------------------------
 

@@ -193,14 +193,14 @@ def _places(core: Core, queue: list[Entry], wanted: set[_Ref]) -> Iterator[tuple
 
 def _for_keys(core: Core, wanted: set[_Ref]) -> Iterator[tuple[_Ref, Reason]]:
     blocked = [(key, *place) for key, queue in core.queue.keys.blocked() for place in _places(core, queue, wanted)]
-    holders = _holders(core, {key for key, *_ in blocked})
+    holders = holders_of(core, {key for key, *_ in blocked})
     for key, ref, ahead, entry in blocked:
         limit = next((limit.limit for limit in entry.claims if limit.key == key), 0)
         yield ref, _blocked(core, key, limit, ahead, core.runs[ref[0]], holders.get(key, []))
 
 
-def _holders(core: Core, keys: set[str]) -> dict[str, list[str]]:
-    """The runs that hold each key; the first ten."""
+def holders_of(core: Core, keys: set[str]) -> dict[str, list[str]]:
+    """Return the runs that hold each key, the first ten of them."""
     found: dict[str, list[str]] = {}
     if not keys:
         return found

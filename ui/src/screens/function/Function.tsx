@@ -14,6 +14,7 @@ import { Status } from "../../parts/Status";
 import { Moment } from "../../parts/Time";
 import { useTitle } from "../../parts/title";
 import type { Search } from "../../router";
+import { BacklogView } from "./BacklogView";
 import { Recent } from "./Recent";
 import styles from "./Function.module.css";
 import { settingsOf } from "./settings";
@@ -85,15 +86,18 @@ function Shown({ shown }: { shown: FunctionDetails }) {
         ) : null}
       </dl>
       <div className={styles.body}>
-        <section>
-          <h2>
-            Newest runs
-            <Link to="/runs" search={{ function: shown.slug }} className={styles.all}>
-              All runs
-            </Link>
-          </h2>
-          <Recent functionID={shown.id} />
-        </section>
+        <div className={styles.column}>
+          <BacklogView shown={shown} />
+          <section>
+            <h2>
+              Newest runs
+              <Link to="/runs" search={{ function: shown.slug }} className={styles.all}>
+                All runs
+              </Link>
+            </h2>
+            <Recent functionID={shown.id} />
+          </section>
+        </div>
         <section>
           <h2>Triggers</h2>
           <ul className={styles.triggers}>

@@ -23,7 +23,7 @@ export function settingsOf(shown: FunctionDetails): [string, string][] {
 function concurrency(given: Configuration): [string, string][] {
   return given.concurrency
     .filter((each) => !each.limit.isPlanLimit)
-    .map((each) => ["Concurrency", `${each.limit.value} steps at a time${per(each.key)}, in ${SCOPES[each.scope]}`]);
+    .map((each) => ["Concurrency", `${each.limit.value} ${each.limit.value === 1 ? "step" : "steps"} at a time${per(each.key)}, in ${SCOPES[each.scope]}`]);
 }
 
 function limits(given: Configuration): [string, string][] {

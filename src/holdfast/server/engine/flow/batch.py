@@ -98,6 +98,10 @@ class Batches:
         """The buckets whose batches hold an event."""
         return [bucket for bucket, events in self._events.items() if event_id in events]
 
+    def first(self, bucket: str) -> Event:
+        """Return the first event of a batch that is being filled."""
+        return next(iter(self._events[bucket].values()))
+
     def size(self, bucket: str) -> int:
         """How many events a bucket's batch holds."""
         return len(self._events.get(bucket, ()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.flow.gcra import Rate
@@ -39,6 +40,10 @@ class Clocks:
         if tat > most:
             tat = self._tats[bucket] = most
         return tat
+
+    def tats(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Yield the buckets whose names begin so, with the number of each."""
+        return ((bucket, tat) for bucket, tat in self._tats.items() if bucket.startswith(prefix))
 
     def restore(self, bucket: str, tat: int) -> None:
         """Takes a bucket from the store."""

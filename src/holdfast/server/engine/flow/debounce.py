@@ -81,6 +81,10 @@ class Debounces:
             self.pending[bucket] = changes.flow[KIND, bucket] = sooner
             self.alarms.set(bucket, sooner.due, timers)
 
+    def event(self, bucket: str) -> Event:
+        """Return the event that a pending debounce will start its run with."""
+        return self._events[bucket]
+
     def restore(self, bucket: str, pending: Pending, event: Event, timers: Timers) -> None:
         """Takes a debounce from the store."""
         self.pending[bucket] = pending

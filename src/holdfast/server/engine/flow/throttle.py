@@ -84,6 +84,12 @@ class Throttles:
         for waiting in self._waiting.values():
             yield [entry for _, _, entry in sorted(waiting, key=lambda item: item[:2])]
 
+    def waiting_for(self, prefix: str) -> Iterator[tuple[str, list[Entry]]]:
+        """Yield the buckets whose names begin so, with who waits for each, in order."""
+        for bucket, waiting in self._waiting.items():
+            if bucket.startswith(prefix):
+                yield bucket, [entry for _, _, entry in sorted(waiting, key=lambda item: item[:2])]
+
     def free_at(self, passing: Gate, now: int) -> int:
         """When the next may pass, ms."""
         return -(-self.clocks.free_at(passing.bucket, passing.rate, now * NS_PER_MS) // NS_PER_MS)

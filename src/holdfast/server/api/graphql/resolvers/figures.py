@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from holdfast.server.api.graphql.loaders import Context
     from holdfast.server.api.graphql.resolvers.runs import Filter
     from holdfast.server.model.app import FunctionRecord
+    from holdfast.server.model.backlog import Backlog
 
 _MOST_BARS: Final = 120
 #: The newest runs of a function, whose times give its percentiles.
@@ -99,6 +100,12 @@ def _percentile(values: list[int], percent: int) -> int | None:
 async def _paused(function: FunctionRecord, context: Context) -> str | None:
     """`queue` or `skip`, what becomes of a paused function's new runs."""
     return (await context.paused.load(function.id)) or None
+
+
+@resolver("Function.backlog")
+async def _backlog(function: FunctionRecord, context: Context) -> Backlog | None:
+    """What waits of a function, and how far its limits are used up."""
+    return await context.ask(lambda backend: backend.backlog(function.id))
 
 
 @resolver("Function.nextRun")
