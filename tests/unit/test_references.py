@@ -108,3 +108,23 @@ def test_documentation(page: Path) -> None:
 )
 def test_what_dangles(text: str, found: list[str]) -> None:
     assert list(dangling(text, ROOT / "src" / "module.py")) == found
+
+
+def modules(page: Path) -> list[str]:
+    """Return the files and folders that a page names in code spans: `store/sqlite/lists.py`, `server/api/`."""
+    spans = re.findall(r"`([\w./-]+)(?::[^`]*)?`", _FENCE.sub("", page.read_text(encoding="utf-8")))
+    return [span for span in spans if "/" in span and (span.endswith(("/", ".py")))]
+
+
+def paths(folder: Path) -> list[Path]:
+    """Return a folder and all that it holds, packages of others left out."""
+    return [folder, *(path for path in folder.rglob("*") if "node_modules" not in path.parts)]
+
+
+@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_modules_that_are_named_exist(name: str) -> None:
+    named = modules(ROOT / name)
+    assert len(named) > 10
+    files = [path for folder in (*FOLDERS, "docs", "ui/src") for path in paths(ROOT / folder)]
+    known = ["/ui", *(f"/{path.relative_to(ROOT).as_posix()}" for path in files)]
+    assert [module for module in named if not any(path.endswith(f"/{module.rstrip('/')}") for path in known)] == []
