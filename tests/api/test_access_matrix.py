@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from holdfast.server.access.principals import Role
-from holdfast.server.access.records import now_ms
 from holdfast.server.api.auth import Guard
+from holdfast.server.clock import now_ms
 
 from .access_rig import EVENT_KEY, FALLBACK, KEY, ROLES, Rig, bearer
 

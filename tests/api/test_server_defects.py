@@ -12,6 +12,7 @@ from holdfast.protocol.ids import UlidSource
 from holdfast.protocol.responses import read_response
 from holdfast.server.access.keys import Keys
 from holdfast.server.api.events import EventApi
+from holdfast.server.clock import now_ms
 from holdfast.server.drivers.driver import Done, Request
 from holdfast.server.drivers.http import HttpClient
 from holdfast.server.engine import advance, resume
@@ -25,7 +26,7 @@ from holdfast.server.realtime.broadcaster import Broadcaster
 from holdfast.server.runtime.apps import Apps
 from holdfast.server.runtime.dispatcher import UNHANDLED, Dispatcher
 from holdfast.server.runtime.gateways import Gateways
-from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.partition import Partition
 from holdfast.server.store.sqlite.store import SqliteStore
 from holdfast.server.store.store import StoreError
 

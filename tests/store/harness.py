@@ -14,6 +14,7 @@ from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.run import Defer, RunDetail, RunState
 from holdfast.server.model.span import Span
 from holdfast.server.model.status import RunStatus, SpanStatus
+from holdfast.server.store.sqlite.memory import MemoryStore
 from holdfast.server.store.sqlite.store import SqliteStore
 from holdfast.server.store.store import Store
 
@@ -21,6 +22,7 @@ KINDS: dict[str, Callable[[Path], Store]] = {
     "sqlite file": lambda folder: SqliteStore(folder / "main.db", "full"),
     "sqlite file, deferred": lambda folder: SqliteStore(folder / "main.db", "deferred"),
     "sqlite ephemeral": lambda folder: SqliteStore(None, "none"),
+    "sqlite ephemeral, in memory": lambda folder: MemoryStore(),
 }
 #: Those whose rows outlive a close.
 LASTING = [kind for kind in KINDS if "ephemeral" not in kind]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -167,8 +165,7 @@ def test_a_commit_that_fails_counts_nothing(bench: Bench) -> None:
 def totals(bench: Bench, query: str) -> list[tuple[object, ...]]:
     store = bench.reopen()
     assert isinstance(store, SqliteStore)
-    with contextlib.closing(sqlite3.connect(store.path)) as db:
-        return db.execute(query).fetchall()
+    return store._db.execute(query).fetchall()
 
 
 def test_a_changed_run_comes_back_changed(bench: Bench) -> None:

@@ -16,10 +16,11 @@ from structlog.testing import capture_logs
 from holdfast.protocol.events import Event, read_events
 from holdfast.protocol.functions import FunctionConfig, Step, Trigger
 from holdfast.protocol.ids import UlidSource
+from holdfast.server.clock import now_ms
 from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.settings import Settings
-from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.partition import Partition
 from holdfast.server.store.sqlite.store import SqliteStore
 from holdfast.server.store.store import StoreError
 

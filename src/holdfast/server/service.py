@@ -34,7 +34,7 @@ from holdfast.server.model.cancellation import BulkCancellation
 from holdfast.server.model.reason import Reason, ReasonKind
 from holdfast.server.model.status import RunStatus
 from holdfast.server.runtime.apps import Apps
-from holdfast.server.runtime.partition import NotAliveError, Partition, now_ms
+from holdfast.server.runtime.partition import NotAliveError, Partition
 from holdfast.server.runtime.syncer import Syncer
 from holdfast.server.store.history import History, StoredEvent, StoredRun
 from holdfast.server.store.store import EndedRun
@@ -50,25 +50,22 @@ class Service:
         metadata: MetadataLog, keys: Keys, webhooks: Webhooks, ids: IdSource, gateway: Gateway,
     ) -> None:  # fmt: skip
         self._partition = partition
+        self.now_ms = partition.now
         self._apps = apps
         self._syncer = syncer
         self._settings = settings
         self._metadata = metadata
         self._ids = ids
         self._gateway = gateway
-        self._started_at = now_ms()
+        self._started_at = self.now_ms()
         self.keys = keys
         self.webhooks = webhooks
         self.history = history
         self.info = _info(config)
 
-    def now_ms(self) -> int:
-        """The server's time in ms since the epoch."""
-        return now_ms()
-
     def new_id(self) -> str:
         """A new ULID."""
-        return self._ids.next(now_ms())
+        return self._ids.next(self.now_ms())
 
     # --- runs -------------------------------------------------------------------------------------------------------
 
@@ -77,7 +74,7 @@ class Service:
         debug_session_id: str = "",
     ) -> str:  # fmt: skip
         """Accepts an invocation of a function, which need not exist; answers the event's internal id."""
-        now = now_ms()
+        now = self.now_ms()
         id = self.new_id()
         link = Invocation(fn_id=slug, debug_run_id=debug_run_id, debug_session_id=debug_session_id)
         json = render_event(
@@ -90,7 +87,7 @@ class Service:
 
     async def invoke_function(self, function_id: str, data: bytes, idempotency_key: str) -> Invoked:
         """Starts a run of a function that exists; tells why there is none, if there is none."""
-        now, id = now_ms(), self.new_id()
+        now, id = self.now_ms(), self.new_id()
         external_id = xxh36(idempotency_key) if idempotency_key else id
         seen = f"{function_id}:{external_id}"
         repeated = self._partition.view.started_before(seen, now)
@@ -185,7 +182,7 @@ class Service:
 
     async def why_runs(self, runs: Sequence[StoredRun]) -> dict[str, list[Reason]]:
         """What each run is doing, waits for, or came to; by id."""
-        found = self._partition.view.why([run.id for run in runs], now_ms())
+        found = self._partition.view.why([run.id for run in runs], self.now_ms())
         alive = set(found)
         gone = [run for run in runs if run.id not in found]
         missed = await self.history.runs_by_id([run.id for run in gone if not run.status.ended])
@@ -209,7 +206,7 @@ class Service:
 
     async def doing(self, run_ids: Sequence[str]) -> dict[str, Reason]:
         """What each live run is doing, or waits for first; by id."""
-        view, now = self._partition.look(), now_ms()
+        view, now = self._partition.look(), self.now_ms()
         if view is None:
             return {}
         found: dict[str, Reason] = {}
@@ -237,7 +234,7 @@ class Service:
         """What became of an event, whose `runs` are known."""
         asked = why_event.Asked(event.id, event.name, event.external_id, event.json)
         started = [self._started(run) for run in runs]
-        return started + self._partition.view.why_event(asked, {run.function_id for run in runs}, now_ms())
+        return started + self._partition.view.why_event(asked, {run.function_id for run in runs}, self.now_ms())
 
     def _started(self, run: StoredRun) -> Reason:
         function = self._apps.functions.get(run.function_id)

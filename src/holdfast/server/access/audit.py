@@ -9,7 +9,8 @@ import msgspec
 
 from holdfast.protocol.ids import UlidSource
 from holdfast.server.access.principals import Principal, current
-from holdfast.server.access.records import Records, now_ms, read
+from holdfast.server.access.records import Records, read
+from holdfast.server.clock import now_ms
 from holdfast.server.store.store import Value
 
 

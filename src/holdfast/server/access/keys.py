@@ -16,7 +16,8 @@ import structlog
 
 from holdfast.protocol.ids import UlidSource, ulid_time
 from holdfast.protocol.signing import check_signing_key, hash_signing_key, strip_prefix
-from holdfast.server.access.records import Records, Select, digest, load, now_ms, row
+from holdfast.server.access.records import Records, Select, digest, load, row
+from holdfast.server.clock import now_ms
 
 log = structlog.get_logger(__name__)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import time
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
@@ -73,11 +72,6 @@ def read(row: tuple[Value, ...], kind: type[T]) -> T:
 def row(record: msgspec.Struct) -> tuple[Value, ...]:
     """A struct of plain values as a row."""
     return msgspec.structs.astuple(record)
-
-
-def now_ms() -> int:
-    """The wall clock, ms since the epoch."""
-    return time.time_ns() // 1_000_000
 
 
 def digest(secret: str) -> str:

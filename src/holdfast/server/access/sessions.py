@@ -7,8 +7,9 @@ from collections.abc import Collection
 
 import msgspec
 
-from holdfast.server.access.records import Records, Select, digest, load, now_ms, row
+from holdfast.server.access.records import Records, Select, digest, load, row
 from holdfast.server.access.throttle import site
+from holdfast.server.clock import now_ms
 
 #: A session's last use is written at most this often (ms).
 _SEEN_EVERY = 60_000

@@ -6,7 +6,7 @@ import ipaddress
 from itertools import islice
 from typing import TypeVar
 
-from holdfast.server.access.records import now_ms
+from holdfast.server.clock import now_ms
 
 _MOST_KEYS, _KEPT_KEYS = 10_000, 9_000
 _SITE_BITS = 64

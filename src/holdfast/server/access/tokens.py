@@ -8,7 +8,8 @@ import msgspec
 
 from holdfast.protocol.ids import UlidSource
 from holdfast.server.access.principals import Role, read_role
-from holdfast.server.access.records import Records, Select, digest, load, now_ms, row
+from holdfast.server.access.records import Records, Select, digest, load, row
+from holdfast.server.clock import now_ms
 
 PREFIX = "hf_"
 #: A token's last use is written at most this often (ms).

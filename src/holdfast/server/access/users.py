@@ -10,7 +10,8 @@ import msgspec
 from holdfast.protocol.ids import UlidSource
 from holdfast.server.access.passwords import Passwords, check_password
 from holdfast.server.access.principals import Role, read_role
-from holdfast.server.access.records import Records, Select, load, now_ms, row
+from holdfast.server.access.records import Records, Select, load, row
+from holdfast.server.clock import now_ms
 
 _NAME = re.compile(r"[\w.@+-]{1,128}")
 

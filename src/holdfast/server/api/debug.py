@@ -29,7 +29,7 @@ from holdfast.server.api.metrics import Metrics
 from holdfast.server.api.routing import ApiRoute
 from holdfast.server.engine.census import Census
 from holdfast.server.engine.view import View
-from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.partition import Partition
 
 _MOST_SECONDS: Final = 60.0
 _SAMPLES_PER_S: Final = 200
@@ -82,7 +82,7 @@ class Debug:
                 "deferred_syncs": partition.durable.deferred, "wal_pages": partition.durable.wal_pages,
             }
         }  # fmt: skip
-        return json_response(found | _engine(view, census, now_ms()) if view is not None else found)
+        return json_response(found | _engine(view, census, self._partition.now()) if view is not None else found)
 
     async def tasks(self, _: Request) -> Response:
         """Every task and thread, with its stack."""

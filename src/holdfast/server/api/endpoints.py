@@ -33,7 +33,7 @@ from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.run import Run
 from holdfast.server.realtime import grants
 from holdfast.server.runtime.apps import Apps
-from holdfast.server.runtime.partition import NotAliveError, Partition, now_ms
+from holdfast.server.runtime.partition import NotAliveError, Partition
 from holdfast.server.store.history import History
 
 _JSON = "application/json"
@@ -185,7 +185,7 @@ class Endpoints:
         slug = data.fn or f"{data.method} {data.path}"
         url = _url(data)
         function = self._apps.endpoint(data.domain, slug, url, 4 if given.retries < 0 else given.retries)
-        now, id = now_ms(), self._new_id()
+        now, id = self._partition.now(), self._new_id()
         event = Event(
             id, _REQUEST, id, now, now, render_event(_REQUEST, id, now, msgspec.json.encode(data, order="sorted"))
         )

@@ -25,7 +25,7 @@ from holdfast.server.api.asgi import (
     vouch,
 )
 from holdfast.server.engine.engine import DefectError
-from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.partition import Partition
 from holdfast.server.store.store import DiskFullError, MissingError, StoreError
 from holdfast.server.telemetry.context import keep_trace
 
@@ -53,6 +53,7 @@ class EventApi:
         foreign: Callable[[Scope], str],
     ) -> None:  # fmt: skip
         self._partition = partition
+        self._now = partition.now
         self.tell: Callable[[Happening], None] = lambda _: None  # told what is refused
         self._keys = keys
         self._new_id = new_id
@@ -106,11 +107,11 @@ class EventApi:
     async def _read(self, scope: Scope, given: bytes) -> Intake | EventReader:
         content_type, seed = header(scope, b"content-type"), header(scope, b"x-inngest-event-id-seed")
         if len(given) <= SHORT_BODY:
-            return read_events(given, content_type=content_type, now_ms=now_ms(), new_id=self._new_id, seed=seed)
+            return read_events(given, content_type=content_type, now_ms=self._now(), new_id=self._new_id, seed=seed)
         intake = self._partition.intake
         await intake.turn()
         began = perf_counter()
-        reader = EventReader(given, content_type=content_type, now_ms=now_ms(), new_id=self._new_id, seed=seed)
+        reader = EventReader(given, content_type=content_type, now_ms=self._now(), new_id=self._new_id, seed=seed)
         while reader.read(SLICE_EVENTS):
             intake.spend(began)
             await intake.turn()
@@ -119,7 +120,7 @@ class EventApi:
         return reader
 
     def _tell_refused(self, status: int, text: str) -> None:
-        what = Happening(what=What.EVENT_REFUSED, time=now_ms(), status=str(status), error=first_line(text))
+        what = Happening(what=What.EVENT_REFUSED, time=self._now(), status=str(status), error=first_line(text))
         self.tell(what)
 
     async def _refuse(self, send: Send, status: int, text: str) -> None:

@@ -14,9 +14,9 @@ from starlette.responses import Response, StreamingResponse
 from holdfast.server.api.errors import public_error
 from holdfast.server.api.parse import read_moment
 from holdfast.server.api.routing import ApiRoute
+from holdfast.server.clock import now_ms
 from holdfast.server.config.file import did_you_mean
 from holdfast.server.model.status import RunStatus
-from holdfast.server.runtime.partition import now_ms
 from holdfast.server.store.history import TooSlowError
 from holdfast.server.store.sqlite.export import FOREVER, START, Place, ReadPage, Wanted, event_page, run_page
 

@@ -12,7 +12,7 @@ from holdfast.protocol.events import EventError, read_invoke
 from holdfast.protocol.limits import MAX_EVENT
 from holdfast.server.api.errors import json_response, public_error
 from holdfast.server.api.routing import ApiRoute
-from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.partition import Partition
 from holdfast.server.store.store import StoreError
 from holdfast.server.telemetry.context import keep_trace
 
@@ -24,7 +24,7 @@ def routes(partition: Partition, new_id: Callable[[int], str]) -> list[Route]:
         body = await request.body()
         if len(body) > MAX_EVENT:
             return public_error(400, f"Event is over the max size: Max {MAX_EVENT} bytes / Size {len(body)} bytes")
-        now = now_ms()
+        now = partition.now()
         try:
             event = read_invoke(
                 body, request.path_params["slug"], now_ms=now, new_id=new_id,

@@ -23,7 +23,7 @@ from holdfast.server.realtime.broadcaster import Broadcaster
 from holdfast.server.runtime.apps import Apps
 from holdfast.server.runtime.disk import Disk
 from holdfast.server.runtime.dispatcher import Dispatcher
-from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.partition import Partition
 from holdfast.server.runtime.retention import Retention
 from holdfast.server.runtime.tally import BOUNDS, Times
 from holdfast.server.telemetry.exporter import TraceExporter
@@ -90,7 +90,7 @@ class Metrics:
 
     async def census(self) -> Census:
         """Counts all live runs, some at a time."""
-        view, census = self._sources.partition.look(), Census(now_ms())
+        view, census = self._sources.partition.look(), Census(self._sources.partition.now())
         if view is not None:
             runs = view.runs()
             for start in range(0, len(runs), SLICE):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import random
 import secrets
+from collections.abc import Mapping
+from pathlib import Path
 
 from holdfast.protocol.ids import ENTROPY_BITS, UlidSource, ulid
 from holdfast.protocol.limits import CALL_TIMEOUT_S
@@ -13,6 +15,7 @@ from holdfast.server.access.keys import Keys
 from holdfast.server.access.options import OidcOptions
 from holdfast.server.access.options import Options as AccessOptions
 from holdfast.server.activity.activity import Activity
+from holdfast.server.clock import Clock, now_ms
 from holdfast.server.config import Config
 from holdfast.server.config.egress import Egress
 from holdfast.server.connect.driver import ConnectDriver
@@ -31,12 +34,13 @@ from holdfast.server.runtime.disk import Disk
 from holdfast.server.runtime.dispatcher import Dispatcher
 from holdfast.server.runtime.gateways import Gateways
 from holdfast.server.runtime.live import Live
-from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.partition import Partition
 from holdfast.server.runtime.retention import Policy, Retention
 from holdfast.server.runtime.syncer import Syncer
 from holdfast.server.runtime.tally import FunctionCounts
 from holdfast.server.store.sqlite import backup, lock
 from holdfast.server.store.sqlite.history import SqliteHistory
+from holdfast.server.store.sqlite.memory import MemoryReaders, MemoryStore
 from holdfast.server.store.sqlite.store import SqliteStore, check_room
 from holdfast.server.telemetry.exporter import TraceExporter
 from holdfast.server.telemetry.metadata import MetadataLog
@@ -65,17 +69,30 @@ class Storage:
         self._lock.close()
 
 
+class MemoryStorage(Storage):
+    """A database in memory, without a file, a thread or a lock."""
+
+    def __init__(self) -> None:
+        self.store = store = MemoryStore()
+        self.history = SqliteHistory(MemoryReaders(store))
+        self.disk = Disk(Path.cwd(), str)
+
+    def close(self) -> None:
+        """Drop everything."""
+        self.store.close()
+
+
 class Execution:
     """The engine's partition and its surroundings: keys, calls to apps, what listens to runs, syncs, retention."""
 
-    def __init__(self, config: Config, storage: Storage) -> None:
+    def __init__(self, config: Config, storage: Storage, clock: Clock | None, drivers: Mapping[str, Driver]) -> None:
         self.ids = ids = UlidSource(secrets.randbits)
         self.settings = settings = Settings(
             workers=config.workers, retry_interval_ms=config.retry_interval * 1_000,
             cron_catch_up=config.catch_up, cron_catch_ups=config.catch_ups,
         )  # fmt: skip
         self.partition = Partition(
-            lambda epoch: Engine(ids, random.SystemRandom().randrange, settings, epoch), storage.store
+            lambda epoch: Engine(ids, random.SystemRandom().randrange, settings, epoch), storage.store, clock
         )
         if config.function_metrics:
             self.partition.tally.functions = FunctionCounts()
@@ -90,17 +107,17 @@ class Execution:
         self.workers = ConnectDriver(
             self.roster, lambda ms: ulid(ms, secrets.randbits(ENTROPY_BITS)), now_ms, lease_s=int(config.connect_lease)
         )
-        http = HttpDriver(self.client, self.keys.signers, self.partition.intake.do)
+        http = HttpDriver(self.client, self.keys.signers, self.partition.intake.do, self.partition.now)
         gateways = Gateways(self.partition, self.client, self.realtime)
-        drivers: dict[str, Driver] = {"http": http, "https": http, "ws": self.workers, "wss": self.workers}
-        self.dispatcher = Dispatcher(self.partition, drivers, gateways, ids)
+        known: dict[str, Driver] = {"http": http, "https": http, "ws": self.workers, "wss": self.workers}
+        self.dispatcher = Dispatcher(self.partition, {**known, **drivers}, gateways, ids)
         self.workers.late = self.dispatcher.answer_late
         self.dispatcher.verbose = config.verbose or config.log_level in {"debug", "trace"}
         self.partition.performer = self.dispatcher
         self.live = Live(self.partition, self.realtime)
         self.apps = Apps(self.partition)
         self.apps.on_change = self.live.apps_changed
-        self.activity = Activity(now_ms)
+        self.activity = Activity(self.partition.now)
         self.apps.tell, self.partition.on_activity = self.activity.tell, self.activity.turn
         self.roster.on_capacity = self._capacity
         self.gateway = Gateway(
@@ -133,7 +150,7 @@ class Telemetry:
 
     def __init__(self, config: Config, storage: Storage, execution: Execution, sending: TraceSettings | None) -> None:
         partition, ids, readers = execution.partition, execution.ids, storage.history.readers
-        self.metadata = MetadataLog(partition, readers, lambda: ids.next(now_ms()), enabled=config.step_metadata)
+        self.metadata = MetadataLog(partition, readers, lambda: ids.next(partition.now()), enabled=config.step_metadata)
         self.spans = UserSpans(partition, readers)
         self.traces_out = TraceExporter(sending, storage.history) if sending is not None else None
         if self.traces_out is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -13,7 +14,9 @@ from holdfast.server.api import browsers
 from holdfast.server.api.asgi import RETRY_AFTER, Message, Receive, Scope, Send
 from holdfast.server.app.apis import Apis
 from holdfast.server.app.parts import Execution, Storage, Telemetry, make_access
+from holdfast.server.clock import Clock
 from holdfast.server.config import Config
+from holdfast.server.drivers.driver import Driver
 from holdfast.server.service import Service
 from holdfast.server.store.store import StoreError
 from holdfast.server.telemetry.settings import read_settings
@@ -23,13 +26,28 @@ log = structlog.get_logger(__name__)
 
 
 class Server:
-    """Storage, execution, access, telemetry and APIs, joined. Made on a running event loop."""
+    """Storage, execution, access, telemetry and APIs, joined. Made on a running event loop.
 
-    def __init__(self, config: Config) -> None:
+    Args:
+        config: What the server was told.
+        storage: Where it keeps its rows; None: in the files that `config` names.
+        clock: What tells the time of runs; None: the wall clock.
+        drivers: More ways to call user code, by the scheme of the app's URL.
+
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        storage: Storage | None = None,
+        clock: Clock | None = None,
+        drivers: Mapping[str, Driver] | None = None,
+    ) -> None:
         self.config = config
         sending = read_settings(os.environ)  # may refuse, so before anything is opened
-        self._storage = storage = Storage(config)
-        self._execution = execution = Execution(config, storage)
+        self._storage = storage = storage or Storage(config)
+        self._execution = execution = Execution(config, storage, clock, drivers or {})
         telemetry = Telemetry(config, storage, execution, sending)
         self.store, self.history, self.disk = storage.store, storage.history, storage.disk
         self.partition, self.dispatcher = execution.partition, execution.dispatcher

@@ -28,7 +28,7 @@ from holdfast.server.expressions import check
 from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.runtime.app_records import AppRecords
 from holdfast.server.runtime.app_trouble import UNREACHABLE, trouble
-from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.partition import Partition
 from holdfast.server.store.store import MissingError, StoreError
 
 #: Since when official SDKs make bodies canonical before they check a signature; others check the bytes.
@@ -58,6 +58,7 @@ class Apps:
 
     def __init__(self, partition: Partition) -> None:
         self._partition = partition
+        self.now = partition.now
         self._store = partition.store
         self._records = AppRecords()
         self.on_change: Callable[[], None] = lambda: None
@@ -124,7 +125,7 @@ class Apps:
         if not registration.app_name:
             raise Refused("App ID required")
         known = self.by_name(registration.app_name)
-        app = _updated(known, registration, digest, method)
+        app = _updated(known, registration, digest, method, self.now())
         self.refusals.pop(app.url, None)
         self._refuse_denied_sdk(registration, app)
         if known and known.checksum == digest and known.archived_at is None and not known.error:
@@ -152,7 +153,7 @@ class Apps:
         self.set_answered(app.id)
         self.tell(
             Happening(
-                what=What.APP_BACK if back else What.APP_SYNCED, time=now_ms(), app=app.name, url=app.url,
+                what=What.APP_BACK if back else What.APP_SYNCED, time=self.now(), app=app.name, url=app.url,
                 functions=tuple(after), added=tuple(s for s in after if s not in before), changed=tuple(changed),
                 removed=tuple(s for s in before if s not in after), hint=app.error,
             )
@@ -180,11 +181,11 @@ class Apps:
         self.refusals[app.url] = self._said[app.id] = app.error
         if known is None or known.error != app.error:
             self._save([app], [], self._placeholders(app.url))
-            self.tell(Happening(what=What.APP_REFUSED, time=now_ms(), app=app.name, url=app.url, error=why))
+            self.tell(Happening(what=What.APP_REFUSED, time=self.now(), app=app.name, url=app.url, error=why))
 
     def _reconcile(self, app: AppRecord, configs: Iterable[FunctionConfig]) -> list[FunctionRecord]:
         """The function rows after this sync: known slugs keep their ids, absent ones are archived."""
-        now = now_ms()
+        now = self.now()
         known = {f.slug: f for f in self._records.functions_of(app.id)}
         found: dict[str, FunctionRecord] = {}
         for config in configs:
@@ -205,7 +206,7 @@ class Apps:
         function_id = ids.endpoint_function_id(app_id, slug)
         known = self.functions.get(function_id)
         if known is None or known.archived_at is not None or load_config(known.config).url != url:
-            now = now_ms()
+            now = self.now()
             app = self.apps.get(app_id) or AppRecord(app_id, domain, domain, "api", created_at=now)
             config = FunctionConfig(slug, slug, steps=(Step("step", "step", url, retries),))
             version = known.version + 1 if known else 1
@@ -223,7 +224,7 @@ class Apps:
         url = normalize_url(url)
         app = self.by_url(url)
         if app is None:
-            app = AppRecord(ids.app_id(url), "", url, error=UNREACHABLE, created_at=now_ms(), discovered=discovered)
+            app = AppRecord(ids.app_id(url), "", url, error=UNREACHABLE, created_at=self.now(), discovered=discovered)
             self._save([app], [])
         return app
 
@@ -242,11 +243,11 @@ class Apps:
             self._save([msgspec.structs.replace(app, error=error)], [])
         if self._said.get(app.id) != error:
             self._said[app.id] = error
-            self.tell(trouble(app, error, self._answered.get(app.id, 0), now_ms()))
+            self.tell(trouble(app, error, self._answered.get(app.id, 0), self.now()))
 
     def set_answered(self, app_id: str) -> None:
         """Remembers that an app has just answered a ping, and well."""
-        self._answered[app_id] = now_ms()
+        self._answered[app_id] = self.now()
 
     def set_url(self, app_id: str, url: str) -> bool:
         """Moves an app to another URL."""
@@ -261,7 +262,7 @@ class Apps:
         app = self.apps.get(app_id)
         if app is None or app.archived_at is not None:
             return False
-        now = now_ms()
+        now = self.now()
         functions = [
             msgspec.structs.replace(f, archived_at=now)
             for f in self._records.functions_of(app_id)
@@ -277,7 +278,7 @@ class Apps:
 
     def forget_placeholders(self, wanted: Iterable[str], older_than: int = 0) -> None:
         """Forgets apps that never registered, unless their URL is wanted; those that are new may wait (ms)."""
-        urls, now = {normalize_url(url) for url in wanted}, now_ms()
+        urls, now = {normalize_url(url) for url in wanted}, self.now()
         gone = [
             app.id for app in self.apps.values()
             if not app.name and app.url not in urls and now - app.created_at >= older_than
@@ -306,11 +307,11 @@ def _same(old: FunctionRecord, new: FunctionRecord) -> bool:
     return stored_config(load_config(old.config), new.id, new.version) == new.config
 
 
-def _updated(known: AppRecord | None, registration: Registration, digest: str, method: str) -> AppRecord:
+def _updated(known: AppRecord | None, registration: Registration, digest: str, method: str, now: int) -> AppRecord:
     return AppRecord(
         known.id if known else ids.app_id(registration.app_name), registration.app_name, registration.url, method,
         registration.sdk_language, registration.sdk_version, registration.framework, registration.app_version, digest,
-        created_at=known.created_at if known else now_ms(), discovered=known.discovered if known else False,
+        created_at=known.created_at if known else now, discovered=known.discovered if known else False,
     )  # fmt: skip
 
 

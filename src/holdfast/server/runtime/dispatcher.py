@@ -21,7 +21,7 @@ from holdfast.server.engine.run import Body, Run
 from holdfast.server.model.job import Job
 from holdfast.server.model.span import Call
 from holdfast.server.runtime.gateways import Gateways
-from holdfast.server.runtime.partition import NotAliveError, Partition, now_ms
+from holdfast.server.runtime.partition import NotAliveError, Partition
 from holdfast.server.store.store import StoreError
 
 log = structlog.get_logger(__name__)
@@ -41,6 +41,7 @@ class Dispatcher:
         self, partition: Partition, drivers: Mapping[str, Driver], gateways: Gateways, ids: UlidSource
     ) -> None:
         self._partition = partition
+        self._now = partition.now
         self._drivers = drivers
         self._each_driver = list(dict.fromkeys(drivers.values()))
         self._gateways = gateways
@@ -64,7 +65,7 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - one run's bad data must not stop the others
             log.error("call could not be made", run=effect.run.id, job=effect.job.id, error=repr(error))
             outcome = transport_failure(f"error performing request: {error}")
-            self._partition.soon(self._hand_in, effect.run, effect.job, outcome, 0, now_ms())
+            self._partition.soon(self._hand_in, effect.run, effect.job, outcome, 0, self._now())
 
     def abandon(self, run_id: str) -> None:
         """Stop the calls of a run that has ended, as far as their transport can."""
@@ -111,12 +112,12 @@ class Dispatcher:
         function = view.functions.get(run.function_id)
         if function is None or (job.run_id, job.no) in self._partition.strikes:
             outcome = transport_failure(NO_FUNCTION) if function is None else _unanswerable()
-            self._partition.soon(self._hand_in, run, job, outcome, 0, now_ms())
+            self._partition.soon(self._hand_in, run, job, outcome, 0, self._now())
             return
         self._partition.load(run)
         assert run.body is not None
         request = self._request(function, run, job, run.body)
-        done = partial(self._answered, run, job, now_ms(), self._generation)
+        done = partial(self._answered, run, job, self._now(), self._generation)
         self.calls += 1
         try:
             self._driver(request).call(request, done)
@@ -144,7 +145,7 @@ class Dispatcher:
     def _context(self, run: Run, job: Job, body: Body, step: str) -> CallContext:
         state = run.state
         return CallContext(
-            run.id, run.function_id, job.id, queue_item(f"{job.run_id}.{job.no}"), self._ids.next(now_ms()),
+            run.id, run.function_id, job.id, queue_item(f"{job.run_id}.{job.no}"), self._ids.next(self._now()),
             job.generation + self._partition.store.epoch - job.epoch, job.attempt, job.max_attempts, step,
             state.request_version, state.force_plan, _position(body, job.outgoing), run.detail.trace,
         )  # fmt: skip
@@ -157,7 +158,7 @@ class Dispatcher:
             if outcome is None:
                 self._undelivered(job)
             else:
-                self._hand_in(run, job, outcome, started, now_ms())
+                self._hand_in(run, job, outcome, started, self._now())
         if self._drained is not None:
             self._ended()
 
@@ -170,7 +171,7 @@ class Dispatcher:
         job = next((i for i in run.open if isinstance(i, Job) and _is(i, late.work)), None)
         if job is not None:
             log.info("a reply to an earlier call is taken", run=run.id, job=job.id)
-            self._hand_in(run, job, late.outcome, 0, now_ms())
+            self._hand_in(run, job, late.outcome, 0, self._now())
 
     def _undelivered(self, job: Job) -> None:
         with contextlib.suppress(DefectError, StoreError):  # after a reload the call is made again

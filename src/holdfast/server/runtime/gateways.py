@@ -20,7 +20,7 @@ from holdfast.server.engine.gateway import Result
 from holdfast.server.model.job import Job
 from holdfast.server.model.span import Call
 from holdfast.server.realtime.broadcaster import Broadcaster
-from holdfast.server.runtime.partition import NotAliveError, Partition, now_ms
+from holdfast.server.runtime.partition import NotAliveError, Partition
 from holdfast.server.runtime.relay import Relay, Where
 from holdfast.server.store.store import StoreError
 
@@ -69,14 +69,14 @@ class Gateways:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _run(self, effect: Perform) -> None:
-        job, op, started = effect.job, effect.op, now_ms()
+        job, op, started = effect.job, effect.op, self._partition.now()
         exchange = _infer if op.op is Opcode.AI_GATEWAY else _fetch
         try:
             opts = msgspec.json.decode(op.opts or b"{}", type=_Opts)
             output, failed, answer = await exchange(self._client, opts, self._relay(effect, opts))
         except Exception as error:  # noqa: BLE001 - an exchange that fails in any way must end its step
             output, failed, answer = _failure(op, str(error)), True, None
-        result = Result(output, failed, _call(job, started, answer))
+        result = Result(output, failed, _call(job, started, self._partition.now(), answer))
         with contextlib.suppress(NotAliveError, DefectError, StoreError):  # after a reload the exchange is made again
             self._partition.give_run(job.run_id, lambda engine, _, now: engine.on_gateway(job, op, result, now))
 
@@ -186,6 +186,6 @@ def _canonical(name: str) -> str:
     return "-".join(part.capitalize() for part in name.split("-"))
 
 
-def _call(job: Job, started: int, answer: Answer | None) -> Call:
+def _call(job: Job, started: int, ended: int, answer: Answer | None) -> Call:
     status, headers, size = (answer.status, answer.headers, len(answer.body)) if answer else (0, {}, 0)
-    return Call(job.id, "", job.queued_at, job.due, started, now_ms(), job.attempt, status, headers, size)
+    return Call(job.id, "", job.queued_at, job.due, started, ended, job.attempt, status, headers, size)

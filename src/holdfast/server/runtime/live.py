@@ -21,7 +21,7 @@ from holdfast.server.engine.run import Run
 from holdfast.server.model.status import RunStatus
 from holdfast.server.realtime.broadcaster import Broadcaster, Subscription
 from holdfast.server.realtime.topics import Topic
-from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.partition import Partition
 
 #: Seconds between two pushes; longer after one that was full, as then much more happens than a page can show.
 FOLD_S: Final = 0.1
@@ -226,7 +226,7 @@ class Live:
 
     def _doing(self, run: Run) -> Doing | None:
         view = self._partition.look()
-        reason = view.glance(run.id, now_ms()) if view is not None else None
+        reason = view.glance(run.id, self._partition.now()) if view is not None else None
         if reason is None:
             return None
         return Doing(

@@ -19,6 +19,7 @@ from holdfast.protocol.events import Event, load_event
 from holdfast.protocol.limits import EXPRESSION_WORK
 from holdfast.protocol.rawjson import encode
 from holdfast.protocol.tracing import load_context
+from holdfast.server.clock import Clock, SystemClock, Timer
 from holdfast.server.engine.changes import Changes, Effect
 from holdfast.server.engine.engine import DefectError, Engine
 from holdfast.server.engine.flow import restore
@@ -51,11 +52,6 @@ STORE_RETRY_S = 0.2
 STORE_RETRY_MOST_S = 5.0
 
 
-def now_ms() -> int:
-    """The wall clock, ms since the epoch."""
-    return time.time_ns() // 1_000_000
-
-
 class Performer(Protocol):
     """Does what is outside: called with the effects of a turn, once that is durable."""
 
@@ -83,7 +79,10 @@ class Partition:
     raise StoreError while the state is reloaded: the engine in memory then knows of no run.
     """
 
-    def __init__(self, make_engine: Callable[[int], Engine], store: Store) -> None:
+    def __init__(self, make_engine: Callable[[int], Engine], store: Store, clock: Clock | None = None) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.now = self.clock.now_ms
+        """The time in ms since the epoch, for everything that is about runs."""
         self._make_engine = make_engine
         self.store = store
         self.strikes = Strikes()
@@ -104,7 +103,7 @@ class Partition:
         self._retry_s = STORE_RETRY_S
         self.failures = 0
         """How often memory was thrown away."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._timer_due: int | None = None
         self._closed = False
         self._exceeded_logged = float("-inf")
@@ -151,7 +150,7 @@ class Partition:
             DefectError: The input broke the engine; nothing of it remains.
 
         """
-        result = input(self._ready(), now_ms())
+        result = input(self._ready(), self.now())
         self.changed()
         return result
 
@@ -162,7 +161,7 @@ class Partition:
         if run is None:
             raise NotAliveError(run_id)
         self.load(run)
-        result = input(engine, run, now_ms())
+        result = input(engine, run, self.now())
         self.changed()
         return result
 
@@ -226,7 +225,7 @@ class Partition:
             return
         with contextlib.suppress(DefectError, StoreError):  # the reload that follows finds the cancellations again
             if self._engine.fanning_out:
-                self._engine.go_on(now_ms())
+                self._engine.go_on(self.now())
             self._cancel()
         self._report_exceeded()
         changes = self._engine.take_changes()
@@ -307,7 +306,7 @@ class Partition:
                 run = engine.view.run(cancellation.run_id)
                 if run is not None:
                     self.load(run)
-                    engine.cancel(run, cancellation.cause, now_ms())
+                    engine.cancel(run, cancellation.cause, self.now())
             # What the end of a run cancels, or fails, belongs into the same commit: nothing else would remember it.
             cancellations = engine.take_cancellations() if engine.cancelling else []
         if engine.cancelling or engine.sweeping or engine.fanning_out:
@@ -409,7 +408,7 @@ class Partition:
     def _park(self, changes: Changes) -> None:
         """Drops the bodies of runs that only wait. A run's rows are committed by now, so they can be read back."""
         view = self._engine.view
-        horizon = now_ms() + SOON_MS
+        horizon = self.now() + SOON_MS
         for key in (*changes.jobs, *changes.pauses):
             run = view.run(key[0])
             if run is None or run.body is None or not run.parked:
@@ -428,14 +427,13 @@ class Partition:
             self._timer = None
         self._timer_due = due
         if due is not None and not self._closed:
-            # Never longer than a minute: the wall clock may be set meanwhile.
-            self._timer = self._loop.call_later(min(60.0, max(0.0, (due - now_ms()) / 1_000)), self._tick)
+            self._timer = self.clock.call_at(due, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
         self._timer_due = None
         try:
-            more = self._engine.on_timers(now_ms())
+            more = self._engine.on_timers(self.now())
         except DefectError:
             return
         self.changed()
@@ -447,7 +445,7 @@ class Partition:
     def recover(self) -> None:
         """Loads all live state from the store and lets it go on."""
         recovered = self.store.recover()
-        engine, now = self._engine, now_ms()
+        engine, now = self._engine, self.now()
         for key, expires in recovered.idempotency:
             engine.remember_key(key, expires)
         for function_id, cron, tick in recovered.crons:

@@ -22,7 +22,7 @@ import structlog
 from holdfast.protocol.ids import ulid
 from holdfast.server.config.ages import parse_age
 from holdfast.server.model.status import ENDED
-from holdfast.server.runtime.partition import Partition, now_ms
+from holdfast.server.runtime.partition import Partition
 from holdfast.server.store.sqlite.expired import Arrival, Ended, IdleEvents, Victims
 from holdfast.server.store.sqlite.queries import named
 from holdfast.server.store.sqlite.readers import Readers
@@ -104,18 +104,18 @@ class Retention:
     """Sweeps by a policy, from `start` to `close`."""
 
     def __init__(
-        self, partition: Partition, readers: Readers, policy: Policy, clock: Callable[[], int] = now_ms
+        self, partition: Partition, readers: Readers, policy: Policy, clock: Callable[[], int] | None = None
     ) -> None:
         self._partition = partition
         self._readers = readers
-        self._now = clock
+        self._now = clock or partition.now
         self.policy = policy
         self.figures = Figures()
         self._budget = SLICE_S / 2
         self._commits, self._committed = 0, 0.0  # as last seen: how many, and when (seconds, monotonic) they changed
         self._began = 0.0  # when the sweep did (seconds, perf_counter)
         self._passed: Arrival = ("", 0)  # events up to here were looked at
-        self._rescanned = clock()
+        self._rescanned = self._now()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:

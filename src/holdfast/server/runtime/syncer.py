@@ -21,7 +21,6 @@ from holdfast.server.model.app import AppRecord
 from holdfast.server.runtime.app_trouble import UNREACHABLE
 from holdfast.server.runtime.apps import Apps, Refused
 from holdfast.server.runtime.inband import registration_of
-from holdfast.server.runtime.partition import now_ms
 from holdfast.server.store.store import StoreError
 
 log = structlog.get_logger(__name__)
@@ -167,7 +166,7 @@ class Syncer:
             return
         if url not in self.found:
             self.found.add(url)
-            self._apps.tell(Happening(what=What.APP_FOUND, time=now_ms(), url=url))
+            self._apps.tell(Happening(what=What.APP_FOUND, time=self._apps.now(), url=url))
         self._apps.refusals.pop(normalize_url(url), None)
         error, from_sdk = await self._ping(url)
         if error and from_sdk and normalize_url(url) not in self._apps.refusals:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from holdfast.server.access.records import now_ms, row
+from holdfast.server.access.records import row
+from holdfast.server.clock import now_ms
 
 if TYPE_CHECKING:
     from holdfast.protocol.ids import UlidSource

@@ -12,6 +12,7 @@ from holdfast.protocol.canonical import canonical
 from holdfast.protocol.responses import Outcome, read_response, transport_failure
 from holdfast.protocol.signing import sign
 from holdfast.protocol.urls import set_step_id
+from holdfast.server.clock import now_ms
 from holdfast.server.drivers.driver import Done, Origin, Request
 from holdfast.server.drivers.http import endpoints
 from holdfast.server.drivers.http.answer import Answer
@@ -30,6 +31,7 @@ class HttpDriver:
         client: The HTTP client, which others use too.
         signers: The signing keys in force: the first one signs.
         when_free: Called with the handling of each long answer, which it runs in a turn of the loop that has time.
+        now: The time (ms since the epoch) that answers are relative to, which ask for another try after some seconds.
 
     """
 
@@ -38,9 +40,11 @@ class HttpDriver:
         client: HttpClient,
         signers: Callable[[], Sequence[str]] = tuple,
         when_free: Callable[[Callable[[], object]], object] = lambda work: work(),
+        now: Callable[[], int] = now_ms,
     ) -> None:
         self._client = client
         self._when_free = when_free
+        self._now = now
         self._signers = signers
         self._targets: dict[str, Target] = {}
         self._tasks: set[asyncio.Task[Outcome]] = set()
@@ -73,11 +77,11 @@ class HttpDriver:
         elif len(result.body) > LONG_ANSWER:
             self._when_free(partial(self._read_long, done, result))
         else:
-            done(_read(result))
+            done(self._read(result))
 
     def _read_long(self, done: Done, result: Answer) -> None:
         """Read in one turn, and act in another one."""
-        self._when_free(partial(done, _read(result)))
+        self._when_free(partial(done, self._read(result)))
 
     def _call_endpoint(self, request: Request, origin: Origin, done: Done) -> None:
         task = asyncio.ensure_future(endpoints.call(self._client, origin, request.context, self._key()))
@@ -113,6 +117,5 @@ class HttpDriver:
             target = self._targets[url] = Target.parse(set_step_id(url, "step"))
         return target
 
-
-def _read(result: Answer) -> Outcome:
-    return read_response(result.status, result.headers, result.body, time.time_ns() // 1_000_000)
+    def _read(self, result: Answer) -> Outcome:
+        return read_response(result.status, result.headers, result.body, self._now())

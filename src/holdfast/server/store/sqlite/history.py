@@ -43,13 +43,13 @@ _TELEMETRY: Final = load_queries("telemetry")
 
 
 class SqliteHistory:
-    """History read from an SQLite file (`holdfast.server.store.history.History`).
+    """History read from an SQLite file (`holdfast.server.store.history.History`), or through given readers.
 
     The file has to exist when the first query comes. Close it to give its connections back.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.readers = Readers(path)
+    def __init__(self, source: str | Path | Readers) -> None:
+        self.readers = source if isinstance(source, Readers) else Readers(source)
 
     def close(self) -> None:
         """End the readers; a query under way is waited for."""

@@ -74,13 +74,14 @@ class Readers:
 
         When the caller is cancelled, so is the query.
         """
-        return await self._run(self._threads, work)
+        return await self._run(work)
 
     async def search(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """The same in the thread of searches."""
-        return await self._run(self._searches, work)
+        return await self._run(work, search=True)
 
-    async def _run(self, threads: ThreadPoolExecutor, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def _run(self, work: Callable[[sqlite3.Connection], T], *, search: bool = False) -> T:
+        threads = self._searches if search else self._threads
         task = _Work(time.monotonic() + self._deadline_s)
         try:
             return await asyncio.get_running_loop().run_in_executor(threads, lambda: self._work(work, task))
