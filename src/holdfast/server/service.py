@@ -274,7 +274,7 @@ class Service:
 
     async def backlog(self, function_id: str) -> Backlog | None:
         """Return what waits of a function, and how far its limits are used up; None if it is not registered."""
-        return self._partition.view.backlog(function_id, now_ms())
+        return self._partition.view.backlog(function_id, self.now_ms())
 
     # --- apps -------------------------------------------------------------------------------------------------------
 
