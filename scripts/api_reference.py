@@ -6,7 +6,7 @@ import sys
 
 from page import keep
 
-from holdfast.server.api.openapi.reference import markdown
+from holdfast.server.api.rest.openapi.reference import markdown
 
 
 def main() -> int:

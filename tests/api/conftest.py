@@ -14,9 +14,11 @@ from starlette.applications import Starlette
 
 from holdfast.protocol.ids import ulid
 from holdfast.server import logs
-from holdfast.server.api import cancellations, devtools, functions, rest_v0, rest_v1, why
-from holdfast.server.api.backend import CancelOutcome, Paused, PauseMode, RunSnapshot, ServerInfo, Worker
+from holdfast.server.api.common.backend import CancelOutcome, Paused, PauseMode, RunSnapshot, ServerInfo, Worker
 from holdfast.server.api.graphql import GraphQLApi
+from holdfast.server.api.operators import devtools
+from holdfast.server.api.rest.v1 import cancellation_routes, function_routes, run_routes, why_routes
+from holdfast.server.api.sdk import run_state
 from holdfast.server.model.cancellation import BulkCancellation
 from holdfast.server.model.reason import Reason
 from holdfast.server.store.sqlite.history import SqliteHistory
@@ -205,7 +207,7 @@ def api(library: Library) -> Iterator[Api]:
     history = SqliteHistory(library.path)
     backend = FakeBackend(history)
     graphql = GraphQLApi(backend)
-    modules = (rest_v0, rest_v1, cancellations, functions, why, devtools)
+    modules = (run_state, run_routes, cancellation_routes, function_routes, why_routes, devtools)
     rest = [route for module in modules for route in module.routes(backend)]
     app = Starlette(routes=[*graphql.routes(), *rest])
     client = Client(app)

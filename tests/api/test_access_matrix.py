@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from holdfast.server.access.principals import Role
-from holdfast.server.api.auth import Guard
+from holdfast.server.api.common.auth import Guard
 from holdfast.server.clock import now_ms
 
 from .access_rig import EVENT_KEY, FALLBACK, KEY, ROLES, Rig, bearer

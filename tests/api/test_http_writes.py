@@ -14,7 +14,7 @@ from holdfast.server.serve.http import GuardedHttp
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from holdfast.server.api.asgi import Receive, Scope, Send
+    from holdfast.server.api.common.asgi import Receive, Scope, Send
 
 LARGE = b"x" * 100_000
 TEXT = (b"content-type", b"text/plain")

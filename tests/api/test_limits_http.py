@@ -20,7 +20,7 @@ import pytest
 import uvicorn
 
 from holdfast.protocol.limits import MAX_HEAD, MAX_HEADERS, MAX_PIPELINED, MAX_URL
-from holdfast.server.api.asgi import vouch
+from holdfast.server.api.common.asgi import vouch
 from holdfast.server.serve import http as guarded
 from holdfast.server.serve.crowd import Budget
 from holdfast.server.serve.http import GuardedHttp
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from holdfast.server.api.asgi import Receive, Scope, Send
+    from holdfast.server.api.common.asgi import Receive, Scope, Send
 
 HOST = b"Host: x\r\n"
 GET = b"GET /a HTTP/1.1\r\n" + HOST

@@ -19,7 +19,7 @@ from holdfast.server.serve.pace import Pace, State
 from holdfast.server.serve.websocket import WebSocket
 
 if TYPE_CHECKING:
-    from holdfast.server.api.asgi import Receive, Scope, Send
+    from holdfast.server.api.common.asgi import Receive, Scope, Send
 
 PACE = Pace(
     head_s=0.5, body_idle_s=0.8, body_rate=100, stream_idle_s=1.2, write_idle_s=0.6, keep_alive_s=1.0, linger_s=0.3,

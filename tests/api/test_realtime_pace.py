@@ -12,9 +12,9 @@ from starlette.applications import Starlette
 from websockets.asyncio.client import connect
 
 from holdfast.protocol.ids import ulid
-from holdfast.server.api import realtime
-from holdfast.server.api.realtime.subscribing import _pieces
-from holdfast.server.api.tokens import Tokens
+from holdfast.server.api.common.jwt import Tokens
+from holdfast.server.api.sdk import realtime
+from holdfast.server.api.sdk.realtime.subscribing import _pieces
 from holdfast.server.realtime import grants
 from holdfast.server.realtime.broadcaster import Broadcaster, Item
 from holdfast.server.realtime.grants import Wanted

@@ -11,7 +11,7 @@ import pytest
 from holdfast.protocol.ids import UlidSource
 from holdfast.protocol.responses import read_response
 from holdfast.server.access.keys import Keys
-from holdfast.server.api.events import EventApi
+from holdfast.server.api.sdk.ingest import EventApi
 from holdfast.server.clock import now_ms
 from holdfast.server.drivers.driver import Done, Request
 from holdfast.server.drivers.http import HttpClient

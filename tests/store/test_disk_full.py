@@ -16,7 +16,7 @@ import pytest
 from starlette.requests import Request
 
 from api.test_server_defects import Shell, scenario
-from holdfast.server.api.errors import unexpected
+from holdfast.server.api.common.error_bodies import unexpected
 from holdfast.server.runtime.disk import Disk
 from holdfast.server.store.sqlite import migrate
 from holdfast.server.store.sqlite.faults import fault

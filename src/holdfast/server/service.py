@@ -12,7 +12,7 @@ from holdfast.protocol.ids import xxh36
 from holdfast.protocol.urls import with_scheme
 from holdfast.server.access.keys import Keys
 from holdfast.server.activity.turns import error_line
-from holdfast.server.api.backend import (
+from holdfast.server.api.common.backend import (
     CancelOutcome,
     Invoked,
     InvokeOutcome,

@@ -19,7 +19,7 @@ from holdfast.server.access.sessions import Sessions
 from holdfast.server.access.throttle import Backoff, Throttle
 from holdfast.server.access.tokens import Tokens
 from holdfast.server.access.users import UserError, Users
-from holdfast.server.api.backend import Backend
+from holdfast.server.api.common.backend import Backend
 from holdfast.server.store.sqlite.store import SqliteStore
 from holdfast.server.store.store import StoreError
 

@@ -11,8 +11,8 @@ from msgspec import Raw
 from holdfast.server.api.traces import prices
 from holdfast.server.api.traces.ai import of_step
 from holdfast.server.api.traces.extraction import extract, together
-from holdfast.server.api.traces.metadata import Update, fold
 from holdfast.server.api.traces.prices import Price, priced
+from holdfast.server.api.traces.span_metadata import Update, fold
 from holdfast.server.model.span import Call, Span
 from holdfast.server.model.status import SpanStatus
 from holdfast.server.model.telemetry import UserSpan

@@ -5,7 +5,7 @@ import asyncio
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 
-from holdfast.server.api.asgi import BodyLimit, Message, Receive, Scope, Send, TooLargeError
+from holdfast.server.api.common.asgi import BodyLimit, Message, Receive, Scope, Send, TooLargeError
 
 
 async def _length(scope: Scope, receive: Receive, send: Send) -> None:

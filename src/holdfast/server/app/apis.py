@@ -13,43 +13,36 @@ from starlette.routing import BaseRoute, Route
 from holdfast.server.access.access import Access
 from holdfast.server.access.oidc import Oidc
 from holdfast.server.access.policy import most_body
-from holdfast.server.api import (
-    cancellations,
-    checkpoints,
-    connect,
-    devtools,
-    errors,
-    export,
-    functions,
-    invoke,
-    live,
-    login,
-    operations,
-    realtime,
-    register,
-    rest_v0,
-    rest_v1,
-    telemetry,
-    ui,
-    webhooks,
-    why,
-)
-from holdfast.server.api.access import routes as access_routes
-from holdfast.server.api.activity import ActivityApi
-from holdfast.server.api.asgi import BodyLimit
-from holdfast.server.api.auth import Guard, foreign
-from holdfast.server.api.debug import Debug
-from holdfast.server.api.endpoints import Endpoints
-from holdfast.server.api.events import EventApi
+from holdfast.server.api.common import error_bodies
+from holdfast.server.api.common.asgi import BodyLimit
+from holdfast.server.api.common.auth import Guard, foreign
+from holdfast.server.api.common.jwt import Tokens
+from holdfast.server.api.common.routing import ApiRoute, EscapedPaths
 from holdfast.server.api.graphql import GraphQLApi
-from holdfast.server.api.mcp.http import McpApi
-from holdfast.server.api.metrics import Metrics
-from holdfast.server.api.metrics import Sources as MetricSources
-from holdfast.server.api.openapi import http as openapi
-from holdfast.server.api.ready import Readiness
-from holdfast.server.api.rest_v2 import http as rest_v2
-from holdfast.server.api.routing import ApiRoute, EscapedPaths
-from holdfast.server.api.tokens import Tokens
+from holdfast.server.api.operators import devtools, live_socket, login, operation_list, ui_files
+from holdfast.server.api.operators.debug import Debug
+from holdfast.server.api.operators.mcp.mcp_routes import McpApi
+from holdfast.server.api.operators.metrics import Metrics
+from holdfast.server.api.operators.metrics import Sources as MetricSources
+from holdfast.server.api.operators.readiness import Readiness
+from holdfast.server.api.rest.openapi import openapi_routes as openapi
+from holdfast.server.api.rest.v0 import export_routes
+from holdfast.server.api.rest.v0.access_routes import routes as access_routes
+from holdfast.server.api.rest.v0.activity_feed import ActivityApi
+from holdfast.server.api.rest.v1 import cancellation_routes, function_routes, run_routes, why_routes
+from holdfast.server.api.rest.v2 import operation_routes as rest_v2
+from holdfast.server.api.sdk import (
+    checkpoint_routes,
+    connect_routes,
+    invocation,
+    realtime,
+    run_state,
+    sync,
+    telemetry_routes,
+    webhook_requests,
+)
+from holdfast.server.api.sdk.durable_endpoints import Endpoints
+from holdfast.server.api.sdk.ingest import EventApi
 from holdfast.server.app.parts import Execution, Storage, Telemetry
 from holdfast.server.config import Config
 from holdfast.server.config.sources import masked
@@ -108,9 +101,9 @@ class Apis:
     def _starlette(self) -> Starlette:
         app = Starlette(routes=list(self._routes()))
         app.router.redirect_slashes = False  # to where `Host` says, and nobody needs it
-        errors.add_handlers(app)
+        error_bodies.add_handlers(app)
         if self._config.ui:
-            ui.Page(self._service.info, open=not self._access.guarded).add_to(app)
+            ui_files.Page(self._service.info, open=not self._access.guarded).add_to(app)
         app.add_middleware(
             CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
             allow_headers=["*"], expose_headers=["Link", "Mcp-Session-Id"], max_age=3600,
@@ -134,23 +127,25 @@ class Apis:
         """What SDKs and senders call."""
         execution, new_id = self._execution, self._service.new_id
         yield ApiRoute("/e/{key}", self.events, methods=["POST"])  # for what is no POST: those never come here
-        yield from register.routes(execution.apps, self._config.kind)
-        yield from checkpoints.routes(execution.partition)
+        yield from sync.routes(execution.apps, self._config.kind)
+        yield from checkpoint_routes.routes(execution.partition)
         yield from self._endpoints.routes()
         yield from realtime.routes(execution.realtime, self._tokens, execution.keys, new_id)
-        yield from invoke.routes(execution.partition, execution.ids.next)
-        yield from telemetry.routes(self._service, self._spans)
-        yield from webhooks.routes(self._service)
-        yield from connect.routes(execution.gateway, self._config.gateway_url, execution.partition.committed, new_id)
+        yield from invocation.routes(execution.partition, execution.ids.next)
+        yield from telemetry_routes.routes(self._service, self._spans)
+        yield from webhook_requests.routes(self._service)
+        yield from connect_routes.routes(
+            execution.gateway, self._config.gateway_url, execution.partition.committed, new_id
+        )
 
     def _of_programs(self) -> Iterable[BaseRoute]:
         """What scripts and assistants call."""
-        for module in (rest_v0, rest_v1, cancellations, functions, why):
+        for module in (run_state, run_routes, cancellation_routes, function_routes, why_routes):
             yield from module.routes(self._service)
-        yield from export.routes(self._readers)
+        yield from export_routes.routes(self._readers)
         yield from self.activity.routes()
         yield from self._mcp.routes()
-        yield from operations.routes()
+        yield from operation_list.routes()
         yield from openapi.routes(self._config.version)
         yield from rest_v2.routes(self._service)
         yield from devtools.routes(self._service, test_mode=self._config.test_mode)
@@ -160,8 +155,8 @@ class Apis:
         oidc = self._access.options.oidc
         yield from login.Login(self._access, Oidc(self._access, oidc) if oidc.issuer else None).routes()
         yield from self._graphql.routes()
-        yield from live.routes(self._execution.live)
-        yield from ui.routes()
+        yield from live_socket.routes(self._execution.live)
+        yield from ui_files.routes()
 
 
 def _trouble(storage: Storage, execution: Execution) -> str:

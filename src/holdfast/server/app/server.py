@@ -10,8 +10,8 @@ from typing import Final
 import structlog
 
 from holdfast.server.access.commands import SERVER, WEBHOOKS, guard
-from holdfast.server.api import browsers
-from holdfast.server.api.asgi import RETRY_AFTER, Message, Receive, Scope, Send
+from holdfast.server.api.common import browsers
+from holdfast.server.api.common.asgi import RETRY_AFTER, Message, Receive, Scope, Send
 from holdfast.server.app.apis import Apis
 from holdfast.server.app.parts import Execution, Storage, Telemetry, make_access
 from holdfast.server.clock import Clock

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 import click
 import msgspec
 
-from holdfast.server.api.schemas import Schema, input_schema
+from holdfast.server.api.rest.v2.json_schemas import Schema, input_schema
 from holdfast.server.commands import die, keep_home
 from holdfast.server.config.options import BY_NAME
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from holdfast.server.api.rest_v2.operation import Operation
+    from holdfast.server.api.rest.v2.operation import Operation
 
 _PORT: Final = 8288
 _HELP: Final = {"help_option_names": ["-h", "--help"]}
@@ -104,7 +104,7 @@ def _url(host: str, port: int | None) -> str:
 
 
 def _operations() -> dict[str, Operation]:
-    from holdfast.server.api.rest_v2.catalogue import OPERATIONS  # noqa: PLC0415 - `holdfast --help` is quick
+    from holdfast.server.api.rest.v2.catalogue import OPERATIONS  # noqa: PLC0415 - `holdfast --help` is quick
 
     return {operation.command: operation for operation in OPERATIONS if operation.command}
 

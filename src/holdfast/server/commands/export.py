@@ -85,7 +85,7 @@ def _span(since: str, until: str, functions: tuple[str, ...]) -> dict[str, Any]:
 
 def _moment(text: str, flag: str) -> int:
     """A time or an age as ms since the epoch; ends the process for what is neither."""
-    from holdfast.server.api.parse import read_moment  # noqa: PLC0415 - `--help` is quick without it
+    from holdfast.server.api.common.parameters import read_moment  # noqa: PLC0415 - `--help` is quick without it
 
     found = read_moment(text, int(time.time() * 1_000))
     if found is None:

@@ -133,7 +133,7 @@ class Reach:
         from holdfast.server.access.options import Options  # noqa: PLC0415 - as above
         from holdfast.server.access.principals import Principal, Role, current  # noqa: PLC0415 - as above
         from holdfast.server.access.records import StoreRecords, new_ids  # noqa: PLC0415 - as above
-        from holdfast.server.api.access import routes  # noqa: PLC0415 - as above
+        from holdfast.server.api.rest.v0.access_routes import routes  # noqa: PLC0415 - as above
         from holdfast.server.store.sqlite.store import SqliteStore  # noqa: PLC0415 - as above
 
         store, config, ids = SqliteStore(path), self._config, new_ids()

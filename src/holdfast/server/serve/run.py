@@ -17,7 +17,7 @@ import click
 import structlog
 import uvicorn
 
-from holdfast.server.api.asgi import App
+from holdfast.server.api.common.asgi import App
 from holdfast.server.app import Server
 from holdfast.server.config import Config
 from holdfast.server.serve import activity

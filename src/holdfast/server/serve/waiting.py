@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from holdfast.server.api.asgi import RETRY_AFTER, Receive, Scope, Send, answer
+from holdfast.server.api.common.asgi import RETRY_AFTER, Receive, Scope, Send, answer
 
 _ALIVE: Final = b'{"status":200,"message":"OK"}\n'
 _NOT_READY: Final = b'{"status":503,"message":"the disk is full"}\n'

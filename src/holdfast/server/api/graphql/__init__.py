@@ -5,6 +5,6 @@ Nothing here imports graphql-core before the first request: a server starts fast
 
 from __future__ import annotations
 
-from holdfast.server.api.graphql.http import GraphQLApi
+from holdfast.server.api.graphql.transport import GraphQLApi
 
 __all__ = ["GraphQLApi"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from holdfast.server.api.graphql.cost import Budget
+from holdfast.server.api.graphql.budget import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping
 
-    from holdfast.server.api.backend import Backend
+    from holdfast.server.api.common.backend import Backend
     from holdfast.server.model.reason import Reason
 
 V = TypeVar("V")

@@ -25,13 +25,13 @@ from graphql import (
 )
 
 from holdfast.protocol.rfc3339 import format_rfc3339
+from holdfast.server.api.graphql.executable_schema import attribute_of
 from holdfast.server.api.graphql.scalars import INTS
-from holdfast.server.api.graphql.schema import attribute_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from holdfast.server.api.graphql.cost import Budget
+    from holdfast.server.api.graphql.budget import Budget
 
     #: From the value of a field to that of the answer. Raises `UnusualError`, or what its scalar raises.
     Write = Callable[[Any], object]

@@ -1,7 +1,7 @@
 """Custom scalars (`protocol/graphql.md` §2).
 
 An input that doesn't parse is no validation error here but one of the field, at the argument's path: parsing answers a
-`BadValue`, which `holdfast.server.api.graphql.schema` turns into that error when the field is resolved.
+`BadValue`, which `holdfast.server.api.graphql.executable_schema` turns into that error when the field is resolved.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@ Pure functions of `holdfast.server.store.history.RunTrace` and the time; shapes 
 
 from __future__ import annotations
 
-from holdfast.server.api.traces.history import HistoryItem, build_history, history_output_seq
-from holdfast.server.api.traces.legacy import build_legacy_trace
+from holdfast.server.api.traces.legacy_history import HistoryItem, build_history, history_output_seq
+from holdfast.server.api.traces.legacy_tree import build_legacy_trace
 from holdfast.server.api.traces.node import TraceNode
-from holdfast.server.api.traces.output import (
+from holdfast.server.api.traces.span_output import (
     OutputRef,
     SpanOutput,
     StepError,

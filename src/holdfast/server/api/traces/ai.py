@@ -9,7 +9,7 @@ import msgspec
 
 from holdfast.protocol.rawjson import UNREADABLE
 from holdfast.server.api.traces.extraction import AI, HTTP
-from holdfast.server.api.traces.metadata import Update
+from holdfast.server.api.traces.span_metadata import Update
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,15 +9,15 @@ import msgspec
 
 from holdfast.protocol.ids import oid_uuid
 from holdfast.protocol.tracing import trace_id
-from holdfast.server.api.traces.metadata import call_metadata
+from holdfast.server.api.traces.span_metadata import call_metadata
 from holdfast.server.api.traces.vocabulary import ENDED, FAILED, SPAN_STATUSES
 from holdfast.server.model.status import SpanStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from holdfast.server.api.traces.metadata import Metadata
-    from holdfast.server.api.traces.output import OutputRef
+    from holdfast.server.api.traces.span_metadata import Metadata
+    from holdfast.server.api.traces.span_output import OutputRef
     from holdfast.server.api.traces.stepinfo import StepInfo
     from holdfast.server.model.span import Call, Span
     from holdfast.server.store.history import StoredRun

@@ -10,17 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from holdfast.protocol.tracing import call_span_id
-from holdfast.server.api.statuses import RUN_STATUSES
-from holdfast.server.api.traces import ai, metadata
+from holdfast.server.api.common.statuses import RUN_STATUSES
+from holdfast.server.api.traces import ai, span_metadata
 from holdfast.server.api.traces.node import NodeFactory, ResponseInfo, span_status
-from holdfast.server.api.traces.output import ROOT, OutputRef, is_value
-from holdfast.server.api.traces.stepinfo import (
-    PAUSE_OPS,
-    RunStepInfo,
-    finished_step_info,
-    pause_info,
-    sleep_info,
-)
+from holdfast.server.api.traces.span_output import ROOT, OutputRef, is_value
+from holdfast.server.api.traces.stepinfo import PAUSE_OPS, RunStepInfo, finished_step_info, pause_info, sleep_info
 from holdfast.server.api.traces.userland import Places, graft
 from holdfast.server.api.traces.vocabulary import (
     COMPLETED,
@@ -37,8 +31,8 @@ from holdfast.server.model.job import JobKind, PauseKind
 from holdfast.server.model.status import RunStatus
 
 if TYPE_CHECKING:
-    from holdfast.server.api.traces.metadata import Metadata
     from holdfast.server.api.traces.node import TraceNode
+    from holdfast.server.api.traces.span_metadata import Metadata
     from holdfast.server.api.traces.stepinfo import StepInfo
     from holdfast.server.model.job import Pause
     from holdfast.server.model.span import Call, Span
@@ -72,9 +66,9 @@ class _Builder:
         self._now = now_ms
         self._make = NodeFactory(trace.run, "tree")
         self._placed: list[_Placed] = []
-        self._posted = metadata.Posted(trace.metadata)
+        self._posted = span_metadata.Posted(trace.metadata)
         self._places = Places()
-        self._of_run: list[metadata.Update] = []  # what steps reported of the run as a whole
+        self._of_run: list[span_metadata.Update] = []  # what steps reported of the run as a whole
         self._calls = [row for row in trace.rows if row.span.call is not None]
 
     def build(self) -> TraceNode:
@@ -175,10 +169,10 @@ class _Builder:
         node.scheduled_at = span.queued_at if job or span.op in PAUSE_OPS.values() or span.op == "Sleep" else None
         node.output = self._output(row, node.span_id)
         told = self._posted.of_step(span.step_id, span.attempt, ended=span.kind == "step")
-        reported = metadata.reported(span.metadata, span.ended_at)
+        reported = span_metadata.reported(span.metadata, span.ended_at)
         self._of_run += [update for update in reported if update.scope == "run"]
         of_step = [update for update in reported if update.scope != "run"]
-        node.reported = metadata.fold([*ai.of_step(row), *of_step, *told])
+        node.reported = span_metadata.fold([*ai.of_step(row), *of_step, *told])
         if span.op in GATEWAYS and span.call is not None:
             node.response = ResponseInfo(span.call.status, span.call.headers)
         self._places.steps[span.step_id, span.attempt] = node
@@ -222,7 +216,7 @@ class _Builder:
         node.scheduled_at = queued_at
         node.started_at = None if status == QUEUED else queued_at
         node.step_id, node.step_info, node.attempts = step, info, attempt
-        node.reported = metadata.fold(self._posted.of_step(step, attempt, ended=True))
+        node.reported = span_metadata.fold(self._posted.of_step(step, attempt, ended=True))
         self._places.steps[step, attempt] = node
         return node
 
@@ -255,13 +249,13 @@ class _Builder:
         elif root.status in ENDED and calls and not self._run.detail.op:
             root.response = ResponseInfo(calls[-1].status, calls[-1].headers)
         at = self._run.ended_at or self._now
-        told = metadata.fold([*self._of_run, *self._posted.run])
-        stored = root.reported = [*metadata.run_metadata(self._run.detail.metadata, at), *told]
+        told = span_metadata.fold([*self._of_run, *self._posted.run])
+        stored = root.reported = [*span_metadata.run_metadata(self._run.detail.metadata, at), *told]
 
         def usage() -> list[Metadata]:
             shown = [entry for child in children for entry in _all_metadata(child)]
-            measured = () if shown else [entry for call in calls for entry in metadata.call_metadata(call)]
-            return metadata.usage([*stored, *shown, *measured], at)
+            measured = () if shown else [entry for call in calls for entry in span_metadata.call_metadata(call)]
+            return span_metadata.usage([*stored, *shown, *measured], at)
 
         root.usage = usage
 

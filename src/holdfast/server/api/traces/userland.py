@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from holdfast.server.api.traces import metadata
+from holdfast.server.api.traces import span_metadata
 from holdfast.server.api.traces.extraction import extract, together
-from holdfast.server.api.traces.metadata import Metadata
 from holdfast.server.api.traces.node import TraceNode, UserlandSpan
+from holdfast.server.api.traces.span_metadata import Metadata
 from holdfast.server.api.traces.vocabulary import COMPLETED, FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from holdfast.server.api.traces.metadata import Posted
+    from holdfast.server.api.traces.span_metadata import Posted
     from holdfast.server.model.telemetry import UserSpan
     from holdfast.server.store.history import StoredRun
 
@@ -84,8 +84,8 @@ def _node(run: StoredRun, span: UserSpan, posted: Posted) -> TraceNode:
     node.ended_at, node.duration = end, end - start
     node.attempts = span.attempt
     node.is_userland, node.userland_span = True, _userland(span)
-    extracted = [metadata.Update(kind, values, "merge", _SCOPE, end) for kind, values in extract(span).items()]
-    node.reported = metadata.fold([*extracted, *posted.of_span(span.span_id)])
+    extracted = [span_metadata.Update(kind, values, "merge", _SCOPE, end) for kind, values in extract(span).items()]
+    node.reported = span_metadata.fold([*extracted, *posted.of_span(span.span_id)])
     node.debug_run_id = run.detail.debug_run_id or None
     node.debug_session_id = run.detail.debug_session_id or None
     return node

@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
-from holdfast.server.api.graphql.resolvers import apps, debug, events, figures, legacy, mutations, runs, traces, workers
+from holdfast.server.api.graphql.resolvers import (
+    app_fields,
+    debug_fields,
+    event_fields,
+    figures,
+    legacy_fields,
+    mutations,
+    run_fields,
+    trace_fields,
+    worker_fields,
+)
 
-_MODULES = (apps, debug, events, figures, legacy, mutations, runs, traces, workers)
+_MODULES = (
+    app_fields,
+    debug_fields,
+    event_fields,
+    figures,
+    legacy_fields,
+    mutations,
+    run_fields,
+    trace_fields,
+    worker_fields,
+)
 
 
 def register() -> int:

@@ -9,15 +9,15 @@ import msgspec
 
 from holdfast.protocol.cron import CronError, Schedule
 from holdfast.protocol.functions import load_config
-from holdfast.server.api.graphql.errors import fail
-from holdfast.server.api.graphql.resolvers.runs import run_filter
-from holdfast.server.api.graphql.schema import resolver
+from holdfast.server.api.graphql.executable_schema import resolver
+from holdfast.server.api.graphql.resolver_errors import fail
+from holdfast.server.api.graphql.resolvers.run_fields import run_filter
 from holdfast.server.model.status import RunStatus
 from holdfast.server.store.history import RunFilter, RunOrder, RunTime
 
 if TYPE_CHECKING:
     from holdfast.server.api.graphql.loaders import Context
-    from holdfast.server.api.graphql.resolvers.runs import Filter
+    from holdfast.server.api.graphql.resolvers.run_fields import Filter
     from holdfast.server.model.app import FunctionRecord
     from holdfast.server.model.backlog import Backlog
 

@@ -9,13 +9,13 @@ import msgspec
 from holdfast.protocol.rawjson import UNREADABLE
 from holdfast.protocol.sessions import merge_sessions
 from holdfast.protocol.urls import normalize_url, with_scheme
-from holdfast.server.api.backend import CancelOutcome
-from holdfast.server.api.graphql.errors import NO_ROWS, fail
+from holdfast.server.api.common.backend import CancelOutcome
+from holdfast.server.api.graphql.executable_schema import resolver
+from holdfast.server.api.graphql.resolver_errors import NO_ROWS, fail
 from holdfast.server.api.graphql.scalars import uuid_problem
-from holdfast.server.api.graphql.schema import resolver
 
 if TYPE_CHECKING:
-    from holdfast.server.api.backend import PauseMode
+    from holdfast.server.api.common.backend import PauseMode
     from holdfast.server.api.graphql.loaders import Context
     from holdfast.server.model.app import AppRecord, FunctionRecord
     from holdfast.server.store.history import StoredRun

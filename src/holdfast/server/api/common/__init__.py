@@ -1,0 +1,1 @@
+"""What every API is built from: errors, authentication, parsing of parameters, cursors, routes. Imports no API."""

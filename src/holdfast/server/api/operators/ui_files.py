@@ -1,0 +1,123 @@
+"""The web UI: its page at every address that no API has, and its files under `/assets`.
+
+The files are built from `ui/` when the package is built (`ui/build.py`), into `holdfast/_ui`: names carry a hash of
+their content, so that browsers keep them for good, and each lies beside its compressed forms.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import mimetypes
+import re
+import secrets
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
+
+import holdfast
+from holdfast.protocol.rawjson import encode
+from holdfast.server.access.principals import current
+from holdfast.server.api.common.error_bodies import page_not_found
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+    from holdfast.server.api.common.backend import ServerInfo
+
+FOLDER: Final = Path(holdfast.__file__).parent / "_ui"
+_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_INLINE: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+_ENCODINGS: Final = (("br", ".br"), ("gzip", ".gz"))  # the smaller one first
+_FOR_GOOD: Final = "public, max-age=31536000, immutable"
+_CSP: Final = (
+    "default-src 'none'; script-src 'self'{scripts}; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_NOT_BUILT: Final = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Holdfast</title>
+<h1>The web UI is not built</h1>
+<p>This server runs from a checkout whose UI was not built, or could not be. Build it, then load this page again:</p>
+<pre>scripts/setup</pre>
+<p>The APIs work without it: <a href="/docs/api">REST</a>, <a href="/v0/">GraphQL</a>.
+"""
+
+
+def routes() -> list[BaseRoute]:
+    """Return the route of the UI's files. Its page is no route: see `Page.add_to`."""
+    return [Route("/assets/{name}", _file, methods=["GET"])]
+
+
+class Page:
+    """The page that loads the UI, with what that shall know at once: the server, and who is logged in."""
+
+    def __init__(self, info: ServerInfo, *, open: bool) -> None:
+        self._info = info
+        self._open = open
+        self._taken: frozenset[str] = frozenset()
+
+    def add_to(self, app: Starlette) -> None:
+        """Answer browsers with the page wherever there is no route, except below the addresses of APIs."""
+        self._taken = frozenset(_first(getattr(route, "path", "")) for route in app.routes) - {""}
+        app.router.default = self
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle what no route is for."""
+        answer = self.show() if self._is_wanted(scope) else page_not_found()
+        await answer(scope, receive, send)
+
+    def show(self) -> Response:
+        """Return the page, or what to do if it was not built."""
+        try:
+            text = (FOLDER / "index.html").read_text("utf-8")
+        except FileNotFoundError:
+            return HTMLResponse(_NOT_BUILT, 503)
+        hashes = "".join(f" 'sha256-{_digest(script)}'" for script in _INLINE.findall(text))
+        nonce = secrets.token_urlsafe(16)  # for the styles that the editor makes
+        text = text.replace("</head>", f'<meta name="holdfast" content="{escape(self._about(nonce))}"></head>', 1)
+        return HTMLResponse(text, headers={"content-security-policy": _CSP.format(scripts=hashes, nonce=nonce)})
+
+    def _is_wanted(self, scope: Scope) -> bool:
+        if scope["type"] != "http" or scope["method"] not in {"GET", "HEAD"} or _first(scope["path"]) in self._taken:
+            return False
+        return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+
+    def _about(self, nonce: str) -> str:
+        principal = current.get()
+        about = {
+            "kind": self._info.kind, "version": self._info.version, "open": self._open, "nonce": nonce,
+            "user": principal.name if principal is not None else "",
+            "role": principal.role.word if principal is not None else "viewer",
+        }  # fmt: skip
+        return encode(about).decode()
+
+
+async def _file(request: Request) -> Response:
+    """Return a file of the UI, in the best encoding that the browser takes."""
+    name = request.path_params["name"]
+    if not _NAME.fullmatch(name) or not (FOLDER / "assets" / name).is_file():
+        return page_not_found()
+    path = FOLDER / "assets" / name
+    headers = {"cache-control": _FOR_GOOD, "vary": "accept-encoding"}
+    accepted = request.headers.get("accept-encoding", "")
+    for encoding, suffix in _ENCODINGS:
+        packed = path.with_name(name + suffix)
+        if encoding in accepted and packed.is_file():
+            path, headers["content-encoding"] = packed, encoding
+            break
+    return Response(path.read_bytes(), 200, headers, mimetypes.guess_type(name)[0] or "application/octet-stream")
+
+
+def _first(path: str) -> str:
+    return path.strip("/").partition("/")[0]
+
+
+@cache
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

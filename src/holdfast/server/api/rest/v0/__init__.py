@@ -1,0 +1,1 @@
+"""REST `/v0`: access, activity and exports. Extensions of ours."""

@@ -1,0 +1,1 @@
+"""What SDKs and senders of events call: ingest, syncs, checkpoints, telemetry, realtime, webhooks, workers."""
