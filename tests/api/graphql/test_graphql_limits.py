@@ -23,6 +23,7 @@ from holdfast.protocol.limits import (
     GQL_TOKENS,
 )
 from holdfast.server.api.graphql import documents, loaders, transport
+from holdfast.server.api.graphql.budget import Budget
 from holdfast.server.store.history import RunTrace
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ TRACE = "query($id: String!) { run(runID: $id) { output trace(preview: true) { n
 def test_an_answer_that_outgrows_its_budget(
     api: Api, book: Book, monkeypatch: pytest.MonkeyPatch, budget: dict[str, int], message: str
 ) -> None:
-    monkeypatch.setattr(loaders, "Budget", lambda: budget.Budget(**budget))
+    monkeypatch.setattr(loaders, "Budget", lambda: Budget(**budget))
     status, body = ask(api, TRACE, id=book.id)
     assert (status, body) == (
         422, {"errors": [{"message": message, "extensions": {"code": COMPLEX}}], "data": None}
