@@ -47,9 +47,12 @@ def render_body(
     Above the size limits the state is left out and `use_api` tells the SDK to fetch it (§2.4).
     """
     use_api = state_size > MAX_INLINE_STATE
-    body = _render(context, events, b"" if use_api else _steps(steps, inputs), steps, defers, use_api=use_api)
+    plain = _plain(steps)
+    stack = '"' + '","'.join(steps) + '"' if plain else b",".join(map(quote, steps)).decode()
+    state = b"" if use_api else _steps(steps, inputs, plain=plain)
+    body = _render(context, events, state, stack, defers, use_api=use_api)
     if len(body) > MAX_REQUEST:
-        body = _render(context, events, b"", steps, defers, use_api=True, batch=False)
+        body = _render(context, events, b"", stack, defers, use_api=True, batch=False)
     return body
 
 
@@ -88,19 +91,14 @@ def render_headers(context: CallContext, app_id: str, signature: str = "") -> by
     return lines.encode()
 
 
-def _steps(steps: Mapping[str, bytes], inputs: Mapping[str, bytes] | None) -> bytes:
+def _steps(steps: Mapping[str, bytes], inputs: Mapping[str, bytes] | None, *, plain: bool) -> bytes:
     items: Iterable[tuple[str, bytes]] = steps.items()
     if inputs:
         overridden = {id: b'{"input":' + value + b"}" for id, value in inputs.items() if id not in steps}
         items = [*items, *overridden.items()]
-    if _plain(steps) and not inputs:
+    if plain and not inputs:
         return b",".join([b'"%s":%s' % (id.encode(), value) for id, value in sorted(items)])
     return b",".join([b"%s:%s" % (quote(id), value) for id, value in sorted(items)])
-
-
-def _stack(steps: Iterable[str]) -> str:
-    ids = list(steps)
-    return '","'.join(("", *ids, ""))[2:-2] if _plain(ids) else b",".join(map(quote, ids)).decode()
 
 
 def _plain(ids: Iterable[str]) -> bool:
@@ -109,7 +107,7 @@ def _plain(ids: Iterable[str]) -> bool:
 
 
 def _render(
-    context: CallContext, events: Sequence[bytes], steps: bytes, stack: Iterable[str],
+    context: CallContext, events: Sequence[bytes], steps: bytes, stack: str,
     defers: Mapping[str, bool] | None, *, use_api: bool, batch: bool = True,
 ) -> bytes:  # fmt: skip
     flag = "true" if use_api else "false"
@@ -119,7 +117,7 @@ def _render(
         f'"fn_id":"{context.function_id}","generation_id":{context.generation},"job_id":"{context.job_id}",'
         f'"max_attempts":{context.max_attempts},"qi_id":"{context.item}","request_id":"{context.request_id}",'
         f'"run_id":"{context.run_id}","stack":{{"current":{context.position},'
-        f'"stack":[{_stack(stack)}]}},"step_id":"step","use_api":{flag}}},'
+        f'"stack":[{stack}]}},"step_id":"step","use_api":{flag}}},'
         f'"defers":{_defers(defers)},"event":'
     )
     tail = f'}},"use_api":{flag},"version":{context.version}}}'
