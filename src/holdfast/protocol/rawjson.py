@@ -34,13 +34,19 @@ decode_text: Final = msgspec.json.Decoder(str).decode
 
 # What may be a number beyond the doubles: three digits of an exponent, or 309 of an integer. Cheap looks come first.
 _AS_ZEROS: Final = bytes(
-    ord("0") if chr(byte).isdecimal() else ord("e") if byte in b"eE" else ord("+") if byte == ord("+") else ord(" ")
+    ord("0") if chr(byte).isdecimal()
+    else ord("e") if byte in b"eE"
+    else ord("+") if byte == ord("+")
+    else ord(" ") if byte in b",]} \t\r\n"  # what ends a number
+    else ord("x")
     for byte in range(256)
-)
+)  # fmt: skip
+_END_OF_NUMBER: Final = re.compile(rb"0*(?: |\Z)")
 _LONG_INTEGER: Final = b"0" * 309
 _HUGE: Final = re.compile(  # a number follows on one of these; they come first, so that few places are looked at
     rb"[:,\[\s]-?(?:[0-9]+(?:\.[0-9]+)?[eE]\+?[0-9]{3,}|[0-9]{309,}(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
 )
+_MARKS: Final = 64  # with more of them, the whole text is looked at
 _SHOWN_DIGITS: Final = 20
 
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
@@ -97,16 +103,26 @@ def unwritable(json: bytes) -> str:
     `1e400` or an integer of 400 digits: no canonical form can be written of it, so that no call with it can be signed.
     """
     shape = json.translate(_AS_ZEROS)
-    if b"0e000" not in shape and b"0e+000" not in shape and _LONG_INTEGER not in shape:
+    if not _has_exponent(shape, b"0e000") and not _has_exponent(shape, b"0e+000") and _LONG_INTEGER not in shape:
         return ""
     json = b" " + json
-    if not _HUGE.search(json):  # the hashed id of a step has such a shape, too
+    if not _HUGE.search(json):
         return ""
     for match in _HUGE.finditer(_STRING.sub(b'""', json)):
         text = match[0][1:].decode()
         if math.isinf(float(text)):
             return text if len(text) <= _SHOWN_DIGITS else f"{text[:_SHOWN_DIGITS]}…"
     return ""
+
+
+def _has_exponent(shape: bytes, mark: bytes) -> bool:
+    """Whether `mark`, the middle of a number, may go on to that number's end. In the hashed id of a step it doesn't."""
+    at = -1
+    for _ in range(_MARKS):
+        at = shape.find(mark, at + 1)
+        if at < 0 or _END_OF_NUMBER.match(shape, at + len(mark)):
+            return at >= 0
+    return True
 
 
 def mend(json: bytes) -> bytes:
