@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import gc
 import signal
 import socket
 import sys
@@ -22,6 +21,7 @@ from holdfast.server.app import Server
 from holdfast.server.config import Config
 from holdfast.server.serve import activity
 from holdfast.server.serve.banner import show
+from holdfast.server.serve.collector import collect_at_rest, settle
 from holdfast.server.serve.http import GuardedHttp
 from holdfast.server.serve.pace import make_room
 from holdfast.server.serve.systemd import Notifier
@@ -36,8 +36,6 @@ GRACE_S = 3
 #: How many ports `dev` tries.
 PORTS_TRIED = 100
 _BACKLOG = 2_048
-#: As many new objects as are kept before the collector looks at them.
-COLLECT_AFTER = 10_000
 #: Hosts that are several addresses; a machine without IPv6 does with the first.
 _ADDRESSES = {"::": ("0.0.0.0", "::"), "localhost": ("127.0.0.1", "::1")}  # noqa: S104 - the default is all
 _LAST_PORT = 65_535
@@ -211,16 +209,6 @@ def _websocket(**given: Any) -> asyncio.Protocol:
     return WebSocket(**given)
 
 
-def settle() -> None:
-    """Tell the collector that what is here stays, and to look less often: each look holds up all threads.
-
-    A trace of a thousand spans is many objects and no garbage: with the default of 700 it would be looked at time and
-    again.
-    """
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
-
-
 def _ending() -> list[signal.Signals]:
     """The signals that end a server. A terminal that was closed is one, unless `nohup` has it ignored."""
     hangup = [signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL else []
@@ -290,8 +278,10 @@ async def _serve(config: Config, listeners: list[socket.socket], gateway: list[s
     await server.access.started()
     await server.gateway.listen(gateway)
     settle()
+    collecting = asyncio.ensure_future(collect_at_rest())
     show(config, listeners[0].getsockname()[1], server)
     notifier.ready()
     await http.serve(sockets=listeners)
+    collecting.cancel()
     await server.close()
     silence()
