@@ -210,6 +210,37 @@ def test_a_function_with_limits_does_not_keep_the_slots_to_itself() -> None:
     world.check_idle()
 
 
+def test_no_function_holds_all_slots() -> None:
+    world = World(function("app-a", "a"), function("app-b", "b"), settings=Settings(workers=20))
+    many = [world.start("a") for _ in range(30)]
+    assert running(world) == ids(*many[:18])
+    other = world.start("b")
+    assert running(world)[18:] == ids(other)
+    world.answer(world.calls.pop(), ops(ran("one")))  # its next step waits for none of the others
+    assert running(world)[18:] == ids(other)
+    world.answer(world.calls.pop(0), returns())
+    assert running(world)[18:] == ids(many[18])
+    assert len(drain(world)) == 30 + 1 - 1
+    world.check_idle()
+
+
+def test_the_steps_of_a_function_that_holds_its_share_take_turns() -> None:
+    world = World(function(), settings=Settings(workers=10))
+    runs = [world.start() for _ in range(10)]
+    world.answer(world.calls.pop(0), ops(ran("one")))
+    assert running(world) == ids(*runs[1:9], runs[0]), "the oldest run goes first"
+    world.answer(world.calls.pop(0), returns())
+    assert running(world)[-1] == runs[9].id
+
+
+def test_slots_that_a_function_may_not_have_are_explained() -> None:
+    world = World(function("app-a", "a"), settings=Settings(workers=10))
+    run = [world.start("a") for _ in range(11)][-1]
+    (reason,) = world.engine.view.why([run.id], world.now)[run.id]
+    assert reason.text == "its function holds 9 worker slots, as many as one function may; 1 go first"
+    assert reason.limit == 9
+
+
 def test_what_is_cancelled_while_it_waits_for_a_slot_gives_its_keys_up() -> None:
     world = World(
         function("app-a", "a"), function("app-b", "b", limits=[ConcurrencyLimit(1)]), settings=Settings(workers=1)

@@ -113,41 +113,76 @@ def _place(item: tuple[int, int, Entry]) -> tuple[int, int]:
     return item[:2]
 
 
+def share(workers: int) -> int:
+    """How many of the worker slots one function may hold: a tenth is left to the others, however slow its calls are."""
+    return workers - workers // 10
+
+
 class Slots:
     """The worker slots, handed out in turn between functions and by score within one."""
 
-    __slots__ = ("_backlog", "_rotation", "free")
+    __slots__ = ("_backlog", "_held", "_rotation", "_sated", "_share", "free")
 
     def __init__(self, workers: int) -> None:
         self.free = workers
+        self._share = share(workers)
+        self._held: dict[str, int] = {}
         self._backlog: dict[str, list[tuple[int, int, Entry]]] = {}
         self._rotation: deque[str] = deque()
+        self._sated: set[str] = set()  # functions with a backlog that hold their share
 
-    @property
-    def contended(self) -> bool:
-        """Whether anyone waits for a slot."""
-        return bool(self._rotation)
+    def contended(self, function_id: str) -> bool:
+        """Whether anyone waits for a slot that a function holds or wants."""
+        return bool(self._rotation) or function_id in self._sated
+
+    def sated(self, function_id: str) -> bool:
+        """Whether a function waits for slots while others may have some: it holds its share, for who asks."""
+        return function_id in self._sated
+
+    def admits(self, function_id: str) -> bool:
+        """Whether a function may have a slot at once."""
+        return self.free > 0 and not self._rotation and self._held.get(function_id, 0) < self._share
+
+    def give(self, function_id: str) -> None:
+        """A function takes a slot."""
+        self.free -= 1
+        self._held[function_id] = self._held.get(function_id, 0) + 1
+
+    def take_back(self, function_id: str) -> None:
+        """A function is done with a slot."""
+        self.free += 1
+        left = self._held[function_id] - 1
+        if left:
+            self._held[function_id] = left
+        else:
+            del self._held[function_id]
+        if function_id in self._sated:
+            self._sated.remove(function_id)
+            self._rotation.append(function_id)
 
     def wait(self, entry: Entry) -> None:
         """Lets an entry wait for a slot."""
         backlog = self._backlog.get(entry.function_id)
         if backlog is None:
             backlog = self._backlog[entry.function_id] = []
-            self._rotation.append(entry.function_id)
+            self._line_up(entry.function_id)
         heappush(backlog, (entry.score, entry.order, entry))
 
     def take(self) -> Entry | None:
         """The entry that goes next, of the function whose turn it is."""
-        if not self._rotation:
-            return None
-        function_id = self._rotation.popleft()
-        backlog = self._backlog[function_id]
-        entry = heappop(backlog)[2]
-        if backlog:
-            self._rotation.append(function_id)
-        else:
-            del self._backlog[function_id]
-        return entry
+        while self._rotation:
+            function_id = self._rotation.popleft()
+            if self._held.get(function_id, 0) >= self._share:
+                self._sated.add(function_id)
+                continue
+            backlog = self._backlog[function_id]
+            entry = heappop(backlog)[2]
+            if backlog:
+                self._rotation.append(function_id)
+            else:
+                del self._backlog[function_id]
+            return entry
+        return None
 
     def backlogs(self) -> Iterator[list[Entry]]:
         """Who waits for a slot, by function and in order, for who asks."""
@@ -162,11 +197,20 @@ class Slots:
         backlog = self._backlog.pop(function_id, None)
         if backlog is None:
             return []
-        self._rotation.remove(function_id)
+        if function_id in self._sated:
+            self._sated.remove(function_id)
+        else:
+            self._rotation.remove(function_id)
         return [entry for _, _, entry in backlog]
 
     def __len__(self) -> int:
         return sum(map(len, self._backlog.values()))
+
+    def _line_up(self, function_id: str) -> None:
+        if self.free and self._held.get(function_id, 0) >= self._share:
+            self._sated.add(function_id)
+        else:
+            self._rotation.append(function_id)
 
 
 class Keys:
@@ -333,7 +377,7 @@ class Queue:
 
         Returns whether that was done. It is not while others wait for a slot or for one of the keys.
         """
-        if self.slots.contended or (entry.limits and not self.keys.calm(entry.limits)):
+        if self.slots.contended(entry.function_id) or (entry.limits and not self.keys.calm(entry.limits)):
             return False
         del self.leases[entry.job.run_id, entry.job.no]
         self._grant(Entry(successor, entry.function_id, entry.score, entry.limits, entry.order))
@@ -357,13 +401,13 @@ class Queue:
             entry.order = self._order
 
     def _free(self, entry: Entry) -> None:
-        self.slots.free += 1
+        self.slots.take_back(entry.function_id)
         self._forfeit(entry)
         self._fill()
 
     def _slot(self, entry: Entry) -> None:
-        if self.slots.free > 0 and not self.slots.contended:
-            self.slots.free -= 1
+        if self.slots.admits(entry.function_id):
+            self.slots.give(entry.function_id)
             self._grant(entry)
         else:
             self.slots.wait(entry)
@@ -384,7 +428,7 @@ class Queue:
             if entry is None:
                 return
             if self._ready(entry):
-                self.slots.free -= 1
+                self.slots.give(entry.function_id)
                 self._grant(entry)
             else:
                 self._forfeit(entry)

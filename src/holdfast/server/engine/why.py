@@ -14,7 +14,7 @@ from holdfast.protocol.functions import ConcurrencyLimit
 from holdfast.protocol.rfc3339 import format_rfc3339
 from holdfast.server.engine.core import APP_KEY, DISCOVERY_KEY, Core
 from holdfast.server.engine.flow.gcra import NS_PER_MS
-from holdfast.server.engine.queue import Entry
+from holdfast.server.engine.queue import Entry, share
 from holdfast.server.engine.run import Run
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.reason import Reason, ReasonKind
@@ -299,11 +299,14 @@ def _for_throttles(core: Core, wanted: set[_Ref], now: int) -> Iterator[tuple[_R
 def _for_slots(core: Core, wanted: set[_Ref]) -> Iterator[tuple[_Ref, Reason]]:
     queues = list(core.queue.slots.backlogs())
     for queue in queues:
-        for ref, ahead, _ in _places(core, queue, wanted):
+        for ref, ahead, entry in _places(core, queue, wanted):
             # Functions take turns: of each other one, as many go first as of its own, and perhaps one more.
             first = ahead + sum(min(len(other), ahead + 1) for other in queues if other is not queue)
             workers = core.settings.workers
             text = f"all {workers} worker slots are taken; {first} go first"
+            if core.queue.slots.sated(entry.function_id):
+                first, workers = ahead, share(workers)
+                text = f"its function holds {workers} worker slots, as many as one function may; {ahead} go first"
             yield ref, Reason(kind=ReasonKind.WORKER, text=text, limit=workers, ahead=first)
 
 
