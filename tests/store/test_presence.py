@@ -70,7 +70,7 @@ def path(tmp_path: Path) -> Path:
 def opened(path: Path, durability: str = "full") -> SqliteStore:
     store = SqliteStore(path, durability)  # type: ignore[arg-type]
     store.commit(begun("r1"))
-    store.finish_checkpoint()
+    store.checkpoint()
     store.presence.check()
     store.commit(begun("r2"))
     return store
@@ -115,7 +115,7 @@ def test_a_database_that_shrinks_by_itself_is_whole(path: Path) -> None:
     store._db.execute("DELETE FROM events WHERE id LIKE 'e%' AND id NOT LIKE 'e-%'")
     while store.shrink(1):
         pass
-    store.finish_checkpoint()
+    store.checkpoint()
     store.commit(begun("r4"))
     store.checkpoint()
     store.commit(begun("r5"))

@@ -57,6 +57,17 @@ class Durable:
         if self._sqlite is not None:
             self._observe(self._sqlite)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether the caller must call `finish_checkpoint` off the loop, before the next commit."""
+        return self._checkpointing is not None and not self._checkpointing.is_alive()
+
+    def finish_checkpoint(self) -> None:
+        """Moves the end of the log, while nothing is written: only one that was moved as a whole starts over."""
+        if self._sqlite is not None:
+            self._sqlite.checkpoint()
+        self._checkpointing = None
+
     def close(self) -> None:
         """Waits for a checkpoint under way."""
         if self._checkpointing is not None:
@@ -71,7 +82,7 @@ class Durable:
                     median_ms=round(sorted(self._times)[SAMPLE // 2] * 1e3, 2),
                 )
                 store.set_durability("deferred")
-        if self._checkpointing is not None or self.commits % 64 == 0:
+        if self.commits % 64 == 0:
             self._checkpoint(store)
 
     def tidy(self) -> None:
@@ -80,12 +91,7 @@ class Durable:
             self._checkpoint(self._sqlite)
 
     def _checkpoint(self, store: SqliteStore) -> None:
-        """A thread moves nearly all of the log, the loop what was written meanwhile: then the log starts over."""
-        thread = self._checkpointing
-        if thread is None:
-            if store.wal_pages() > store.CHECKPOINT_PAGES:
-                self._checkpointing = threading.Thread(target=store.checkpoint, name="checkpoint", daemon=True)
-                self._checkpointing.start()
-        elif not thread.is_alive():
-            self._checkpointing = None
-            store.finish_checkpoint()
+        """A thread moves nearly all of the log; what was written meanwhile is left to `finish_checkpoint`."""
+        if self._checkpointing is None and store.wal_pages() > store.CHECKPOINT_PAGES:
+            self._checkpointing = threading.Thread(target=store.checkpoint, name="checkpoint", daemon=True)
+            self._checkpointing.start()

@@ -26,7 +26,7 @@ from holdfast.server.engine.flow import restore
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.view import View
 from holdfast.server.runtime.durable import Durable
-from holdfast.server.runtime.intake import Intake
+from holdfast.server.runtime.intake import SLICE_S, Intake
 from holdfast.server.runtime.strikes import Strikes
 from holdfast.server.runtime.tally import Tally
 from holdfast.server.store.store import DiskFullError, Store, StoreError, Value, Write
@@ -130,6 +130,10 @@ class Partition:
     def look(self) -> View | None:
         """As `view`, for reports that are wanted always: None while the state is reloaded."""
         return self._engine.view if self._trouble is None else None
+
+    def alive(self, run_id: str) -> bool:
+        """Whether a run is alive, as far as is known: none is while the state is reloaded."""
+        return self._trouble is None and self._engine.view.alive(run_id)
 
     def check(self) -> None:
         """Raise StoreError while the state is reloaded: nothing is accepted then."""
@@ -237,6 +241,7 @@ class Partition:
             return
         if changes.empty and not writes:
             self._after(changes, callbacks)
+            self._finish_checkpoint()
             return
         began = time.perf_counter()
         try:
@@ -247,12 +252,13 @@ class Partition:
         self.tally.turn(changes, time.perf_counter() - began, self.durable.commit_s)
         self._retry_s = STORE_RETRY_S
         if self.durable.deferred:
-            self._busy = True
-            self._loop.run_in_executor(None, self.store.sync).add_done_callback(
-                lambda done: self._synced(done, changes, callbacks)
-            )
+            self._off_loop(self.store.sync, lambda done: self._synced(done, changes, callbacks))
         else:
             self._after(changes, callbacks)
+            self._finish_checkpoint()
+        took = time.perf_counter() - began
+        if took > SLICE_S:
+            self.intake.spend(began)
 
     def _synced(self, done: asyncio.Future[None], changes: Changes, callbacks: list[Callback]) -> None:
         self._busy = False
@@ -261,7 +267,24 @@ class Partition:
             self._fail(StoreError(str(error)), callbacks, self._retry_s)
             return
         self._after(changes, callbacks)
+        self._finish_checkpoint()
         self.changed()
+
+    def _finish_checkpoint(self) -> None:
+        """Lets a checkpoint move the end of the log, which no commit must lengthen meanwhile."""
+        if self.durable.unfinished:
+            self._off_loop(self.durable.finish_checkpoint, self._finished_checkpoint)
+
+    def _finished_checkpoint(self, done: asyncio.Future[None]) -> None:
+        self._busy = False
+        if (error := done.exception()) is not None:
+            log.warning("a checkpoint of the log could not be finished, it is tried again", error=str(error))
+        self.changed()
+
+    def _off_loop(self, work: Callable[[], None], then: Callable[[asyncio.Future[None]], None]) -> None:
+        """Does something with the store on another thread. The next turn waits for it, the loop doesn't."""
+        self._busy = True
+        self._loop.run_in_executor(None, work).add_done_callback(then)
 
     def _after(self, changes: Changes, callbacks: list[Callback]) -> None:
         """The turn is durable: answer, act, park."""

@@ -261,11 +261,12 @@ class Retention:
             await self._sliced(erased.took_s)
 
     async def _checkpointed(self) -> bool:
-        """Whether no checkpoint is under way. The loop has to finish one: the less is written meanwhile, the better."""
+        """Whether no checkpoint is under way. Its end waits for turns without writes: the less, the better."""
         durable = self._partition.durable
         if durable.checkpointing:
             await asyncio.sleep(SLICE_S)
-            durable.tidy()
+            if durable.unfinished:
+                self._partition.changed()
         return not durable.checkpointing
 
     async def _sliced(self, took_s: float) -> None:

@@ -184,11 +184,6 @@ class SqliteStore:
             db.execute(f"PRAGMA synchronous={_SYNCHRONOUS[self.durability]}")
             db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
-    def finish_checkpoint(self) -> None:
-        """Moves the end of the log while no commit can lengthen it: only one moved as a whole starts over."""
-        with contextlib.suppress(sqlite3.Error):
-            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-
     def select(self, statement: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
         """Reads small tables at a start, by the name of a statement."""
         return self._db.execute(named(statement), parameters).fetchall()
