@@ -6,9 +6,11 @@ import asyncio
 import gc
 import json
 import statistics
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -20,6 +22,7 @@ from holdfast.server.clock import now_ms
 from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.settings import Settings
+from holdfast.server.runtime.intake import SLICE_S
 from holdfast.server.runtime.partition import Partition
 from holdfast.server.store.sqlite.store import SqliteStore
 from holdfast.server.store.store import StoreError
@@ -207,8 +210,8 @@ def test_long_works_wait_for_turns_with_time_and_take_turns_with_senders(store: 
         failures: list[object] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
         for number in range(20):
-            owner.intake.do(partial(work, number))
-        owner.intake.do(broken)
+            owner.intake.do("a", partial(work, number))
+        owner.intake.do("a", broken)
         assert done == [0], "one is done at once"
         await owner.intake.take(events(1, {}))
         assert len(done) < 20, "a sender does not wait for all of them"
@@ -226,15 +229,93 @@ def test_a_work_that_asks_for_more_goes_on_after_those_that_wait(store: SqliteSt
         done: list[str] = []
 
         def first() -> None:
-            owner.intake.do(lambda: done.append("more"))
+            owner.intake.do("a", lambda: done.append("more"))
             done.append("first")
 
-        owner.intake.do(first)
+        owner.intake.do("a", first)
         assert done[0] == "first"
-        owner.intake.do(lambda: done.append("second"))
+        owner.intake.do("a", lambda: done.append("second"))
         while len(done) < 3:  # noqa: ASYNC110 - a turn each
             await asyncio.sleep(0)
         assert done == ["first", "more", "second"]
         await owner.close()
+
+    asyncio.run(main())
+
+
+def test_the_long_works_of_one_owner_hold_those_of_another_up_by_one_turn(store: SqliteStore) -> None:
+    async def main() -> None:
+        owner = partition(store, function(1))
+        done: list[str] = []
+
+        def work(name: str) -> None:
+            time.sleep(0.006)
+            done.append(name)
+
+        for number in range(20):
+            owner.intake.do("a", partial(work, f"a{number}"))
+        owner.intake.do("b", partial(work, "b"))
+        while "b" not in done:  # noqa: ASYNC110 - a turn each
+            await asyncio.sleep(0)
+        assert len(done) <= 3
+        await owner.close()
+
+    asyncio.run(main())
+
+
+def test_an_input_that_took_too_long_is_followed_by_turns_without_any(store: SqliteStore) -> None:
+    async def main() -> None:
+        owner = partition(store, function(1))
+        turns, seen = 0, list[int]()
+
+        def work() -> None:
+            seen.append(turns)
+            time.sleep(5 * SLICE_S)
+
+        for _ in range(3):
+            owner.intake.do("a", work)
+        while len(seen) < 3:
+            await asyncio.sleep(0)
+            turns += 1
+        assert seen[1] - seen[0] >= 4
+        assert seen[2] - seen[1] >= 4
+        await owner.close()
+
+    asyncio.run(main())
+
+
+def test_the_end_of_a_checkpoint_leaves_the_loop_and_commits_wait_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        store = SqliteStore(tmp_path / "main.db")
+        monkeypatch.setattr(SqliteStore, "CHECKPOINT_PAGES", 50)
+        owner = partition(store)
+        threads, go_on, began = list[str](), threading.Event(), threading.Event()
+        checkpoint = store.checkpoint
+
+        def slow() -> None:
+            threads.append(threading.current_thread().name)
+            if len(threads) == 2:
+                began.set()
+                go_on.wait(10)
+            checkpoint()
+
+        monkeypatch.setattr(store, "checkpoint", slow)
+        while not began.is_set():
+            await owner.intake.take(events(1, {"x": "x" * 10_000}))
+        assert threading.current_thread().name not in threads
+        commits = owner.durable.commits
+        waiting = asyncio.ensure_future(owner.intake.take(events(1, {})))
+        await asyncio.sleep(0.05)
+        assert owner.durable.commits == commits
+        assert not waiting.done()
+        go_on.set()
+        await waiting
+        pages = store.wal_pages()
+        await owner.intake.take(events(1, {}))
+        assert store.wal_pages() <= pages, "the log starts over"
+        await owner.close()
+        store.close()
 
     asyncio.run(main())

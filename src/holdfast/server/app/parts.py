@@ -107,7 +107,9 @@ class Execution:
         self.workers = ConnectDriver(
             self.roster, lambda ms: ulid(ms, secrets.randbits(ENTROPY_BITS)), now_ms, lease_s=int(config.connect_lease)
         )
-        http = HttpDriver(self.client, self.keys.signers, self.partition.intake.do, self.partition.now)
+        http = HttpDriver(
+            self.client, self.keys.signers, self.partition.intake.do, self.partition.now, self.partition.alive
+        )
         gateways = Gateways(self.partition, self.client, self.realtime)
         known: dict[str, Driver] = {"http": http, "https": http, "ws": self.workers, "wss": self.workers}
         self.dispatcher = Dispatcher(self.partition, {**known, **drivers}, gateways, ids)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from holdfast.server.runtime.partition import Partition
 
 #: How long the inputs of one turn of the loop may take together (seconds) before the next ones wait for another turn.
+#: One that takes longer, since it can't be cut, is followed by as many turns without any as make up for it.
 SLICE_S: Final = 0.004
 
 
@@ -26,7 +27,7 @@ class Intake:
         self._partition = partition
         self._loop = asyncio.get_running_loop()
         self._senders: deque[asyncio.Future[None]] = deque()
-        self._works: deque[Callable[[], object]] = deque()
+        self._works: dict[str, deque[Callable[[], object]]] = {}
         self._spent = 0.0
         self._waking = False
         self._work_next = False
@@ -49,9 +50,12 @@ class Intake:
         self._spent += max(perf_counter() - began, 1e-9)
         self._wake()
 
-    def do(self, work: Callable[[], object]) -> None:
-        """Does something long in this turn of the loop if it has time left, else in the next that has."""
-        self._works.append(work)
+    def do(self, owner: str, work: Callable[[], object]) -> None:
+        """Do something long in this turn of the loop if it has time left, else in the next that has.
+
+        Owners take turns: one with a hundred works holds nobody else's up.
+        """
+        self._works.setdefault(owner, deque()).append(work)
         self._wake()
 
     async def take(self, events: Sequence[Event]) -> None:
@@ -86,7 +90,9 @@ class Intake:
         return None
 
     def _next_turn(self) -> None:
-        self._spent = 0.0
+        self._spent = max(0.0, self._spent - SLICE_S)
+        if self._spent:
+            self._loop.call_soon(self._next_turn)
         self._wake()
 
     def _wake(self) -> None:
@@ -97,10 +103,18 @@ class Intake:
         while self._spent < SLICE_S and (self._works or self._senders):
             self._work_next = not self._work_next
             if self._works and (self._work_next or not self._senders):
-                self._do(self._works.popleft())
+                self._do(self._next_work())
             elif self._senders and self._release():
                 break
         self._waking = False
+
+    def _next_work(self) -> Callable[[], object]:
+        owner = next(iter(self._works))
+        works = self._works.pop(owner)
+        work = works.popleft()
+        if works:
+            self._works[owner] = works  # behind the others
+        return work
 
     def _release(self) -> bool:
         """Lets the first sender go on; its slice is counted before the next one's. False if its client has gone."""

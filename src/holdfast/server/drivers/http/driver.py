@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from holdfast.protocol.calls import render_headers
+from holdfast.protocol.calls import CallContext, render_headers
 from holdfast.protocol.canonical import canonical
 from holdfast.protocol.responses import Outcome, read_response, transport_failure
 from holdfast.protocol.signing import sign
@@ -30,8 +30,10 @@ class HttpDriver:
     Args:
         client: The HTTP client, which others use too.
         signers: The signing keys in force: the first one signs.
-        when_free: Called with the handling of each long answer, which it runs in a turn of the loop that has time.
+        when_free: Called with the id of a function and the handling of one of its long answers, which it runs in a
+            turn of the loop that has time.
         now: The time (ms since the epoch) that answers are relative to, which ask for another try after some seconds.
+        alive: Tells whether the run of an id is alive: long answers to others are not read.
 
     """
 
@@ -39,12 +41,14 @@ class HttpDriver:
         self,
         client: HttpClient,
         signers: Callable[[], Sequence[str]] = tuple,
-        when_free: Callable[[Callable[[], object]], object] = lambda work: work(),
+        when_free: Callable[[str, Callable[[], object]], object] = lambda _, work: work(),
         now: Callable[[], int] = now_ms,
+        alive: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._client = client
         self._when_free = when_free
         self._now = now
+        self._alive = alive
         self._signers = signers
         self._targets: dict[str, Target] = {}
         self._tasks: set[asyncio.Task[Outcome]] = set()
@@ -57,7 +61,7 @@ class HttpDriver:
         target = self._target(request.url, request.context.step)
         body, signature = self._signed(request.body, exact=request.exact)
         headers = render_headers(request.context, request.app_id, signature)
-        self._client.post(target, headers, body, partial(self._answered, done))
+        self._client.post(target, headers, body, partial(self._answered, request.context, done))
 
     def abandon(self, run_id: str) -> None:
         """Do nothing: a request that was sent can't be taken back."""
@@ -71,17 +75,20 @@ class HttpDriver:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _answered(self, done: Done, result: Answer | CallFailure) -> None:
+    def _answered(self, context: CallContext, done: Done, result: Answer | CallFailure) -> None:
         if isinstance(result, CallFailure):
             done(transport_failure(result.text, result.code or ""))
         elif len(result.body) > LONG_ANSWER:
-            self._when_free(partial(self._read_long, done, result))
+            self._when_free(context.function_id, partial(self._read_long, context, done, result))
         else:
             done(self._read(result))
 
-    def _read_long(self, done: Done, result: Answer) -> None:
-        """Read in one turn, and act in another one."""
-        self._when_free(partial(done, self._read(result)))
+    def _read_long(self, context: CallContext, done: Done, result: Answer) -> None:
+        """Read in one turn, and act in another one; neither for a run that has ended meanwhile."""
+        if self._alive(context.run_id):
+            self._when_free(context.function_id, partial(done, self._read(result)))
+        else:
+            done(None)
 
     def _call_endpoint(self, request: Request, origin: Origin, done: Done) -> None:
         task = asyncio.ensure_future(endpoints.call(self._client, origin, request.context, self._key()))
