@@ -5,6 +5,7 @@ The routes are the app's own: one that nobody decided about fails here, before i
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from holdfast.server.access.principals import Role
+from holdfast.server.api.common import watched
 from holdfast.server.api.common.auth import Guard
 from holdfast.server.clock import now_ms
 
@@ -260,6 +262,54 @@ def test_a_web_socket_of_another_site_has_no_use_of_a_cookie(start: Rig) -> None
     browser = {**start.cookie(Role.ADMIN), "host": "holdfast.test"}
     assert knock(start, "/v0/gql", {**browser, "origin": "http://holdfast.test"}) == []
     assert knock(start, "/v0/gql", {**browser, "origin": "http://evil.example"}) != []
+
+
+@pytest.mark.parametrize("end", ["logout", "role", "token", "age"])
+def test_a_web_socket_ends_with_the_access_of_whoever_opened_it(
+    start: Rig, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    access, ended = start.access, list[Any]()
+    monkeypatch.setattr(watched, "LOOK_S", 0.05)
+    user = access.users.named(start.user(Role.ADMIN, "leaver"))
+    assert user is not None
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        ended.append(await receive())
+
+    async def quiet() -> Any:
+        await asyncio.Event().wait()
+
+    async def sent(message: Any) -> None:
+        ended.append(message)
+
+    async def take_access(secret: str) -> None:
+        if end == "logout":
+            principal = access.by_session(secret)
+            assert principal is not None
+            await access.log_out(principal)
+        elif end == "role":
+            await access.set_role("leaver", Role.VIEWER)
+        elif end == "token":
+            assert await access.revoke_token("leaving")
+        else:
+            monkeypatch.setattr(access.sessions, "_idle", 0)
+
+    async def main() -> None:
+        secret = await access.sessions.open(user.id, "")
+        token = await access.create_token("leaving", Role.VIEWER)
+        headers = bearer(token.secret) if end == "token" else {"cookie": f"holdfast_session={secret}"}
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        scope = {"type": "websocket", "path": "/v0/live", "headers": raw, "query_string": b""}
+        socket = asyncio.ensure_future(Guard(app, access)(scope, quiet, sent))
+        await asyncio.sleep(0.2)
+        assert not socket.done()
+        await take_access(secret)
+        await asyncio.wait_for(socket, 5)
+        await access.remove_user("leaver")
+
+    start.run(main())
+    assert [message["type"] for message in ended] == ["websocket.close", "websocket.disconnect"]
+    assert ended[0]["code"] == 1008
 
 
 def knock(rig: Rig, path: str, headers: dict[str, str]) -> list[Any]:

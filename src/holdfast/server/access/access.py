@@ -14,7 +14,7 @@ from holdfast.server.access.keys import Keys
 from holdfast.server.access.options import Options
 from holdfast.server.access.passwords import BusyError, Passwords, WeakPasswordError
 from holdfast.server.access.principals import Principal, Role, current, read_role
-from holdfast.server.access.records import Records, Select
+from holdfast.server.access.records import Records, Select, Watched
 from holdfast.server.access.sessions import Sessions
 from holdfast.server.access.throttle import Throttle
 from holdfast.server.access.tokens import PREFIX, Created, Tokens
@@ -37,7 +37,10 @@ class Access:
     """Users, sessions, tokens, keys and the audit log of one server. Without a signing key (`dev`) all is open."""
 
     def __init__(self, keys: Keys, records: Records, ids: UlidSource, reader: Reader, options: Options) -> None:
+        self.changes = records = Watched(records)
+        """Tells when somebody's access may have ended."""
         self.keys = keys
+        self.keys.on_change = self.changes.changed
         self.options = options
         self.audit = Audit(records, ids, reader)
         self.passwords = Passwords()
@@ -92,18 +95,18 @@ class Access:
 
     # --- who is asking ----------------------------------------------------------------------------------------------
 
-    def by_bearer(self, token: str, address: str = "") -> Principal | None:
-        """Whom an API token or the signing key stands for."""
+    def by_bearer(self, token: str, address: str = "", *, use: bool = True) -> Principal | None:
+        """Whom an API token or the signing key stands for. `use`: whether this counts as a use."""
         if token.startswith(PREFIX):
-            known = self.tokens.find(token)
+            known = self.tokens.find(token, use=use)
             return Principal("token", known.rank, known.name, known.id, address=address) if known else None
         if self.guarded and self.keys.opens(token):
             return Principal("signing-key", Role.ADMIN, address=address)
         return None
 
-    def by_session(self, secret: str, address: str = "") -> Principal | None:
-        """Whom a browser's session stands for."""
-        session = self.sessions.find(secret)
+    def by_session(self, secret: str, address: str = "", *, use: bool = True) -> Principal | None:
+        """Whom a browser's session stands for. `use`: whether this counts as a use."""
+        session = self.sessions.find(secret, use=use)
         user = self.users.get(session.user_id) if session else None
         if session is None or user is None:
             return None

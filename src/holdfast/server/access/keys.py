@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -77,6 +78,8 @@ class Keys:
         signing_key: str = "",
         signing_key_fallback: str = "",
     ) -> None:
+        self.on_change: Callable[[], object] = lambda: None
+        """Called when other keys count than before."""
         self._records = records
         self._ids = ids
         self._given_events = event_keys
@@ -236,6 +239,7 @@ class Keys:
         plain = [strip_prefix(key) for key in self.signing]
         self._bearers = frozenset(_sha256(form.encode()) for key in plain for form in (key, hash_signing_key(key)))
         self._events = frozenset(_sha256(key.key.encode()) for key in self.event_keys())
+        self.on_change()
 
     def _in_force(self) -> tuple[str, ...]:
         """The newest key that is not retired, the one before it, and the configuration's fallback."""

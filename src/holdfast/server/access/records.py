@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -26,6 +27,27 @@ class Records(Protocol):
     async def committed(self) -> None:
         """Waits until they are durable. Raises StoreError if they were not written."""
         ...
+
+
+class Watched:
+    """Rows that somebody wants to know of once they are durable, and what they are about has changed in memory."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self.on_change: Callable[[], object] = lambda: None
+
+    def write(self, statement: str, *rows: tuple[Value, ...]) -> None:
+        """Add rows to the next commit."""
+        self._records.write(statement, *rows)
+
+    async def committed(self) -> None:
+        """Wait until they are durable. Raises StoreError if they were not written."""
+        await self._records.committed()
+        asyncio.get_running_loop().call_soon(self.changed)  # whoever waits here changes its memory first
+
+    def changed(self) -> None:
+        """Tell of it."""
+        self.on_change()
 
 
 class Select(Protocol):

@@ -43,8 +43,8 @@ class Sessions:
         for session in self._by_hash.values():
             self._note_place(session)
 
-    def find(self, secret: str) -> Session | None:
-        """The session of a cookie that is still good; counts as its use."""
+    def find(self, secret: str, *, use: bool = True) -> Session | None:
+        """The session of a cookie that is still good; counts as its use, unless it is not to."""
         session = self._by_hash.get(digest(secret))
         if session is None:
             return None
@@ -52,7 +52,7 @@ class Sessions:
         if not self._good(session, now):
             self._drop([session])
             return None
-        if now - session.seen_at >= _SEEN_EVERY:
+        if use and now - session.seen_at >= _SEEN_EVERY:
             session = msgspec.structs.replace(session, seen_at=now)
             self._by_hash[session.hash] = session
             self._records.write("access.put_session", row(session))

@@ -63,13 +63,13 @@ class Tokens:
         """All tokens, revoked ones included, by age."""
         return sorted(self._by_hash.values(), key=lambda token: token.id)
 
-    def find(self, secret: str) -> ApiToken | None:
-        """The token of a secret that is still good; counts as its use."""
+    def find(self, secret: str, *, use: bool = True) -> ApiToken | None:
+        """The token of a secret that is still good; counts as its use, unless it is not to."""
         token = self._by_hash.get(digest(secret)) if secret.startswith(PREFIX) else None
         now = now_ms()
         if token is None or not token.good(now):
             return None
-        if now - (token.used_at or 0) >= _USED_EVERY:
+        if use and now - (token.used_at or 0) >= _USED_EVERY:
             token = msgspec.structs.replace(token, used_at=now)
             self._by_hash[token.hash] = token
             self._records.write("access.put_token", row(token))

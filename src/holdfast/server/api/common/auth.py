@@ -18,6 +18,7 @@ from holdfast.server.access.origins import from_elsewhere, local, of_own_page
 from holdfast.server.access.policy import Rule, Who, rule_of
 from holdfast.server.access.principals import ANYONE, UNKNOWN, Principal, Role, current
 from holdfast.server.api.common.asgi import JSON, App, Message, Receive, Scope, Send, answer, header, vouch
+from holdfast.server.api.common.watched import WatchedSocket
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +49,8 @@ class Guard:
         self._access = access
         self._login = login  # whether there is a page to log in at
         self._told_at = float("-inf")
+        self._watches: set[WatchedSocket] = set()
+        access.changes.on_change = self._look
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request."""
@@ -69,9 +72,13 @@ class Guard:
         if rule.audit and self._access.guarded and not (rule.often and _is_key(principal)):
             send = self._audited(scope, send, rule)
         if principal is not None and self._access.guarded and scope["type"] == "websocket":
-            receive = self._watched(scope, receive, send, rule, principal)
+            await self._watch(scope, receive, send, rule, principal)
+            return
         if principal is None and rule.who is Who.OWN:
             principal = UNKNOWN
+        await self._pass(scope, receive, send, principal)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send, principal: Principal | None) -> None:
         token = current.set(principal)
         try:
             await self._app(scope, receive, send)
@@ -80,7 +87,7 @@ class Guard:
 
     # --- who --------------------------------------------------------------------------------------------------------
 
-    def _identify(self, scope: Scope, rule: Rule) -> Principal | None:
+    def _identify(self, scope: Scope, rule: Rule, *, use: bool = True) -> Principal | None:
         client = scope.get("client")
         address = client[0] if client else ""
         authorization = header(scope, b"authorization")
@@ -91,9 +98,9 @@ class Guard:
             token = token.strip()
             if rule.who is Who.INVOKE and self._access.keys.sends(token.encode()):
                 return Principal("event-key", Role.OPERATOR, address=address)
-            return self._access.by_bearer(token, address)
+            return self._access.by_bearer(token, address, use=use)
         secret = session_cookie(header(scope, b"cookie"))
-        return self._access.by_session(secret, address) if secret else None
+        return self._access.by_session(secret, address, use=use) if secret else None
 
     # --- may they ---------------------------------------------------------------------------------------------------
 
@@ -143,19 +150,24 @@ class Guard:
 
         return sending
 
-    def _watched(self, scope: Scope, receive: Receive, send: Send, rule: Rule, principal: Principal) -> Receive:
-        """A WebSocket's messages, until the login or the token that it was opened with has ended."""
+    async def _watch(self, scope: Scope, receive: Receive, send: Send, rule: Rule, principal: Principal) -> None:
+        """Serve a WebSocket until the login or the token that it was opened with has ended."""
 
-        async def receiving() -> Message:
-            message = await receive()
-            if message["type"] == "websocket.receive":
-                known = self._identify(scope, rule)
-                if known is None or known.role < principal.role:
-                    await send({"type": "websocket.close", "code": 1008, "reason": "the login or token has ended"})
-                    return {"type": "websocket.disconnect", "code": 1008}
-            return message
+        def known(*, use: bool) -> bool:
+            found = self._identify(scope, rule, use=use)
+            return found is not None and found.role >= principal.role
 
-        return receiving
+        watched = WatchedSocket(receive, send, known)
+        self._watches.add(watched)
+        try:
+            await self._pass(scope, watched.receive, send, principal)
+        finally:
+            self._watches.discard(watched)
+            watched.close()
+
+    def _look(self) -> None:
+        for watched in list(self._watches):
+            watched.look()
 
 
 class _Refusal(msgspec.Struct, frozen=True):
