@@ -86,8 +86,12 @@ def server_process(mode: str, log: Path, *options: str) -> Process:
 
 
 def python_app_process(framework: str, log: Path, env: dict[str, str]) -> Process:
+    """An app of the official Python SDK; of Holdfast's own with `CONFORMANCE_SDK=holdfast` in the environment."""
     port = free_port()
-    command = [sys.executable, str(HERE / "python_app.py"), framework]
+    script = HERE / "python_app.py"
+    if os.environ.get("CONFORMANCE_SDK") == "holdfast":
+        script = HERE.parent / "sdk" / "conformance_app.py"
+    command = [sys.executable, str(script), framework]
     return Process(command, port, log, {"PORT": str(port), **env})
 
 

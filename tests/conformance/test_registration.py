@@ -47,7 +47,7 @@ def test_the_app_is_listed(app: App) -> None:
     row = app_row(app.platform, app.id)
     assert row["id"] == str(uuid.uuid5(uuid.NAMESPACE_OID, app.id))
     assert row["name"] == app.id
-    assert row["sdkLanguage"] == ("py" if app.is_python else "js")
+    assert row["sdkLanguage"] in {"py", "py-holdfast"} if app.is_python else row["sdkLanguage"] == "js"
     assert row["framework"] == {"fastapi": "fast_api", "flask": "flask"}.get(app.kind, "nodejs")
     assert row["error"] is None
     assert row["method"] == "SERVE"

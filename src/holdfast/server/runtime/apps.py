@@ -32,7 +32,7 @@ from holdfast.server.runtime.partition import Partition
 from holdfast.server.store.store import MissingError, StoreError
 
 #: Since when official SDKs make bodies canonical before they check a signature; others check the bytes.
-_EXACT_SINCE = {"py": (0, 4), "js": (3, 54)}
+_EXACT_SINCE = {"py": (0, 4), "js": (3, 54), "py-holdfast": (0, 1)}
 NO_FUNCTIONS = "No functions registered within your app"
 
 

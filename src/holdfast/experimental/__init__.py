@@ -1,0 +1,5 @@
+"""What may still change: the names of the official SDK's experimental modules, and their behaviour."""
+
+from holdfast.sdk.context import get_step_context, set_step_context, step
+
+__all__ = ["get_step_context", "set_step_context", "step"]

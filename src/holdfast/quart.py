@@ -1,0 +1,70 @@
+"""Serve functions with Quart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import quart
+
+from holdfast.sdk.consts import Framework
+from holdfast.sdk.mounting import mount
+
+if TYPE_CHECKING:
+    from holdfast.sdk.client import Inngest
+    from holdfast.sdk.consts import Streaming
+    from holdfast.sdk.function import Function
+
+FRAMEWORK = Framework.QUART
+
+
+def serve(
+    app: quart.Quart | quart.Blueprint,
+    client: Inngest,
+    functions: list[Function[Any]],
+    *,
+    enable_unauthed_sync: bool | None = None,
+    public_path: str | None = None,
+    serve_origin: str | None = None,
+    serve_path: str | None = None,
+    streaming: Streaming | None = None,
+) -> None:
+    """Add the route of an app's functions.
+
+    Args:
+        app: A Quart app, or a blueprint.
+        client: The app's client.
+        functions: What to serve.
+        enable_unauthed_sync: Whether anybody may have a cloud app registered again; `INNGEST_ENABLE_UNAUTHED_SYNC`.
+        public_path: The path by which the server reaches the app, if a proxy rewrites paths.
+        serve_origin: Scheme and host by which the server reaches the app; `INNGEST_SERVE_ORIGIN`.
+        serve_path: The path of the route, `/api/inngest` unless given; `INNGEST_SERVE_PATH`.
+        streaming: Whether answers are kept alive by blanks; `INNGEST_STREAMING`.
+
+    Raises:
+        SigningKeyMissingError: The client is in cloud mode and has no signing key.
+
+    """
+    at = mount(
+        FRAMEWORK,
+        client,
+        functions,
+        enable_unauthed_sync=enable_unauthed_sync,
+        public_path=public_path,
+        serve_origin=serve_origin,
+        serve_path=serve_path,
+        streaming=streaming,
+    )
+
+    @app.route(at.path, methods=["GET", "POST", "PUT"])
+    async def inngest_api() -> quart.Response:
+        request = quart.request
+        asked = at.request(
+            body=cast("bytes", await request.get_data(as_text=False)),
+            headers=dict(request.headers),
+            query=request.args.to_dict(flat=False),
+            raw=request,
+            url=request.url,
+        )
+        answer = await at.handler.handle(request.method, asked)
+        body = answer.content if answer.stream is None else answer.stream()
+        return quart.Response(body, answer.status_code, answer.headers)
