@@ -190,6 +190,9 @@ def test_what_belongs_to_ids_is_found_by_them(history: SqliteHistory, monkeypatc
         lambda: history.trace_row("a", 1),
         lambda: history.jobs(["a"]),
         lambda: history.events_by_id(["a"]),
+        lambda: history.run_times("", [(START, START + 10)], 5),
+        lambda: history.run_times("f", [(START, START + 10)], 5),
+        lambda: history.step_spans(["a", "b"], 5),
     ]
     for ask in questions:
         assert scans(plans(history, monkeypatch, ask)) == []

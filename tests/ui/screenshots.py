@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 WIDTHS: Final = {"wide": (1440, 900), "narrow": (390, 844)}
 THEMES: Final = ("light", "dark")
+WEBHOOKS: Final = {
+    "github": '{"name": "github/" + headers["x-github-event"], "id": headers["x-github-delivery"], "data": body}',
+    "stripe": '{"name": "stripe/" + body.type, "id": body.id, "data": body.data.object}',
+}
 SETTLE_S: Final = 25.0  # until what retries has failed for good
 
 
@@ -74,6 +78,15 @@ def fill(stage: Stage) -> None:
     for event in sample_events():
         stage.post("/e/showcase", event)
     time.sleep(SETTLE_S)
+    for number, run_id in enumerate(runs_of(stage, "shop-answer-question")):
+        variant = {"id": "model", "variant": ["small", "large"][number % 2]}
+        scores = [
+            {"name": "helpful", "value": number % 3 > 0, "experiment": variant},
+            {"name": "seconds", "value": 0.4 + number % 4 / 10 + number % 2, "experiment": variant},
+        ]
+        stage.post(f"/v2/runs/{run_id}/scores", scores)
+    for name, transform in WEBHOOKS.items():
+        stage.post("/v2/env/webhooks", {"name": name, "transform": transform}, {"X-Inngest-Env": "dev"})
 
 
 def places(stage: Stage) -> dict[str, str]:
@@ -81,7 +94,7 @@ def places(stage: Stage) -> dict[str, str]:
     run = {name: _run_of(stage, slug) for name, slug in _RUNS.items()}
     order = _newest_event(stage, "shop/order.placed")
     runs = {f"run-{name}": f"/runs/{id}" for name, id in run.items()}
-    orders = _runs(stage, "shop-fulfil-order")
+    orders = runs_of(stage, "shop-fulfil-order")
     return {
         "runs": "/runs", "runs-failed": "/runs?status=FAILED", "runs-empty": "/runs?function=shop-no-such-function",
         **runs,
@@ -90,7 +103,11 @@ def places(stage: Stage) -> dict[str, str]:
         "event-nobody": f"/events/{_newest_event(stage, 'shop/nobody.listens')}", "send": "/events?send=new",
         "lineage": f"/lineage/{order}", "functions": "/functions", "function": "/functions/shop-fulfil-order",
         "function-held": "/functions/shop-render-video", "function-batch": "/functions/shop-index-documents",
-        "function-debounce": "/functions/shop-refresh-profile", "apps": "/apps", "settings": "/settings",
+        "function-debounce": "/functions/shop-refresh-profile", "apps": "/apps", "metrics": "/performance",
+        "metrics-function": "/performance?function=shop-fulfil-order", "sessions": "/sessions",
+        "session": "/sessions/chat/c-0", "experiments": "/experiments",
+        "experiment": "/experiments/shop/answer-question/model", "webhooks": "/sources",
+        "webhook-new": "/sources?edit=new", "settings": "/settings",
         "tokens": "/settings/tokens", "nowhere": "/no/such/page",
     }  # fmt: skip
 
@@ -108,7 +125,7 @@ def _ask(stage: Stage, query: str) -> Any:
     return stage.post("/v0/gql", {"query": query})["data"]
 
 
-def _runs(stage: Stage, slug: str) -> list[str]:
+def runs_of(stage: Stage, slug: str) -> list[str]:
     """The ids of a function's runs, the newest first."""
     function = _ask(stage, f'{{ functionBySlug(query: {{ functionSlug: "{slug}" }}) {{ id }} }}')["functionBySlug"]
     where = f'{{ from: "2020-01-01T00:00:00Z", functionIDs: ["{function["id"]}"] }}'
@@ -118,7 +135,7 @@ def _runs(stage: Stage, slug: str) -> list[str]:
 
 
 def _run_of(stage: Stage, slug: str) -> str:
-    return _runs(stage, slug)[0]
+    return runs_of(stage, slug)[0]
 
 
 def _newest_event(stage: Stage, name: str) -> str:

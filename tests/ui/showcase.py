@@ -206,7 +206,12 @@ def large(client: inngest.Inngest) -> list[inngest.Function[typing.Any]]:
         await ctx.step.run("ask model", work, 0.4, answer)
         return "Mostly happy."
 
-    return [migrate, resize, export, summarise]
+    @on(client, "Answer question", "shop/question.asked")
+    async def answer(ctx: inngest.Context) -> str:
+        await ctx.step.run("search the manual", work, 0.05, {"pages": 3})
+        return "it is in the box"
+
+    return [migrate, resize, export, summarise, answer]
 
 
 async def work(seconds: float, answer: typing.Any) -> typing.Any:
@@ -223,6 +228,13 @@ def sample_events() -> list[dict[str, object]]:
     some += [{"name": "shop/video.uploaded", "data": {"customer": "acme", "seconds": 20}} for _ in range(4)]
     some += [{"name": "shop/report.wanted", "data": {}} for _ in range(3)]
     some += [{"name": "shop/document.changed", "data": {"shelf": "ab"[number % 2]}} for number in range(7)]
+    some += [
+        {
+            "name": "shop/question.asked", "data": {"text": "where is it?"},
+            "meta": {"sessions": {"chat": f"c-{number // 3}", "user": ["ada", "bob"][number % 2]}},
+        }
+        for number in range(8)
+    ]  # fmt: skip
     for customer in ("acme", "initech"):
         some += [
             {"name": f"shop/{what}", "data": {"customer": customer}} for what in ("profile.edited", "customer.seen")

@@ -36,6 +36,12 @@ const routes = [
   createRoute({ ...under, path: "/apps", component: lazyRouteComponent(() => import("./screens/apps/Apps"), "Apps") }),
   createRoute({ ...under, path: "/compare/$runID/$otherID", component: lazyRouteComponent(() => import("./screens/compare/Compare"), "Compare") }),
   createRoute({ ...under, path: "/lineage/$eventID", component: lazyRouteComponent(() => import("./screens/lineage/Lineage"), "Lineage") }),
+  createRoute({ ...under, path: "/performance", component: lazyRouteComponent(() => import("./screens/metrics/Metrics"), "Metrics") }),
+  createRoute({ ...under, path: "/sessions", component: lazyRouteComponent(() => import("./screens/sessions/Sessions"), "Sessions") }),
+  createRoute({ ...under, path: "/sessions/$key/$id", component: lazyRouteComponent(() => import("./screens/sessions/SessionRuns"), "SessionRuns") }),
+  createRoute({ ...under, path: "/experiments", component: lazyRouteComponent(() => import("./screens/experiments/Experiments"), "Experiments") }),
+  createRoute({ ...under, path: "/experiments/$app/$slug/$id", component: lazyRouteComponent(() => import("./screens/experiments/Experiment"), "Experiment") }),
+  createRoute({ ...under, path: "/sources", component: lazyRouteComponent(() => import("./screens/webhooks/Webhooks"), "Webhooks") }),
   createRoute({ ...under, path: "/settings", component: lazyRouteComponent(() => import("./screens/settings/Settings"), "Settings") }),
   createRoute({ ...under, path: "/settings/$section", component: lazyRouteComponent(() => import("./screens/settings/Settings"), "Settings") }),
 ];

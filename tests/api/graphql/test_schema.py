@@ -26,12 +26,16 @@ INTROSPECTION = f"""{{ __schema {{ queryType {{ name }} mutationType {{ name }} 
     enumValues(includeDeprecated: true) {{ name description isDeprecated deprecationReason }} }} }} }}"""
 #: What is ours alone: fields beside the recorded ones, and their types. Nothing else may differ.
 EXTENSIONS = {
-    "Query": {"runsHistogram": "(filter: RunsFilterV2!, bars: Int! = 60): [RunsBar!]!"},
+    "Query": {
+        "runsHistogram": "(filter: RunsFilterV2!, bars: Int! = 60): [RunsBar!]!",
+        "runLatencies": "(from: Time!, until: Time, functionID: UUID, bars: Int! = 60): [RunLatencies!]!",
+    },
     "Function": {
         "health": "(from: Time!): FunctionHealth!",
         "paused": "String",
         "nextRun": "Time",
         "backlog": "Backlog",
+        "steps": "(from: Time!): [StepLatencies!]!",
     },
     "EventV2": {"excerpt": "String!"},
     "FunctionRunV2": {
@@ -50,7 +54,8 @@ EXTENSIONS = {
     },
 }
 EXTENSION_TYPES = {
-    "RunReason", "SavedStep", "RunsBar", "FunctionHealth", "Backlog", "BacklogKey", "BacklogThrottle",
+    "RunReason", "SavedStep", "RunsBar", "FunctionHealth", "RunLatencies", "StepLatencies", "Backlog",
+    "BacklogKey", "BacklogThrottle",
     "BacklogRateLimit", "BacklogDebounce", "BacklogBatch", "BacklogSingleton",
 }  # fmt: skip
 # The reference introspects no description of built-in scalars that it doesn't use.

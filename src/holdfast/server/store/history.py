@@ -204,6 +204,14 @@ class Experiment(msgspec.Struct, frozen=True):
     last_run: str
 
 
+class RunTimes(msgspec.Struct, frozen=True, gc=False):
+    """When a run was queued, started and ended (ms since the epoch)."""
+
+    queued_at: int
+    started_at: int
+    ended_at: int | None
+
+
 class TraceRow(msgspec.Struct, frozen=True, gc=False):
     """One row of a run's record. `memoised` tells rows of `steps` from those of `spans`."""
 
@@ -243,6 +251,17 @@ class History(Protocol):
 
     async def count_each(self, filters: Sequence[RunFilter]) -> list[int]:
         """How many runs each of some filters lets through, at one moment; their searches are not looked at."""
+        ...
+
+    async def run_times(self, function_id: str, windows: Sequence[tuple[int, int]], most: int) -> list[list[RunTimes]]:
+        """The times of up to `most` started runs of each window (ms, both ends included).
+
+        `function_id` "" is all functions; of one function only runs that have ended are read.
+        """
+        ...
+
+    async def step_spans(self, run_ids: Collection[str], most: int) -> list[Span]:
+        """Up to `most` saved steps of some runs, and as many attempts of steps that failed."""
         ...
 
     async def runs_by_id(self, run_ids: Collection[str]) -> dict[str, StoredRun]:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from holdfast.server.store.history import Page, RunOrder, RunTrace
-from holdfast.server.store.sqlite import experiments, rows, sessions
+from holdfast.server.store.sqlite import experiments, figures, rows, sessions
 from holdfast.server.store.sqlite.pages import EventPages, RunPages
 from holdfast.server.store.sqlite.queries import load_queries, named
 from holdfast.server.store.sqlite.readers import Readers
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
     from holdfast.server.model.app import AppRecord, FunctionRecord
     from holdfast.server.model.job import Job
+    from holdfast.server.model.span import Span
     from holdfast.server.store.history import (
         EventFilter,
         Experiment,
         ExperimentFilter,
         RunFilter,
         RunPosition,
+        RunTimes,
         SessionFilter,
         SessionKey,
         StoredEvent,
@@ -79,6 +81,14 @@ class SqliteHistory:
     async def count_each(self, filters: Sequence[RunFilter]) -> list[int]:
         """How many runs each of some filters lets through, at one moment; their searches are not looked at."""
         return await self.readers.call(_snapshot(lambda db: [RunPages(db, where).count() for where in filters]))
+
+    async def run_times(self, function_id: str, windows: Sequence[tuple[int, int]], most: int) -> list[list[RunTimes]]:
+        """The times of up to `most` started runs of each window (ms, both ends included)."""
+        return await self.readers.call(_snapshot(lambda db: figures.times(db, function_id, windows, most)))
+
+    async def step_spans(self, run_ids: Collection[str], most: int) -> list[Span]:
+        """Up to `most` saved steps of some runs, and as many attempts of steps that failed."""
+        return await self.readers.call(_snapshot(lambda db: figures.steps(db, run_ids, most)))
 
     async def runs_by_id(self, run_ids: Collection[str]) -> dict[str, StoredRun]:
         """Many runs."""
