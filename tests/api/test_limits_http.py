@@ -258,15 +258,15 @@ ODD = {
 def test_codings_that_nobody_undoes(port: Port, codings: bytes) -> None:
     """What would be taken for the body is none: an app would read gzip where it expects JSON."""
     status, text = port.ask(POST + codings + b"\r\n0\r\n\r\n")
-    assert (status, text) in {(501, "The one Transfer-Encoding that is understood is chunked, once"), _INVALID}
+    assert (status, text) in {(501, "Transfer-Encoding must be chunked, and only once"), _INVALID}
 
 
-_INVALID = (400, "The request is no valid HTTP/1.1")
+_INVALID = (400, "The request is not valid HTTP/1.1")
 
 
 def test_http_1_0_has_no_chunks(port: Port) -> None:
     head = b"POST /a HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
-    assert port.ask(head) in {(400, "HTTP/1.0 has no Transfer-Encoding"), _INVALID}
+    assert port.ask(head) in {(400, "HTTP/1.0 does not allow Transfer-Encoding"), _INVALID}
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_an_offer_of_another_protocol_is_ignored(port: Port) -> None:
     """The request is answered as it stands; the connection ends, since the parser reads no further."""
     offer = b"Connection: Upgrade\r\nUpgrade: foo\r\n"
     assert port.ask(GET + offer + b"\r\n") == (200, b"0 bytes")
-    text = "A request that offers an upgrade has no body, and follows no unanswered request"
+    text = "A request with an upgrade must have no body, and must not follow an unanswered request"
     assert port.ask(POST + offer + b"Content-Length: 5\r\n\r\nabcde") == (400, text)
 
 
@@ -312,7 +312,7 @@ def test_what_follows_a_good_request_costs_it_nothing(port: Port) -> None:
 
 @pytest.mark.parametrize("name", ODD)
 def test_what_is_no_http(port: Port, name: str) -> None:
-    assert port.ask(ODD[name]) == (400, "The request is no valid HTTP/1.1")
+    assert port.ask(ODD[name]) == (400, "The request is not valid HTTP/1.1")
 
 
 def test_an_offer_of_http_2_is_ignored(port: Port) -> None:
@@ -387,7 +387,7 @@ def test_half_sent_requests_of_strangers_have_one_budget(
 ) -> None:
     """The oldest one makes room: a client that sends what it has to say is served all the while."""
     monkeypatch.setattr(Hurried, "budget", Budget(100_000))
-    text = "The server has too many requests that are not whole; try again"
+    text = "The server has too many incomplete requests; try again"
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(port.connect()) for _ in range(4)]
         for client in clients:

@@ -185,5 +185,5 @@ def test_a_signed_sync_may_end_with_a_newline_that_is_not_signed(tmp_path: Path)
 def test_a_refused_sync_is_logged(tmp_path: Path) -> None:
     with started(tmp_path, "ff" * 32) as (server, platform):
         line = wait_until(lambda: next((x for x in server.tail().splitlines() if "app sync failed" in x), None))
-        assert "its signing key and this server's don't fit" in line
+        assert "its signing key and this server's differ" in line
         assert platform.gql("{ apps { error } }")["apps"] == [{"error": "unauthorized"}]

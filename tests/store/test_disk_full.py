@@ -243,5 +243,5 @@ def test_a_file_that_is_taken_away_and_a_full_disk_are_told_once(
     assert disk.gone
     store.close()
     logged = capsys.readouterr().out
-    assert logged.count("little room on the disk") == 1
+    assert logged.count("low disk space") == 1
     assert logged.count("was deleted or moved") == 1

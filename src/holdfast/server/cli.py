@@ -37,11 +37,11 @@ COMMANDS: Final = {
 }
 
 
-_MAKE_KEY: Final = "; make one with `openssl rand -hex 32`, and set it with --{0}, a variable or a file"
+_MAKE_KEY: Final = "; generate one with `openssl rand -hex 32`, and set it with --{0}, a variable or a file"
 
 
 class _Group(click.Group):
-    """Imports a subcommand when it is asked for: `dev` and `start` don't wait for the others."""
+    """Imports a subcommand only when it is used: `dev` and `start` don't wait for the others."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *COMMANDS])
@@ -63,9 +63,9 @@ def main() -> None:
 @main.command(cls=ServerCommand)
 @options_of(DEV)
 def dev(settings: Settings) -> None:
-    """Run the dev server: no keys, finds apps by itself.
+    """Run the dev server: no keys, apps are found automatically.
 
-    Its state is gone at the end unless --persist.
+    Its state is deleted at the end, unless --persist is set.
     """
     _serve(settings, settings.config())
 
@@ -73,9 +73,9 @@ def dev(settings: Settings) -> None:
 @main.command(cls=ServerCommand)
 @options_of(START)
 def start(settings: Settings) -> None:
-    """Run the self-hosted server: keys required, all durable.
+    """Run the self-hosted server: keys are required, everything is durable.
 
-    Everything is in one SQLite file, in --sqlite-dir. With --host 127.0.0.1 and no keys, a pair is made there.
+    All data is in one SQLite file in --sqlite-dir. With --host 127.0.0.1 and no keys, a pair is generated there.
     """
     from holdfast.protocol.signing import is_hex  # noqa: PLC0415 - `dev` starts without it
     from holdfast.server.config.fit import WEAK_KEY, misfits  # noqa: PLC0415 - as above
@@ -92,7 +92,7 @@ def start(settings: Settings) -> None:
 
 
 def _with_keys(config: Config) -> Config:
-    """The configuration, with keys of its folder if there are none and only this machine can reach the server."""
+    """Return the configuration, with the keys of its folder if it has none and is for this machine only."""
     from holdfast.server.commands.local_keys import with_local_keys  # noqa: PLC0415 - `dev` starts without it
     from holdfast.server.config.fit import on_loopback  # noqa: PLC0415 - as above
 

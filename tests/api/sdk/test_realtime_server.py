@@ -263,7 +263,7 @@ def test_the_end_of_the_server_is_told(tmp_path: Path) -> None:
         assert closed.value.rcvd.code == 1001
         text = b"".join(pieces)
         assert b'"kind":"closing"' in text
-        assert text.endswith(b": the server is going away; connect again\n\n")
+        assert text.endswith(b": the server is shutting down; reconnect\n\n")
         assert server.errors() == []
 
 

@@ -124,7 +124,7 @@ def test_the_configuration_alone_may_go_back(records: Direct) -> None:
     assert started(records, A).signers() == (A,)
 
 
-@pytest.mark.parametrize(("key", "why"), [("zz", "hex"), ("abc", "even"), (A, "in use before")])
+@pytest.mark.parametrize(("key", "why"), [("zz", "hex"), ("abc", "even"), (A, "used before")])
 def test_a_bad_key_is_refused(records: Direct, key: str, why: str) -> None:
     with pytest.raises(KeyRefused, match=why):
         asyncio.run(started(records).rotate(key))

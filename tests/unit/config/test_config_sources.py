@@ -149,9 +149,9 @@ def test_everything_wrong_in_a_file_is_told_at_once_with_its_line(tmp_path: Path
         ("x.toml", "dev = 3", "'dev' must hold the options of `holdfast dev`, not the number"),
         ("x.toml", "test-mode = true", "there is no option 'test-mode'"),
         ("x.json", "[" * 100_000, "is not valid JSON"),
-        ("x.json", '{"port": 1, "port": 2}', "x.json: 'port' is there twice: keep one of them"),
-        ("x.yaml", "port: 1\nhost: a\nport: 2", "x.yaml:3: 'port' is there twice: keep one of them"),
-        ("x.yaml", "start:\n  port: 1\n  port: 2", "x.yaml:3: 'port' is there twice: keep one of them"),
+        ("x.json", '{"port": 1, "port": 2}', "x.json: 'port' is set twice: remove one of them"),
+        ("x.yaml", "port: 1\nhost: a\nport: 2", "x.yaml:3: 'port' is set twice: remove one of them"),
+        ("x.yaml", "start:\n  port: 1\n  port: 2", "x.yaml:3: 'port' is set twice: remove one of them"),
         ("x.toml", "[strat]\nport = 1", "x.toml:1: there is no option 'strat'; did you mean 'start'?"),
         ("x.toml", "x = " + "[" * 3_000 + "]" * 3_000, "is not valid TOML"),
         ("x.json", '{"port": ' + "9" * 5_000 + "}", "is not valid JSON"),
@@ -205,7 +205,7 @@ def test_variables_that_nothing_reads_are_warned_of(folder: Path) -> None:
     settings = load(HOLDFAST_PROT="1", INNGEST_REDIS_URI="redis://x", HOLDFAST_CONFIG="", INNGEST_OTHER="1")
     assert settings.warnings == (
         "there is no variable HOLDFAST_PROT; did you mean 'HOLDFAST_PORT'?",
-        "INNGEST_REDIS_URI means nothing here: state is kept in SQLite, in --sqlite-dir",
+        "INNGEST_REDIS_URI has no effect here: state is kept in SQLite, in --sqlite-dir",
     )
 
 

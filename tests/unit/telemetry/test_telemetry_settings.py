@@ -40,14 +40,23 @@ def test_on() -> None:
     [
         (
             {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"},
-            "OTEL_EXPORTER_OTLP_PROTOCOL=grpc is not spoken here: set it to http",
+            "OTEL_EXPORTER_OTLP_PROTOCOL=grpc is not supported: set it to http",
         ),
         ({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"}, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/json is not"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, "must be a URL that starts with http:// or https://"),
-        ({"OTEL_EXPORTER_OTLP_COMPRESSION": "br"}, "OTEL_EXPORTER_OTLP_COMPRESSION=br is not known: set it to gzip"),
+        (
+            {"OTEL_EXPORTER_OTLP_COMPRESSION": "br"},
+            "OTEL_EXPORTER_OTLP_COMPRESSION=br is not supported: set it to gzip",
+        ),
         ({"OTEL_EXPORTER_OTLP_TIMEOUT": "soon"}, "OTEL_EXPORTER_OTLP_TIMEOUT=soon must be a number of seconds above 0"),
-        ({"OTEL_TRACES_EXPORTER": "zipkin"}, "OTEL_TRACES_EXPORTER=zipkin is not known: set it to otlp, console or"),
-        ({"OTEL_TRACES_SAMPLER": "jaeger_remote"}, "OTEL_TRACES_SAMPLER=jaeger_remote is not known: set it to one of"),
+        (
+            {"OTEL_TRACES_EXPORTER": "zipkin"},
+            "OTEL_TRACES_EXPORTER=zipkin is not supported: set it to otlp, console or",
+        ),
+        (
+            {"OTEL_TRACES_SAMPLER": "jaeger_remote"},
+            "OTEL_TRACES_SAMPLER=jaeger_remote is not supported: set it to one of",
+        ),
         ({"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "2"}, "OTEL_TRACES_SAMPLER_ARG=2 must be"),
         ({"OTEL_BSP_MAX_QUEUE_SIZE": "-1"}, "OTEL_BSP_MAX_QUEUE_SIZE=-1 must be a whole number above 0"),
         ({"OTEL_BSP_SCHEDULE_DELAY": "1.5"}, "OTEL_BSP_SCHEDULE_DELAY=1.5 must be a whole number above 0"),

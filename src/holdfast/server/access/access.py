@@ -80,12 +80,14 @@ class Access:
             try:
                 await self.users.add(self.options.admin_user, Role.ADMIN, self.options.admin_password)
             except (UserError, WeakPasswordError) as error:
-                log.error("the first admin could not be added; mend --admin-user, --admin-password", error=str(error))
+                log.error(
+                    "the first admin could not be created; correct --admin-user and --admin-password", error=str(error)
+                )
                 return
             self.audit.note("user.added", self.options.admin_user, by=Principal("command-line", Role.ADMIN))
-            log.info("the first admin was added, as configured", user=self.options.admin_user)
+            log.info("created the first admin from the configuration", user=self.options.admin_user)
         elif not self.options.oidc.issuer:
-            log.info("nobody can log in yet; add a user: holdfast users add NAME --role admin")
+            log.info("no users exist, so nobody can log in; add one: holdfast users add NAME --role admin")
 
     def close(self) -> None:
         """Ends what was begun."""
@@ -224,7 +226,7 @@ class Access:
                 return quicker
             if not isinstance(error, NameTakenError):
                 raise
-            text = f"a user called {name} is known already, and not from this identity provider"
+            text = f"a user named {name} already exists and does not belong to this identity provider"
             raise UserError(text) from error
         self.audit.note("user.added", f"{name} ({role.word})", by=Principal("user", role, name))
         return user

@@ -88,7 +88,7 @@ _SECRET: Final = frozenset({"signing_key.rotated", "signing_key.retired"})
 
 
 def guard(owner: object, commands: Mapping[str, Command], audit: Audit) -> None:
-    """Has an object check and audit its commands from now on."""
+    """Wrap an object's commands with a role check and an audit entry."""
     for name, command in commands.items():
         method = getattr(owner, name)
         setattr(owner, name, _guarded(method, command, audit))
@@ -98,7 +98,7 @@ def check(role: Role) -> None:
     """Raises ForbiddenError unless the request at hand was made by somebody of a role, or above it."""
     principal = current.get()
     if principal is None or principal.role < role:
-        who = f"{principal.actor} is {principal.role.word}" if principal else "nobody is known to ask"
+        who = f"{principal.actor} is {principal.role.word}" if principal else "the caller is not identified"
         raise ForbiddenError(f"This needs the role {role.word}; {who}")
 
 

@@ -110,7 +110,7 @@ class Keys:
         else:
             self._records.write("meta.put", ("token_secret", self.token_secret))
         if self._given and _hash(self.signing[0]) != _hash(self._given):
-            left = "as the fallback" if self._given in self.signing else "not at all: it is retired"
+            left = "as the fallback" if self._given in self.signing else "not at all, it is retired"
             log.warning(
                 "the signing key was rotated at run time; set the new one in the configuration", old_counts=left
             )
@@ -199,7 +199,7 @@ class Keys:
             raise KeyRefused(str(error)) from error
         async with self._changing:
             if any(known.hash == _hash(key) for known in self._rows):
-                raise KeyRefused("this signing key was in use before: take another")
+                raise KeyRefused("this signing key was used before; choose another")
             await self._keep([_SigningRow(self._next_id(), _hash(key), key, now_ms(), None)])
             return self.signing_keys()[0]
 

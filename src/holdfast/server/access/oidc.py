@@ -122,18 +122,18 @@ class Oidc:
         """The user whom the provider vouches for, and where they wanted to go. Raises OidcError."""
         pending = self._pending.pop(state, None)
         if pending is None or now_ms() - pending.began_at >= _PENDING_MS:
-            raise OidcError("This login took too long, or was used before. Begin again.")
+            raise OidcError("This login expired or was already used. Log in again.")
         provider = await self._discover()
         claims = await self._claims(provider, pending, code)
         subject, name = f"{provider.issuer} {claims['sub']}", self._name(claims)
         role = self._role(claims)
         if role is None or not self._domain_fits(claims):
             self._access.audit.note("login", outcome="not allowed", by=Principal("user", Role.VIEWER, name))
-            raise OidcError("You are known, but not allowed to use this server. Ask whoever runs it.")
+            raise OidcError("Your account is not allowed to use this server. Ask its administrator.")
         try:
             return await self._access.admit(subject, name, role), pending.next
         except UserError as error:
-            raise OidcError(f"You can't be let in: {error}.") from error
+            raise OidcError(f"Login refused: {error}.") from error
 
     # --- talking to the provider ------------------------------------------------------------------------------------
 
@@ -166,10 +166,14 @@ class Oidc:
         try:
             provider = msgspec.json.decode(await self._fetch(url), type=Provider)
         except (ValueError, RecursionError, OSError) as error:
-            log.error("the identity provider can't be asked", url=url, error=str(error))
+            log.error("the identity provider can't be reached", url=url, error=str(error))
             return OidcError("The identity provider does not answer. Try again later.")
         if provider.issuer.rstrip("/") != self._options.issuer.rstrip("/"):
-            log.error("the identity provider is another one", configured=self._options.issuer, is_=provider.issuer)
+            log.error(
+                "the identity provider's issuer is not the configured one",
+                configured=self._options.issuer,
+                is_=provider.issuer,
+            )
             return OidcError("The identity provider is not the one that is configured.")
         return provider
 
@@ -216,7 +220,7 @@ class Oidc:
             if claims.get("azp", self._options.client_id) != self._options.client_id:
                 raise OidcError("The identity provider's answer is for another application.")
             if not secrets.compare_digest(str(claims.get("nonce", "")), pending.nonce):
-                raise OidcError("The identity provider's answer belongs to another login. Begin again.")
+                raise OidcError("The identity provider's answer belongs to another login. Log in again.")
             if provider.userinfo_endpoint and not self._needed() <= claims.keys():
                 more = msgspec.json.decode(
                     await self._fetch(provider.userinfo_endpoint, str(token.get("access_token", ""))),

@@ -30,9 +30,9 @@ class WeakPasswordError(ValueError):
 def check_password(text: str, name: str) -> None:
     """Raises WeakPasswordError unless a password is long enough, and more than the user's name."""
     if not MIN_PASSWORD <= len(text) <= MAX_PASSWORD:
-        raise WeakPasswordError(f"a password has {MIN_PASSWORD} to {MAX_PASSWORD:,} characters")
+        raise WeakPasswordError(f"a password must have {MIN_PASSWORD} to {MAX_PASSWORD:,} characters")
     if name.casefold() in text.casefold() and len(text) < len(name) + MIN_PASSWORD:
-        raise WeakPasswordError("a password is more than the user's name")
+        raise WeakPasswordError("a password must not be the user's name")
 
 
 class Passwords:

@@ -27,7 +27,7 @@ def read_role(text: str) -> Role:
     try:
         return Role[text.upper()]
     except KeyError:
-        raise ValueError(f"'{text}' is no role: it is one of {', '.join(role.word for role in Role)}") from None
+        raise ValueError(f"'{text}' is not a role; use one of {', '.join(role.word for role in Role)}") from None
 
 
 Kind = Literal["user", "token", "signing-key", "event-key", "own-credential", "command-line", "anyone"]

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def site(address: str) -> str:
-    """Where an address is from: of IPv6 the network of 64 bits, since who has one address has them all."""
+    """Return the bucket of an address: the address itself, or its /64 network for IPv6."""
     try:
         known = ipaddress.ip_address(address)
     except ValueError:

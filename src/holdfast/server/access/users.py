@@ -77,16 +77,16 @@ class Users:
     async def add(self, name: str, role: Role, password: str = "", subject: str = "") -> User:
         """Adds a user, with a password or a subject. Raises UserError, WeakPasswordError, BusyError."""
         if not _NAME.fullmatch(name):
-            raise UserError("a user's name has 1 to 128 letters, digits or . _ - + @")
+            raise UserError("name must be 1 to 128 letters, digits or . _ - + @")
         if self.named(name) is not None:
-            raise NameTakenError(f"there is a user {name} already")
+            raise NameTakenError(f"user {name} already exists")
         hashed = ""
         if not subject:
             check_password(password, name)
             hashed = await self._passwords.hash(password)
         async with self._changing:
             if self.named(name) is not None:  # meanwhile
-                raise NameTakenError(f"there is a user {name} already")
+                raise NameTakenError(f"user {name} already exists")
             return await self._keep(User(self._ids.next(now_ms()), name, role.word, hashed, subject, now_ms()))
 
     async def set_password(self, name: str, password: str) -> User:

@@ -58,7 +58,7 @@ class Activity:
         try:
             self._tell_each(told)
         except Exception as error:
-            log.exception("what happened could not be told", error=repr(error))
+            log.exception("activity could not be reported", error=repr(error))
 
     def _tell_each(self, told: Iterable[turns.Told]) -> None:
         self._begin()

@@ -113,7 +113,7 @@ def _synced(it: Happening) -> str:
 
 
 def _away(it: Happening) -> str:
-    since = f"nobody has answered since {clock(it.since)[:8]}" if it.since else "nobody answers there"
+    since = f"no answer since {clock(it.since)[:8]}" if it.since else "no answer"
     return f"{_app(it)}  {since}; {it.hint}"
 
 

@@ -159,7 +159,7 @@ def _warn_of_short_keys(config: Config) -> None:
     }  # fmt: skip
     for option, given in keys.items():
         if any(0 < len(key) < _SHORT_KEY for key in given):
-            log.warning("a key is short, and can be guessed; make one: openssl rand -hex 32", option=option)
+            log.warning("a key is short and could be guessed; generate one: openssl rand -hex 32", option=option)
 
 
 #: Characters of a key that are too few: 64 bits in hex.

@@ -29,7 +29,7 @@ _CONFIG_HELP: Final = (
 
 
 class ServerCommand(click.Command):
-    """`dev` or `start`: says why an option of the reference means nothing here, instead of guessing another."""
+    """`dev` or `start`: explains why an option of the reference has no effect here, instead of guessing another."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Reads the command line. Raises UsageError."""
@@ -39,7 +39,7 @@ class ServerCommand(click.Command):
             why = FOREIGN.get(error.option_name.lstrip("-"))
             if why is None:
                 raise
-            raise click.UsageError(f"{error.option_name} means nothing here: {why}", ctx) from error
+            raise click.UsageError(f"{error.option_name} has no effect here: {why}", ctx) from error
 
 
 class OptionType(click.ParamType[Any]):
@@ -61,14 +61,14 @@ class OptionType(click.ParamType[Any]):
 
 
 def options_of(command: str) -> Callable[[Command], Command]:
-    """Gives a click command all options of `dev` or `start`, and --config; it gets them as `settings`."""
+    """Add all options of `dev` or `start` and --config to a click command, which gets them as `settings`."""
     return with_options(*(option.name for option in OPTIONS if command in option.commands), command=command)
 
 
 def with_options(*names: str, command: str = START) -> Callable[[Command], Command]:
-    """Gives a click command some options and --config: the function is called with `settings`, a `sources.Settings`.
+    """Add some options and --config to a click command, which is called with `settings`, a `sources.Settings`.
 
-    `settings.config()` has their values, everything else at its default. What is wrong ends the process with code 2.
+    `settings.config()` has their values, and defaults for all others. An invalid value ends the process with code 2.
     """
     options = [BY_NAME[name] for name in names]
 
@@ -88,7 +88,7 @@ def with_options(*names: str, command: str = START) -> Callable[[Command], Comma
 
 
 def add_flags(function: Command, options: Iterable[Option]) -> Command:
-    """Adds --config and the flags of some options, each None or empty if not given."""
+    """Add --config and the flags of some options, each None or empty if not given."""
     for option in reversed([option for option in options if option.flag]):
         function = click.option(
             f"--{option.name}", *([f"-{option.short}"] if option.short else []), parameter(option),
@@ -98,7 +98,7 @@ def add_flags(function: Command, options: Iterable[Option]) -> Command:
 
 
 def chosen(flags: dict[str, Any]) -> dict[str, Given]:
-    """The flags that were given, of what click makes of all of them."""
+    """Return the flags that were given, from click's values of all flags."""
     flat = {name: sum(value, ()) if BY_NAME[name].many else value for name, value in flags.items() if value is not None}
     return {name: value for name, value in flat.items() if value != ()}
 
@@ -111,20 +111,20 @@ def _gather(command: str, options: list[Option], flags: dict[str, Any], config: 
 
 
 def refuse(*problems: str) -> NoReturn:
-    """Ends the process: the configuration or the command line can't be used."""
+    """End the process: the configuration or the command line is invalid."""
     for problem in problems:
         click.echo(f"Error: {problem}", err=True)
     sys.exit(2)
 
 
 def die(text: str) -> NoReturn:
-    """Ends the process: what was asked for can't be done."""
+    """End the process: the command failed."""
     click.echo(f"Error: {plain_lines(text)}", err=True)
     sys.exit(1)
 
 
 def keep_home(url: str) -> None:
-    """Ends the process if a secret would go to another host in clear text."""
+    """End the process if a secret would go to another host in clear text."""
     from urllib.parse import urlsplit  # noqa: PLC0415 - `--help` is quick without it
 
     if url.startswith("http://") and urlsplit(url).hostname not in _LOCAL:
@@ -132,7 +132,7 @@ def keep_home(url: str) -> None:
 
 
 def parameter(option: Option) -> str:
-    """The name of an option's parameter in a click command."""
+    """Return the name of an option's parameter in a click command."""
     return f"option_{option.name.replace('-', '_')}"
 
 
@@ -147,7 +147,7 @@ def _attributes(option: Option) -> dict[str, Any]:
 
 
 def default_text(option: Option) -> str:
-    """An option's default as one would write it; empty if there is none to tell."""
+    """Return an option's default as text; empty if it has none."""
     default = option.default
     if isinstance(default, tuple):
         return ",".join(option.kind.show(value) for value in default)
@@ -155,15 +155,15 @@ def default_text(option: Option) -> str:
 
 
 def told(error: Exception) -> str:
-    """An error in words: of the system's, the file and the reason."""
+    """Return an error's text: for an OSError, the file and the reason."""
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
     return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is such a file; ends the process if this user may not look."""
+    """Return whether a file exists; end the process if this user may not look."""
     try:
         return path.exists()
     except OSError as error:
-        die(f"can't look for {path}: {error.strerror}; be the user of the server for this")
+        die(f"can't look for {path}: {error.strerror}; run this as the server's user")

@@ -32,15 +32,15 @@ def users() -> None:
 
 @users.command("add")
 @click.argument("name")
-@click.option("--role", type=_ROLE, required=True, help="What they may do.")
+@click.option("--role", type=_ROLE, required=True, help="Role of the user.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-@click.option("--generate", is_flag=True, help="Make a password, and print it.")
+@click.option("--generate", is_flag=True, help="Generate a password and print it.")
 @reaching
 def add_user(server: Reach, name: str, role: str, password_stdin: bool, generate: bool) -> None:
-    """Add a local user; asks for a password unless told otherwise."""
+    """Add a local user; asks for the password unless an option gives it."""
     password = _password(password_stdin, generate)
     server.ask("POST", "/users", {"name": name, "role": role, "password": password})
-    click.echo(f"{name} can log in now, as {role}.")
+    click.echo(f"{name} was added, with the role {role}.")
     if generate:
         click.echo(f"Password: {password}")
 
@@ -58,13 +58,13 @@ def list_users(server: Reach, as_json: bool) -> None:
 @users.command("passwd")
 @click.argument("name")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-@click.option("--generate", is_flag=True, help="Make a password, and print it.")
+@click.option("--generate", is_flag=True, help="Generate a password and print it.")
 @reaching
 def change_password(server: Reach, name: str, password_stdin: bool, generate: bool) -> None:
-    """Give a user another password; ends their sessions."""
+    """Change a user's password; ends their sessions."""
     password = _password(password_stdin, generate)
     server.ask("PATCH", f"/users/{_quoted(name)}", {"password": password})
-    click.echo(f"{name} has another password; sessions are ended.")
+    click.echo(f"{name} has a new password; their sessions were ended.")
     if generate:
         click.echo(f"Password: {password}")
 
@@ -74,18 +74,18 @@ def change_password(server: Reach, name: str, password_stdin: bool, generate: bo
 @click.argument("role", type=_ROLE)
 @reaching
 def change_role(server: Reach, name: str, role: str) -> None:
-    """Give a user another role; ends their sessions."""
+    """Change a user's role; ends their sessions."""
     server.ask("PATCH", f"/users/{_quoted(name)}", {"role": role})
-    click.echo(f"{name} is {role} now; sessions are ended.")
+    click.echo(f"{name} has the role {role} now; their sessions were ended.")
 
 
 @users.command("remove")
 @click.argument("name")
 @reaching
 def remove_user(server: Reach, name: str) -> None:
-    """Remove a user; ends their sessions. API tokens that they made stay."""
+    """Remove a user; ends their sessions. API tokens that they created stay valid."""
     server.ask("DELETE", f"/users/{_quoted(name)}")
-    click.echo(f"{name} is removed.")
+    click.echo(f"{name} was removed.")
 
 
 # --- tokens -----------------------------------------------------------------------------------------------------------
@@ -98,13 +98,13 @@ def tokens() -> None:
 
 @tokens.command("create")
 @click.argument("name")
-@click.option("--role", type=_ROLE, default="viewer", show_default=True, help="What it may do.")
-@click.option("--days", type=click.FloatRange(0, 36_500, min_open=True), help="Days until it expires; else never.")
+@click.option("--role", type=_ROLE, default="viewer", show_default=True, help="Role of the token.")
+@click.option("--days", type=click.FloatRange(0, 36_500, min_open=True), help="Days until it expires (default: never).")
 @reaching
 def create_token(server: Reach, name: str, role: str, days: float | None) -> None:
-    """Make a token, and print it: it is shown only now."""
+    """Create a token and print it: it is shown only once."""
     made = server.ask("POST", "/tokens", {"name": name, "role": role, "days": days})["data"]
-    click.echo(f"{name}, {role}. It is not shown again:", err=True)
+    click.echo(f"{name}, {role}. The token is shown only once:", err=True)
     click.echo(made["token"])
 
 
@@ -122,9 +122,9 @@ def list_tokens(server: Reach, as_json: bool) -> None:
 @click.argument("name")
 @reaching
 def revoke_token(server: Reach, name: str) -> None:
-    """Make a token useless, by its name or id."""
+    """Revoke a token, by its name or id."""
     server.ask("DELETE", f"/tokens/{_quoted(name)}")
-    click.echo(f"{name} is revoked.")
+    click.echo(f"{name} was revoked.")
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ def revoke_token(server: Reach, name: str) -> None:
 
 @click.group()
 def keys() -> None:
-    """Keys of machines: event keys, and the signing key."""
+    """Keys for machines: event keys and the signing key."""
 
 
 @keys.group("event")
@@ -144,7 +144,7 @@ def event_keys() -> None:
 @click.argument("name")
 @reaching
 def create_event_key(server: Reach, name: str) -> None:
-    """Make an event key, and print it."""
+    """Create an event key and print it."""
     click.echo(server.ask("POST", "/keys/events", {"name": name})["data"]["key"])
 
 
@@ -161,14 +161,14 @@ def list_event_keys(server: Reach, as_json: bool) -> None:
 @click.argument("id")
 @reaching
 def revoke_event_key(server: Reach, id: str) -> None:
-    """Make an event key useless, by its id."""
+    """Revoke an event key, by its id."""
     server.ask("DELETE", f"/keys/events/{_quoted(id)}")
-    click.echo(f"{id} is revoked.")
+    click.echo(f"{id} was revoked.")
 
 
 @keys.group("signing")
 def signing_keys() -> None:
-    """The key that signs calls to apps and opens the API."""
+    """The key that signs calls to apps and authenticates API clients."""
 
 
 @signing_keys.command("show")
@@ -181,36 +181,36 @@ def show_signing_keys(server: Reach, as_json: bool) -> None:
 
 
 @signing_keys.command("rotate")
-@click.option("--key-stdin", is_flag=True, help="Read the new key from standard input, else one is made.")
+@click.option("--key-stdin", is_flag=True, help="Read the new key from standard input (default: generate one).")
 @reaching
 def rotate(server: Reach, key_stdin: bool) -> None:
-    """Sign with a new key from now on; the one before stays good until it is retired."""
+    """Replace the signing key; the previous one stays valid until it is retired."""
     key = sys.stdin.readline().strip() if key_stdin else ""
     made = server.ask("POST", "/keys/signing/rotate", {"key": key})["data"]
     click.echo("Calls are signed with this key from now on. Give it to the apps and to --signing-key,", err=True)
-    click.echo("then end the old one: holdfast keys signing retire", err=True)
+    click.echo("then retire the old one: holdfast keys signing retire", err=True)
     click.echo(made["key"])
 
 
 @signing_keys.command("retire")
 @reaching
 def retire(server: Reach) -> None:
-    """End the key that was rotated away: only the current one counts from now on."""
+    """Invalidate the previous signing key: only the current one is valid from now on."""
     server.ask("DELETE", "/keys/signing/fallback")
-    click.echo("Only the current signing key counts now.")
+    click.echo("Only the current signing key is valid now.")
 
 
 # --- audit ------------------------------------------------------------------------------------------------------------
 
 
 @click.command()
-@click.option("--limit", "-n", type=click.IntRange(1, 500), default=50, show_default=True, help="How many entries.")
-@click.option("--actor", default="", help="Only what one did, such as user:anna.")
-@click.option("--action", default="", help="Only one kind of entry, such as login.")
+@click.option("--limit", "-n", type=click.IntRange(1, 500), default=50, show_default=True, help="Number of entries.")
+@click.option("--actor", default="", help="Only entries of this actor, such as user:anna.")
+@click.option("--action", default="", help="Only entries of this action, such as login.")
 @_as_json
 @reaching
 def audit(server: Reach, limit: int, actor: str, action: str, as_json: bool) -> None:
-    """Print who did what, the newest first."""
+    """Print who did what, newest first."""
     from urllib.parse import urlencode  # noqa: PLC0415 - `--help` is quick without it
 
     found = server.ask("GET", "/audit?" + urlencode({"limit": limit, "actor": actor, "action": action}))["data"]
@@ -222,13 +222,13 @@ def audit(server: Reach, limit: int, actor: str, action: str, as_json: bool) -> 
 
 def _password(from_stdin: bool, generate: bool) -> str:
     if generate and from_stdin:
-        raise click.UsageError("--generate makes a password and --password-stdin reads one: give one of them")
+        raise click.UsageError("--generate and --password-stdin can't be combined")
     if generate:
         return secrets.token_urlsafe(15)
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
-        die("there is nobody to ask for a password: use --password-stdin or --generate")
+        die("no terminal to ask for a password: use --password-stdin or --generate")
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 

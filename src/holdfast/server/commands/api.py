@@ -39,7 +39,7 @@ class _Refusal(msgspec.Struct):
 
 
 class _Target(msgspec.Struct, frozen=True):
-    """Which server is asked, and how."""
+    """The server to call, and its credentials."""
 
     url: str
     token: str
@@ -73,10 +73,10 @@ class _Endpoints(click.Group):
 @click.option("--env", "environment", default="dev", envvar=["HOLDFAST_ENV", "INNGEST_ENV"],
               help="Environment to ask for.", show_default=True)  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=30.0, help="Seconds.", show_default=True)
-@click.option("--raw", is_flag=True, help="Print the answer as it came, without line breaks.")
+@click.option("--raw", is_flag=True, help="Print the response as received, without formatting.")
 @click.pass_context
 def api(ctx: click.Context, /, api_host: str, api_port: int | None, **given: Any) -> None:
-    """Ask a running server: REST v2 on the command line."""
+    """Call a running server: REST v2 on the command line."""
     url = _url(api_host, api_port)
     token = str(given["api_key"] or given["signing_key"]) or _key_of_file()
     if token:
@@ -85,7 +85,7 @@ def api(ctx: click.Context, /, api_host: str, api_port: int | None, **given: Any
 
 
 def _key_of_file() -> str:
-    """The signing key of the file that a server on this machine is told of; empty if there is none."""
+    """Return the signing key from the file that this machine's server is configured with; empty if there is none."""
     variable = BY_NAME["signing-key"].file_variable
     path = os.environ.get(variable, "")
     try:
@@ -163,13 +163,13 @@ def _json(text: str) -> object:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is no JSON: {error}") from None
+        raise click.BadParameter(f"{text!r} is not JSON: {error}") from None
 
 
 def _request(
     operation: Operation, target: _Target, path: list[str], given: Mapping[str, Any]
 ) -> tuple[str, str, Query, bytes | None]:
-    """Method, URL, query and body of a call."""
+    """Return method, URL, query and body of a call."""
     where = operation.template
     for placeholder, name in zip(operation.parameters, path, strict=True):
         value = given[name.lower()] or given[f"flag_{name.lower()}"]
@@ -197,7 +197,7 @@ def _query(fields: Mapping[str, Any]) -> Query:
 def _body(given: Mapping[str, Any], fields: Mapping[str, Any]) -> bytes:
     whole, file = given.get("body"), given.get("body_file")
     if sum((whole is not None, file is not None, bool(fields))) > 1:
-        raise click.UsageError("Give the body once: by flags of its own, by --body or by --body-file")
+        raise click.UsageError("Give the body only once: by its flags, by --body or by --body-file")
     if file is not None:
         try:
             return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
@@ -215,16 +215,16 @@ def _print(target: _Target, method: str, url: str, query: Query, body: bytes | N
     try:
         answer = httpx.request(method, url, params=query, content=body, headers=headers, timeout=target.timeout)
     except httpx.HTTPError as error:
-        die(f"{target.url} does not answer: {error}")
+        die(f"no answer from {target.url}: {error}")
     if not answer.is_success:
         text = answer.text.strip() if target.raw else _told(answer)
-        hint = "; name an API token with --api-key, or the signing key" if answer.status_code == 401 else ""
+        hint = "; give an API token with --api-key, or the signing key" if answer.status_code == 401 else ""
         die(f"{answer.status_code}: {text}{hint}")
     click.echo(answer.content if target.raw else _pretty(answer.content))
 
 
 def _told(answer: httpx.Response) -> str:
-    """What an answer says is wrong; as it came, if that can't be told."""
+    """Return the error text of a response; the whole body if it has no known form."""
     try:
         errors = msgspec.json.decode(answer.content, type=_Refusal).errors
     except msgspec.DecodeError:

@@ -16,7 +16,7 @@ class _ListsByDefault(click.Group):
     """A group that lists when no subcommand is named, with the options of `list`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Puts `list` in front of options that belong to it."""
+        """Insert `list` before options that belong to it."""
         of_group = bool(args) and (not args[0].startswith("-") or args[0] in ctx.help_option_names)
         return super().parse_args(ctx, args if of_group else ["list", *args])
 
@@ -30,7 +30,7 @@ def apps() -> None:
 @click.option("--json", "json", is_flag=True, help="Print JSON.")
 @asking
 def list_apps(server: Server, json: bool) -> None:
-    """List apps: where they are, how many functions they have, and what is wrong with them."""
+    """List apps: their URLs, their number of functions and their errors."""
     found = server.list("/v2/apps", limit=100)
     if json:
         as_json(found)
@@ -53,7 +53,7 @@ def _row(app: dict[str, Any]) -> tuple[str, ...]:
 def remove(server: Server, app: str) -> None:
     """Remove APP: its name, its URL or its UUID.
 
-    Its functions start no more runs; it is back when it registers again. Needs the role admin in `start`.
+    Its functions start no more runs. Registering again brings it back. Requires the role admin in `start`.
     """
     known = server.list("/v2/apps", limit=100)
     found = [each for each in known if app in {each["name"], each["id"]} or _same_url(app, each)]

@@ -26,7 +26,7 @@ _ULID: Final = 26
 
 
 def asking(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a click command what it needs to ask a running server: it is called with `server`, a `Server`."""
+    """Add the options for calling a running server; the command is called with `server`, a `Server`."""
 
     def called(settings: Settings, url: str, token: str, **given: Any) -> Any:
         return function(server=Server(settings.config(), url, token), **given)
@@ -51,14 +51,14 @@ class Server:
         self._secret = token or config.signing_key or ("" if url else signing_key(config.directory))
 
     def get(self, path: str, **query: Any) -> Any:
-        """The JSON of an answer. Ends the process if there is none."""
+        """Return the JSON of a response. Ends the process if there is none."""
         found = self.find(path, **query)
         if found is None:
             die(f"{self.url} has no {path}")
         return found
 
     def list(self, path: str, **query: Any) -> list[dict[str, Any]]:
-        """The rows of a list: REST v2 leaves out what is empty."""
+        """Return the rows of a list: REST v2 leaves out empty ones."""
         rows: list[dict[str, Any]] = self.get(path, **query).get("data") or []
         return rows
 
@@ -67,11 +67,11 @@ class Server:
         return self._ask("GET", path, {name: value for name, value in query.items() if value})
 
     def delete(self, path: str) -> Any | None:
-        """The JSON of an answer to DELETE; None for a 404."""
+        """Send a DELETE and return the JSON of its response; None for a 404."""
         return self._ask("DELETE", path, {})
 
     def lines(self, path: str) -> Iterator[str]:
-        """The lines of an answer as they come."""
+        """Yield the lines of a response as they arrive."""
         with self._client(None) as client, client.stream("GET", path) as answer:
             if not answer.is_success:
                 answer.read()
@@ -79,11 +79,11 @@ class Server:
             yield from answer.iter_lines()
 
     def run_id(self, text: str) -> str | None:
-        """A run's whole id, of its last characters too, if it is one of the newest; None if there is none."""
+        """Return a run's id, also from its last characters if the run is recent; None if there is no such run."""
         return self._id(text, "/v2/runs", "id")
 
     def event_id(self, text: str) -> str | None:
-        """An event's whole id, as `run_id`."""
+        """Return an event's id, as `run_id` does."""
         return self._id(text, "/v1/events", "internal_id")
 
     def _id(self, text: str, path: str, member: str) -> str | None:
@@ -122,17 +122,19 @@ class Server:
                 yield client
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             why = str(error) or type(error).__name__
-            die(f"no server answers at {self.url} ({why}): start one with `holdfast dev`, or name one with --url")
+            die(f"no server at {self.url} ({why}): start one with `holdfast dev`, or choose one with --url")
 
     def _check(self, answer: httpx.Response) -> None:
         if answer.status_code in {401, 403}:
-            die("the server asks who you are; give an API token (--token, HOLDFAST_API_TOKEN) or the signing key")
+            die(
+                "the server requires authentication; give an API token (--token, HOLDFAST_API_TOKEN) or the signing key"
+            )
         if not answer.is_success:
             die(f"the server answered {answer.status_code}: {said(answer.content)}")
 
 
 def said(body: bytes) -> str:
-    """What the body of a refusal says, in any of the shapes that this server has."""
+    """Return the error text of a response body, in any of this server's error formats."""
     try:
         document = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         if "errors" in document:

@@ -14,7 +14,7 @@ _PROBE_S: Final = 1.0
 
 
 def warn_if_stale(config: Config, path: Path) -> None:
-    """Warns on stderr if nobody has the database open, and a dev server runs that keeps its state elsewhere."""
+    """Warn on stderr if no server has the database open, but a dev server runs that keeps its state elsewhere."""
     if _is_there(path) and _free(path) and _dev_answers(config.port):
         click.echo(
             f"Warning: a dev server runs at http://localhost:{config.port}, and its state is not in {path}: "

@@ -25,7 +25,7 @@ _REQUIRED = {"signing-key", "event-key"}
 
 @click.group()
 def config() -> None:
-    """Look at the configuration."""
+    """Show the configuration."""
 
 
 def _flags(function: Any) -> Any:
@@ -37,9 +37,9 @@ def _flags(function: Any) -> Any:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @_flags
 def show(command: str, as_json: bool, config_file: Path | None, **given: Any) -> None:
-    """Print what `dev` or `start` (the default) would run with, and where each value comes from.
+    """Print the configuration that `dev` or `start` (the default) would use, and where each value comes from.
 
-    Takes the flags of `dev` and `start`. Ends with code 2 if something is wrong. Secrets are masked.
+    Accepts the flags of `dev` and `start`. Exits with code 2 if a value is invalid. Secrets are masked.
     """
     flags = chosen({option.name: given[parameter(option)] for option in _FLAGS})
     if wrong := [f"`holdfast {command}` has no flag --{o.name}" for o in _FLAGS
@@ -59,7 +59,7 @@ def show(command: str, as_json: bool, config_file: Path | None, **given: Any) ->
 @config.command()
 def example() -> None:
     """Print a configuration file in TOML with every option at its default."""
-    lines = ["# Keys are the flags' names. Sections [dev] and [start] hold what is for one of them only."]
+    lines = ["# Keys are the flags' names. Sections [dev] and [start] hold options of that command only."]
     for option in (option for option in OPTIONS if option.in_files):
         default = default_text(option)
         value = _list(default) if option.many else default if default.isdecimal() else json.dumps(default)

@@ -35,8 +35,8 @@ def db() -> None:
 def backup(settings: Settings, file: Path) -> None:
     """Write a copy of the database to FILE.
 
-    It has all that is committed; a server that runs goes on meanwhile.
-    FILE must not exist. It is complete when it appears.
+    The copy holds everything committed so far; a running server is not interrupted.
+    FILE must not exist; it appears only once it is complete.
     """
     from holdfast.server.store.sqlite import backup as copies  # noqa: PLC0415 - `--help` is quick without it
 
@@ -51,9 +51,9 @@ def backup(settings: Settings, file: Path) -> None:
 @click.argument("file", type=_FILE)
 @with_options("sqlite-dir")
 def restore(settings: Settings, file: Path) -> None:
-    """Put the backup FILE in the database's place. The server must be stopped.
+    """Replace the database with the backup FILE. The server must be stopped.
 
-    The backup is verified first; the database that was there is kept beside it.
+    The backup is verified first; the previous database is kept next to it.
     """
     from holdfast.server.store.sqlite import backup as copies  # noqa: PLC0415 - `--help` is quick without it
 
@@ -63,17 +63,17 @@ def restore(settings: Settings, file: Path) -> None:
         aside = copies.restore(file, path, progress)
     click.echo(f"{path}: restored from {file}")
     if aside is not None:
-        click.echo(f"The database that was there is now {aside}; delete it when all is well.")
+        click.echo(f"The previous database is now {aside}; delete it once the restored one is checked.")
 
 
 @db.command()
 @click.argument("file", type=_FILE, required=False)
-@click.option("--full", is_flag=True, help="Compare indexes with their tables, and read all values; takes longer.")
+@click.option("--full", is_flag=True, help="Also compare indexes with their tables and read all values; takes longer.")
 @with_options("sqlite-dir")
 def check(settings: Settings, file: Path | None, full: bool) -> None:
-    """Look whether the database, or the backup FILE, is whole.
+    """Check the integrity of the database or of the backup FILE.
 
-    Looks at its pages, and at how its rows fit together. Ends with code 1 if something is wrong.
+    Checks pages and the consistency of rows. Exits with code 1 if it finds a problem.
     """
     from holdfast.server.store.sqlite import backup as copies  # noqa: PLC0415 - `--help` is quick without it
     from holdfast.server.store.sqlite import check as checks  # noqa: PLC0415 - as above
@@ -90,14 +90,14 @@ def check(settings: Settings, file: Path | None, full: bool) -> None:
     if wrong:
         die(f"{path}: {wrong} {'invariants are' if wrong > 1 else 'invariant is'} broken; restore a backup with "
             "`holdfast db restore FILE`")  # fmt: skip
-    click.echo(f"{path}: all is well")
+    click.echo(f"{path}: no problems found")
 
 
 @db.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: sizes in bytes, times in ms since the epoch.")
 @with_options("sqlite-dir", "port")
 def stats(settings: Settings, as_json: bool) -> None:
-    """Print what is in the database, and how much room it takes."""
+    """Print what the database contains, and its size."""
     import msgspec  # noqa: PLC0415 - `--help` is quick without it
 
     from holdfast.server.store.sqlite import backup as copies  # noqa: PLC0415 - as above
@@ -113,7 +113,7 @@ def stats(settings: Settings, as_json: bool) -> None:
 @db.command()
 @with_options("sqlite-dir")
 def compact(settings: Settings) -> None:
-    """Rewrite the database without its free pages. The server must be stopped; needs as much free disk again."""
+    """Rewrite the database without its free pages. The server must be stopped; needs as much free disk space again."""
     from holdfast.server.store.sqlite import backup as copies  # noqa: PLC0415 - `--help` is quick without it
 
     path = _existing(settings)
@@ -125,7 +125,7 @@ def compact(settings: Settings) -> None:
 @db.command()
 @with_options("sqlite-dir")
 def migrate(settings: Settings) -> None:
-    """Bring the database to this version's schema, as a start does. The server must be stopped."""
+    """Migrate the database to this version's schema, as a start does. The server must be stopped."""
     from holdfast.server.store.sqlite.backup import verify  # noqa: PLC0415 - `--help` is quick without it
     from holdfast.server.store.sqlite.migrate import newest  # noqa: PLC0415 - as above
     from holdfast.server.store.sqlite.store import SqliteStore  # noqa: PLC0415 - as above
@@ -139,7 +139,7 @@ def migrate(settings: Settings) -> None:
 
 
 def database(settings: Settings) -> Path:
-    """The database file that the options name."""
+    """Return the database file that the options name."""
     return settings.config().directory / "main.db"
 
 
@@ -158,7 +158,7 @@ def _existing(settings: Settings) -> Path:
 
 @contextlib.contextmanager
 def _telling() -> Generator[None]:
-    """Ends the process with what a store or the system says."""
+    """End the process with the error of a store or of the system."""
     from holdfast.server.store.store import SchemaError, StoreError  # noqa: PLC0415 - `--help` is quick without it
 
     try:
@@ -177,7 +177,7 @@ def _locked(path: Path) -> Generator[None]:
 
 @contextlib.contextmanager
 def _progress(label: str) -> Generator[Callable[[int, int], None]]:
-    """A bar on a terminal, nothing elsewhere."""
+    """Return a progress bar on a terminal, and one that prints nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda _done, _total: None
         return
@@ -194,7 +194,9 @@ def _progress(label: str) -> Generator[Callable[[int, int], None]]:
 def _report(found: Stats) -> Generator[str]:
     known = "" if found.schema == found.schema_known else f" (this Holdfast works with {found.schema_known})"
     yield f"{found.path}: {_size(found.bytes)}, log {_size(found.wal_bytes)}, schema version {found.schema}{known}"
-    shrinks = "given back by retention" if found.shrinks else "given back by `holdfast db compact` only"
+    shrinks = (
+        "returned to the disk by retention" if found.shrinks else "returned to the disk by `holdfast db compact` only"
+    )
     yield f"free in the file: {_size(found.free_bytes)} ({shrinks})"
     yield f"events from {_time(found.oldest_event)} to {_time(found.newest_event)}"
     yield f"runs   from {_time(found.oldest_run)} to {_time(found.newest_run)}"

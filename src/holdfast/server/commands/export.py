@@ -27,10 +27,10 @@ _WHEN = "A time (2026-01-31, 2026-01-31T12:00:00Z) or an age (7d, 12h)."
 
 def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write (a new one); else stdout."),
-        click.option("--function", "functions", multiple=True, metavar="SLUG", help="Only of it (repeatable)."),
-        click.option("--until", default="", metavar="WHEN", help="Only what is older than that."),
-        click.option("--since", default="", metavar="WHEN", help=f"Only what is not older. {_WHEN}"),
+        click.option("--output", "-o", type=click.Path(path_type=Path), help="New file to write (default: stdout)."),
+        click.option("--function", "functions", multiple=True, metavar="SLUG", help="Only of a function (repeatable)."),
+        click.option("--until", default="", metavar="WHEN", help="Only older than this."),
+        click.option("--since", default="", metavar="WHEN", help=f"Only newer than this. {_WHEN}"),
     ):  # fmt: skip
         function = option(function)
     return function
@@ -38,7 +38,7 @@ def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group()
 def export() -> None:
-    """Write runs or events as JSON lines, the oldest first."""
+    """Write runs or events as JSON lines, oldest first."""
 
 
 @export.command()
@@ -48,12 +48,12 @@ def export() -> None:
     "statuses",
     multiple=True,
     type=click.Choice(_STATUSES, case_sensitive=False),
-    help="Only in that status (repeatable).",
+    help="Only in this status (repeatable).",
 )
-@click.option("--with-steps", is_flag=True, help="With the memoised steps of each run.")
+@click.option("--with-steps", is_flag=True, help="Include the results of each run's steps.")
 @with_options("sqlite-dir", "port")
 def runs(settings: Settings, output: Path | None, statuses: tuple[str, ...], with_steps: bool, **when: Any) -> None:
-    """Export runs, by the time at which they were scheduled."""
+    """Export runs, ordered by their scheduling time."""
     from holdfast.server.model.status import RunStatus  # noqa: PLC0415 - `--help` is quick without it
     from holdfast.server.store.sqlite import export as lines  # noqa: PLC0415 - as above
 
@@ -66,10 +66,10 @@ def runs(settings: Settings, output: Path | None, statuses: tuple[str, ...], wit
 @export.command()
 @_shared
 @click.option("--name", "names", multiple=True, help="Only events of this name (repeatable).")
-@click.option("--internal", is_flag=True, help="The server's own events (inngest/…) too.")
+@click.option("--internal", is_flag=True, help="Include the server's own events (inngest/…).")
 @with_options("sqlite-dir", "port")
 def events(settings: Settings, output: Path | None, names: tuple[str, ...], internal: bool, **when: Any) -> None:
-    """Export events, by the time at which they were received."""
+    """Export events, ordered by their time of reception."""
     from holdfast.server.store.sqlite import export as lines  # noqa: PLC0415 - `--help` is quick without it
 
     wanted = lines.Wanted(
@@ -84,7 +84,7 @@ def _span(since: str, until: str, functions: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _moment(text: str, flag: str) -> int:
-    """A time or an age as ms since the epoch; ends the process for what is neither."""
+    """Return a time or an age as ms since the epoch; end the process if it is neither."""
     from holdfast.server.api.common.parameters import read_moment  # noqa: PLC0415 - `--help` is quick without it
 
     found = read_moment(text, int(time.time() * 1_000))
@@ -113,7 +113,7 @@ def _write(
     except BrokenPipeError:  # `| head` has enough
         sys.stderr.close()
     except FileExistsError:
-        die(f"{output} exists: an export overwrites nothing, choose another name")
+        die(f"{output} already exists; choose another name")
     except (StoreError, OSError, sqlite3.Error) as error:
         die(told(error))
 

@@ -16,12 +16,12 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1", "": "127.0.0.1"}  # no
 
 @click.command()
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=5.0, help="Seconds for each probe.")
-@click.option("--live", is_flag=True, help="Only ask whether it lives, not whether it takes work.")
+@click.option("--live", is_flag=True, help="Check only that the server is alive, not that it is ready.")
 @with_options("host", "port", "verbose")
 def healthcheck(settings: Settings, timeout: float, live: bool) -> None:
     """Probe /health and /ready of a server on this machine.
 
-    Ends with code 1 if one of them fails. Host and port are those of the server's own configuration.
+    Exits with code 1 if one of them fails. Host and port come from the server's own configuration.
     """
     config = settings.config()
     host = _EVERYWHERE.get(config.host, config.host)

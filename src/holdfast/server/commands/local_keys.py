@@ -17,7 +17,7 @@ _SIGNING, _EVENT = "INNGEST_SIGNING_KEY", "INNGEST_EVENT_KEY"
 
 
 def with_local_keys(config: Config) -> Config:
-    """The configuration with the keys of its folder, which are made if there are none. Raises OSError."""
+    """Return the configuration with the keys of its folder, generated if there are none. Raises OSError."""
     path = config.directory / _FILE
     keys = read(config.directory)
     if not keys:
@@ -28,7 +28,7 @@ def with_local_keys(config: Config) -> Config:
 
 
 def read(folder: Path) -> dict[str, str]:
-    """The keys of a folder by their variables; none if it has none. Raises OSError."""
+    """Return the keys of a folder by their variables; empty if it has none. Raises OSError."""
     try:
         lines = (folder / _FILE).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -38,7 +38,7 @@ def read(folder: Path) -> dict[str, str]:
 
 
 def signing_key(folder: Path) -> str:
-    """The signing key of a folder; empty if it has none, or this user may not read it."""
+    """Return the signing key of a folder; empty if it has none, or this user may not read it."""
     try:
         return read(folder).get(_SIGNING, "")
     except OSError:
@@ -55,7 +55,7 @@ def _write(path: Path, keys: dict[str, str]) -> None:
 
 def _tell(path: Path, keys: dict[str, str], port: int) -> None:
     lines = [
-        f"No keys were given, so a pair was made for this machine; it is kept in {path}.",
+        f"No keys were configured: generated a pair for this machine, stored in {path}.",
         "Put these lines into the environment of your apps:",
         "",
         *(f"  {name}={value}" for name, value in keys.items()),

@@ -21,12 +21,12 @@ _LIMIT = click.option("--limit", "-n", type=click.IntRange(1, 50), default=20, h
 
 @click.command()
 @click.option("--status", multiple=True, type=click.Choice(_STATUSES, case_sensitive=False),
-              help="Only in that status (repeatable).")  # fmt: skip
+              help="Only in this status (repeatable).")  # fmt: skip
 @_LIMIT
 @_JSON
 @asking
 def runs(server: Server, status: tuple[str, ...], limit: int, json: bool) -> None:
-    """List runs, the newest first."""
+    """List runs, newest first."""
     wanted = [name.upper() for name in status]
     found = server.list("/v2/runs", limit=limit, status=wanted, includeOutput="true")
     if json:
@@ -35,7 +35,7 @@ def runs(server: Server, status: tuple[str, ...], limit: int, json: bool) -> Non
         click.echo("No runs yet." if not wanted else "No such runs.")
     else:
         table(("QUEUED", "RUN", "FUNCTION", "STATUS", "TOOK", ""), [_run_row(run) for run in found])
-        click.echo("\nMore of one: holdfast run ID, holdfast why ID")
+        click.echo("\nDetails: holdfast run ID, holdfast why ID")
 
 
 def _run_row(run: dict[str, Any]) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ def _run_row(run: dict[str, Any]) -> tuple[str, ...]:
 def run(server: Server, run_id: str, json: bool) -> None:
     """Show one run: its steps and attempts as a tree, its output or its error with the stack.
 
-    ID is a run's id; the end of one will do if it is not old.
+    ID is a run's id, or its last characters if the run is recent.
     """
     id = server.run_id(run_id) or die(f"there is no run {run_id}; `holdfast runs` lists the newest")
     found = server.find(f"/v2/runs/{id}", includeOutput="true") or die(f"there is no run {id}")
@@ -84,9 +84,9 @@ def _run_lines(found: dict[str, Any], trace: dict[str, Any]) -> Iterator[str]:
 
 
 def _steps(spans: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The spans of a trace that people count as its steps.
+    """Return the spans of a trace that stand for its steps.
 
-    A trace has a step twice: what the queue did for it, with its attempts, and after that each call.
+    A trace has each step twice: as a queue item with its attempts, then once per call.
     """
     seen = set[str]()
     for span in spans:
@@ -109,7 +109,7 @@ def _tree(spans: list[dict[str, Any]], indent: str) -> Iterator[str]:
 
 
 def _attempt(name: str) -> str:
-    """A span's name; attempts are counted from 1, as everywhere else here."""
+    """Return a span's name; attempts are numbered from 1, as in all output of these commands."""
     word, _, number = name.partition(" ")
     return f"Attempt {int(number) + 1}" if word == "Attempt" and number.isdecimal() else name
 
@@ -120,7 +120,7 @@ def _attempt(name: str) -> str:
 @_JSON
 @asking
 def events(server: Server, limit: int, name: str, json: bool) -> None:
-    """List events, the newest first, and the runs that they started."""
+    """List events, newest first, with the runs that they started."""
     found = server.list("/v1/events", limit=limit, name=name, received_after="1970-01-01T00:00:00Z")
     started = {event["internal_id"]: server.list(f"/v1/events/{event['internal_id']}/runs") for event in found}
     if json:
@@ -133,7 +133,7 @@ def events(server: Server, limit: int, name: str, json: bool) -> None:
             for e in found
         ]
         table(("RECEIVED", "EVENT", "NAME", "RUNS"), rows)
-        click.echo("\nWhat became of one: holdfast why ID")
+        click.echo("\nDetails: holdfast why ID")
 
 
 def _started(found: list[dict[str, Any]]) -> str:
@@ -145,7 +145,7 @@ def _started(found: list[dict[str, Any]]) -> str:
 @_JSON
 @asking
 def why(server: Server, id: str, json: bool) -> None:
-    """Tell why a run is where it is, or what became of an event. The end of an id will do."""
+    """Explain the state of a run, or what an event started. The last characters of an id are enough."""
     found = _why(server, "runs", server.run_id(id)) or _why(server, "events", server.event_id(id))
     if found is None:
         die(f"there is no run or event {id}; `holdfast runs` and `holdfast events` list the newest")
@@ -165,7 +165,7 @@ def _tell_why(found: dict[str, Any]) -> None:
         f"event {found['event_id']}  {plain(found['name'])}"
     )  # fmt: skip
     click.echo(about)
-    for reason in found["reasons"] or [{"text": "nothing keeps it"}]:
+    for reason in found["reasons"] or [{"text": "nothing holds it back"}]:
         click.echo(f"  {plain(reason['text'])}")
 
 
@@ -175,7 +175,7 @@ def _slug(run: dict[str, Any]) -> str:
 
 
 def _error(output: Any) -> dict[str, Any]:
-    """The error within an output: `{name, message, stack}`, as far as there are any."""
+    """Return the error within an output: `{name, message, stack}`, those that are present."""
     if not isinstance(output, dict):
         return {}
     members = cast("dict[str, Any]", output)

@@ -29,7 +29,7 @@ _TIMEOUT_S = 30.0
 
 
 def reaching(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a click command what it needs to reach a server: it is called with `server`, a `Reach`."""
+    """Add the options for reaching a server; the command is called with `server`, a `Reach`."""
 
     def called(settings: Settings, url: str, token: str, **given: Any) -> Any:
         return function(server=Reach(settings.config(), url, token), **given)
@@ -50,14 +50,14 @@ def reaching(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def http_url(_ctx: click.Context, _parameter: click.Parameter, url: str) -> str:
-    """The URL that was given, if it is one of HTTP."""
+    """Return the URL that was given; it must be an HTTP URL."""
     if url and not url.startswith(("http://", "https://")):
         raise click.BadParameter(f"'{url}' must be an HTTP URL, such as http://localhost:8288")
     return url
 
 
 class Reach:
-    """A server that may run or not."""
+    """A server that may or may not be running."""
 
     def __init__(self, config: Config, url: str, token: str) -> None:
         self._config = config
@@ -65,7 +65,7 @@ class Reach:
         self._token = token
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
-        """One request to `/v0/access`; answers the JSON of its answer. Ends the process if it is refused."""
+        """Send a request to `/v0/access` and return the JSON of its response. Ends the process if it is refused."""
         return asyncio.run(self._ask(method, f"/v0/access{path}", body))
 
     async def _ask(self, method: str, path: str, body: object) -> Any:
@@ -77,9 +77,9 @@ class Reach:
                 answer = await client.request(method, path, content=content)
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 why = error or type(error).__name__
-                die(f"no server answers at {client.base_url} ({why}): say where it is with --url")
+                die(f"no server at {client.base_url} ({why}): set its address with --url")
         if answer.status_code in {401, 403}:
-            why = "the server asks who you are" if answer.status_code == 401 else _told(answer).rstrip(".")
+            why = "the server requires authentication" if answer.status_code == 401 else _told(answer).rstrip(".")
             die(f"{why}; give an admin's API token (--token, HOLDFAST_API_TOKEN) or the signing key (--signing-key)")
         if answer.status_code >= 400:
             die(_told(answer))
@@ -96,7 +96,7 @@ class Reach:
                 yield client
             return
         if not is_there(path):
-            die(f"there is no database {path}: name its folder with --sqlite-dir, or a running server with --url")
+            die(f"there is no database {path}: set its folder with --sqlite-dir, or a running server with --url")
         try:
             held = lock.hold(path)
         except lock.InUseError:
@@ -166,7 +166,7 @@ class _Reader:
 
 
 def _told(answer: httpx.Response) -> str:
-    """What an answer says is wrong."""
+    """Return the error text of a response."""
     try:
         return str(msgspec.json.decode(answer.content)["error"])
     except (msgspec.DecodeError, KeyError, TypeError):

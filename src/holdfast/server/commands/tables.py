@@ -20,7 +20,7 @@ _WIDEST = 60
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints rows under their heads. The last column may be long."""
+    """Print rows under their headings. The last column may be long."""
     shown = [[plain(cell) for cell in row] for row in rows]
     widths = [min(_WIDEST, max(map(len, column))) for column in zip(heads, *shown, strict=True)]
     widths[-1] = 0
@@ -30,7 +30,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def tinted(word: str, width: int = 0) -> str:
-    """A cell; a status in its colour."""
+    """Return a cell's text; a status in its colour."""
     tint = _TINTS.get(word)
     return click.style(word.ljust(width), fg=tint) if tint else word.ljust(width)
 
@@ -41,12 +41,12 @@ def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def as_json(document: Any) -> None:
-    """Prints a document for programs."""
+    """Print a document as JSON."""
     click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
 
 
 def time_of(text: str) -> str:
-    """A time as people here read it: of the day, with the date if it is not today's."""
+    """Return a time in the local zone, with the date if it is not today's."""
     from datetime import datetime  # noqa: PLC0415 - `--help` is quick without it
 
     if not text:
@@ -58,10 +58,10 @@ def time_of(text: str) -> str:
 
 
 def took(ms: str) -> str:
-    """A duration in words; `-` for none."""
+    """Return a duration as text; `-` for none."""
     return span(int(ms)) if ms else "-"
 
 
 def color() -> bool:
-    """Whether output is shown in colour."""
+    """Return whether output is coloured."""
     return sys.stdout.isatty()

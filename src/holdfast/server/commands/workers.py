@@ -16,7 +16,7 @@ _STATUSES: Final[tuple[str, ...]] = ("connected", "ready", "draining", "disconne
 @click.option("--json", "json", is_flag=True, help="Print JSON.")
 @asking
 def workers(server: Server, json: bool) -> None:
-    """List workers that are connected: their apps, the calls that they have, and how many they take."""
+    """List connected workers: their apps, their calls in flight and their capacity."""
     found = server.list("/v0/connect/envs/dev/conns")
     if json:
         as_json(found)

@@ -58,7 +58,7 @@ class Egress:
         elif _is_name(rule):
             self._names.add(rule.lower().rstrip("."))
         else:
-            raise ValueError(f"{rule!r} is no network, address or name")
+            raise ValueError(f"{rule!r} is not a network, address or name")
 
     def check_name(self, host: str) -> None:
         """Refuse a denied name, before it is looked up. Raises DeniedError."""

@@ -74,7 +74,7 @@ def read(path: Path) -> ConfigFile:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
         if len(content) > _MOST_BYTES:
-            raise ConfigError(f"{path} is no configuration file: it has more than {_MOST_BYTES:,} bytes")
+            raise ConfigError(f"{path} is not a configuration file: it has more than {_MOST_BYTES:,} bytes")
         text = content.decode()
     except OSError as error:
         raise ConfigError(f"can't read the configuration file {path}: {error.strerror or error}") from error
@@ -116,10 +116,10 @@ class _Reader:
             name = str(key).replace("_", "-")
             option = BY_NAME.get(name)
             if name in FOREIGN:
-                self._warnings.append(f"{self._place(str(key))}: '{key}' means nothing here: {FOREIGN[name]}")
+                self._warnings.append(f"{self._place(str(key))}: '{key}' has no effect here: {FOREIGN[name]}")
             elif option is None or not option.in_files:
                 known = BOTH if isinstance(value, dict) and not command else BY_NAME
-                self._complain(str(key), f"there is no option '{key}'{did_you_mean(name, known)}")
+                self._complain(str(key), f"unknown option '{key}'{did_you_mean(name, known)}")
             elif command and command not in option.commands:
                 self._complain(str(key), f"`holdfast {command}` has no option '{key}'")
             elif value is not None and value != "":  # empty is unset, as in the environment
@@ -202,7 +202,7 @@ def _refuse_twice(path: Path, names: Iterable[tuple[str, int]]) -> None:
     seen: set[str] = set()
     for name, line in names:
         if name in seen:
-            raise ConfigError(f"{path}{f':{line}' if line else ''}: '{name}' is there twice: keep one of them")
+            raise ConfigError(f"{path}{f':{line}' if line else ''}: '{name}' is set twice: remove one of them")
         seen.add(name)
 
 

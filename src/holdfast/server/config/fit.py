@@ -11,8 +11,8 @@ from holdfast.server.config.config import Config
 #: Hosts that only this machine can reach.
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 WEAK_KEY: Final = (
-    "the signing key is no hex: that is taken because only this machine can reach the server. SDKs for TypeScript and "
-    "JavaScript can use it, others (Python, Go) refuse it; make a real one with `openssl rand -hex 32`"
+    "the signing key is not hex: accepted only because no other machine can reach the server. SDKs for TypeScript and "
+    "JavaScript can use it, others (Python, Go) refuse it; generate a real one with `openssl rand -hex 32`"
 )
 
 
@@ -27,10 +27,10 @@ def misfits(config: Config) -> Iterator[str]:
         try:
             check_signing_key(config.signing_key)
         except ValueError as error:
-            yield f"{error}; make one with `openssl rand -hex 32`"
+            yield f"{error}; generate one with `openssl rand -hex 32`"
     if bool(config.admin_user) != bool(config.admin_password):
         yield "admin-user and admin-password go together: set both, or none"
     if config.oidc_issuer and not config.oidc_client_id:
         yield "oidc-client-id is required with oidc-issuer"
     if config.oidc_issuer and not (config.oidc_roles or config.oidc_default_role):
-        yield "with oidc-issuer, say who gets which role (oidc-role, oidc-default-role): nobody could log in otherwise"
+        yield "oidc-issuer needs oidc-role or oidc-default-role: without them nobody could log in"

@@ -116,7 +116,7 @@ def _setting(
     for variable in option.variables:
         if (text := environ.get(variable, "")) and not _is_service_link(variable, text):
             if option.file_variable and environ.get(option.file_variable):
-                raise ConfigError(f"{variable} and {option.file_variable} are both set: keep one of them")
+                raise ConfigError(f"{variable} and {option.file_variable} are both set: remove one of them")
             return Setting(option, _parse(option, text, variable), "env", variable)
     if option.file_variable and (path := environ.get(option.file_variable)):
         text = _secret(path, option.file_variable)
@@ -163,8 +163,8 @@ def _is_service_link(name: str, text: str) -> bool:
 def _ignored(links: list[str]) -> Iterator[str]:
     if links:
         yield (
-            f"ignored {', '.join(links)}: Kubernetes sets them for a Service of this name; without them: "
-            "`enableServiceLinks: false` in the pod's spec"
+            f"ignored {', '.join(links)}: Kubernetes sets them for a Service of this name; to avoid them, "
+            "set `enableServiceLinks: false` in the pod's spec"
         )
 
 
@@ -174,6 +174,6 @@ def _strangers(environ: Mapping[str, str], links: list[str]) -> Iterator[str]:
     foreign = {f"INNGEST_{name.replace('-', '_').upper()}": why for name, why in FOREIGN.items()}
     for name in sorted(environ):
         if name in foreign:
-            yield f"{name} means nothing here: {foreign[name]}"
+            yield f"{name} has no effect here: {foreign[name]}"
         elif name.startswith("HOLDFAST_") and name not in known and name not in links:
-            yield f"there is no variable {name}{did_you_mean(name, known)}"
+            yield f"unknown variable {name}{did_you_mean(name, known)}"

@@ -253,7 +253,7 @@ class ConnectDriver:
             return
         self.counts["lost"] += 1
         log.warning(
-            "a worker has lost a call: it neither replied nor renewed its lease", worker=worker.instance.id,
+            "a worker's lease on a call expired: it neither replied nor renewed it", worker=worker.instance.id,
             run=call.request.context.run_id, function=call.request.slug,
         )  # fmt: skip
         self._settle(call, _failure(*STOPPED))

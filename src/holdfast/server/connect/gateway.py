@@ -161,7 +161,7 @@ class Gateway:
             if worker is None or silence <= QUIET_MS:
                 continue
             if silence > DEAD_MS:
-                log.warning("a worker was not heard of, its socket is closed", worker=worker.instance.id, ms=silence)
+                log.warning("closed a worker's socket: no heartbeat", worker=worker.instance.id, ms=silence)
                 each.abort(MISSED)
             elif worker.status is Status.READY:
                 self.roster.silent(worker)

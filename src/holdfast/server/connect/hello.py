@@ -74,7 +74,7 @@ def read_hello(payload: bytes, check_token: Callable[[str], None]) -> Hello:
     except DecodeError:
         raise HelloError("the first message can't be decoded", INVALID_PAYLOAD) from None
     if not is_ulid(message.connection_id):
-        raise HelloError("the connection's id is no ULID", INVALID_PAYLOAD)
+        raise HelloError("the connection's id is not a ULID", INVALID_PAYLOAD)
     if not message.instance_id:
         raise HelloError("the worker has no instance id", INVALID_PAYLOAD)
     check_token(message.auth_data.session_token)
@@ -96,9 +96,9 @@ def read_hello(payload: bytes, check_token: Callable[[str], None]) -> Hello:
 
 def _check_apps(message: pb.Connect) -> None:
     if not message.apps:
-        raise HelloError("the worker brings no app", INVALID_PAYLOAD)
+        raise HelloError("the worker registers no app", INVALID_PAYLOAD)
     if len(message.apps) > MOST_APPS:
-        raise HelloError(f"the worker brings {len(message.apps)} apps, {MOST_APPS} at most are taken", TOO_MANY_APPS)
+        raise HelloError(f"the worker registers {len(message.apps)} apps; the limit is {MOST_APPS}", TOO_MANY_APPS)
     names = [app.app_name for app in message.apps]
     if not all(names) or len(set(names)) < len(names):
         raise HelloError("each app of a worker needs a name of its own", INVALID_PAYLOAD)

@@ -48,4 +48,4 @@ def check(secret: str, token: str) -> None:
     except jwt.ExpiredSignatureError:
         raise SessionError("the session token has expired; ask /v0/connect/start for another") from None
     except jwt.InvalidTokenError:
-        raise SessionError("the session token is none of this server's") from None
+        raise SessionError("the session token is not from this server") from None

@@ -262,7 +262,7 @@ class Socket(asyncio.Protocol):
             return 403, "Pages of other sites may not connect\n"
         if self._gateway.overfull:
             self._gateway.refused["too_many_connections"] += 1
-            return 503, "The gateway has as many connections as it takes\n"
+            return 503, "The gateway has reached its limit of connections\n"
         return None
 
     def _restart_timer(self) -> None:
@@ -272,13 +272,13 @@ class Socket(asyncio.Protocol):
 
     def _late(self) -> None:
         if self._ws.state is State.OPEN:
-            self._refuse("no first message came", "connect_worker_hello_timeout", POLICY)
+            self._refuse("no first message was received", "connect_worker_hello_timeout", POLICY)
         else:
             self._transport.abort()
 
     def _refuse(self, text: str, reason: str, code: int) -> None:
         self._gateway.refused[reason] += 1
-        log.warning("a worker is refused", address=self._address, error=text, reason=reason)
+        log.warning("refused a worker", address=self._address, error=text, reason=reason)
         self.close(code, reason)
 
     # --- messages -----------------------------------------------------------------------------------------------------
@@ -313,7 +313,7 @@ class Socket(asyncio.Protocol):
 
     def _on_first(self, frame: pb.Frame) -> None:
         if frame.kind != pb.WORKER_CONNECT:
-            self._refuse("the first message is another", "connect_worker_hello_invalid_msg", POLICY)
+            self._refuse("unexpected first message", "connect_worker_hello_invalid_msg", POLICY)
             return
         try:
             self._connect(read_hello(frame.payload, lambda token: session.check(self._gateway.secret, token)))
@@ -330,7 +330,7 @@ class Socket(asyncio.Protocol):
     def _connect(self, hello: Hello) -> None:
         gateway, now, roster = self._gateway, self._gateway.clock(), self._gateway.roster
         if hello.connection_id in roster.workers:
-            raise HelloError("another socket has this connection id", INVALID_PAYLOAD)
+            raise HelloError("another socket uses this connection id", INVALID_PAYLOAD)
         groups: list[Group] = []
         for app in hello.apps:
             body = registration(hello, app)
@@ -376,7 +376,7 @@ class Socket(asyncio.Protocol):
         assert self.worker is not None
         asked = pb.ExtendLease.FromString(payload)
         if not is_ulid(asked.lease_id):
-            self._refuse("a lease's id is no ULID", *_UNREADABLE[pb.WORKER_REQUEST_EXTEND_LEASE])
+            self._refuse("a lease's id is not a ULID", *_UNREADABLE[pb.WORKER_REQUEST_EXTEND_LEASE])
             return
         renewed = self._gateway.driver.extend(self.worker, asked.request_id, asked.lease_id)
         self._send(frames.lease_answer(asked, renewed))
@@ -388,7 +388,11 @@ class Socket(asyncio.Protocol):
         outcome = frames.outcome(reply, f"{worker.about.sdk_language}:{worker.about.sdk_version}")
         outcome.headers["x-holdfast-worker"] = worker.instance.id
         if not self._gateway.driver.reply(worker, reply.request_id, frames.work(reply), outcome):
-            log.warning("a worker replied for an app of others", worker=worker.instance.id, request=reply.request_id)
+            log.warning(
+                "a worker replied for an app that it does not serve",
+                worker=worker.instance.id,
+                request=reply.request_id,
+            )
             return
 
         def committed(error: Exception | None) -> None:

@@ -41,10 +41,10 @@ class Syncs:
             done = self._apps.register(body, method="connect")
         except Refused as refused:
             text = self._problem(name) or str(refused)
-            log.warning("a worker's app is refused", app=name, error=text)
+            log.warning("refused a worker's app", app=name, error=text)
             raise SyncError(refused.code or "invalid_function_configuration", text) from None
         except RegistrationError as error:
-            log.warning("a worker's app is refused", app=name, error=str(error))
+            log.warning("refused a worker's app", app=name, error=str(error))
             raise SyncError("", str(error)) from None
         return Group(done.app_id, name, version, hash, slugs, now, done.sync_id)
 

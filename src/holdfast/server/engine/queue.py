@@ -43,7 +43,7 @@ class Timers:
 
     __slots__ = ("_awaited", "_heap", "_idle", "_order")
 
-    #: So many items that ended early are left in, until they are the greater part.
+    #: Rebuild the heap once stale entries exceed this and outnumber live ones.
     LEFT_IN = 1_000
 
     def __init__(self, awaited: Callable[[Job | Pause | Deadline], bool]) -> None:

@@ -145,9 +145,9 @@ def no_progress(state_size: int, repeated: bool) -> bytes:
     """Return the output of a run whose app answers without news, time after time."""
     name = "NoProgressError"
     if not repeated:
-        message = "The app was asked what comes next time after time, and reported neither a step nor the end."
+        message = "The app was called repeatedly and reported neither a step nor its end."
     else:
-        message = "The app reported the same steps again and again, though they have results: it begins anew each time."
+        message = "The app reported the same finished steps again and again: it starts over on each call."
     if state_size > limits.MAX_INLINE_STATE:
         message += (
             f" The run's events and results are {state_size} bytes, more than {limits.MAX_INLINE_STATE} are not sent "

@@ -70,7 +70,7 @@ def _unstarted(core: Core, event: Asked, listener: Listener, now: int) -> Reason
     if event.external_id != event.id and core.seen.holds(f"{function.id}:{event.external_id}", now):
         text = f"{slug} did not start: an event with the id {event.external_id} started it in the last 24 hours"
         return Reason(kind=ReasonKind.DUPLICATE, text=text, function=slug, key=event.external_id)
-    text = f"{slug} did not start, and no trace is kept of why: {' or '.join(_possible(function))}"
+    text = f"{slug} did not start; the reason was not recorded. Possible: {' or '.join(_possible(function))}"
     return Reason(kind=ReasonKind.UNRECORDED, text=text, function=slug)
 
 

@@ -18,7 +18,7 @@ class BudgetError(ExpressionError):
 
     def __init__(self) -> None:
         super().__init__(
-            f"the evaluation was given up: it would take more than {EXPRESSION_WORK:,} units of work; compare less, or"
+            f"the evaluation was aborted: it needs more than {EXPRESSION_WORK:,} units of work; compare less, or"
             " send smaller values"
         )
 

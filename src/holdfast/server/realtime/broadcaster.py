@@ -132,7 +132,7 @@ class Broadcaster:
     def subscribe(self, topics: Iterable[Topic]) -> Subscription:
         """A new subscription: what is published from now on is delivered. Raises RefusedError."""
         if self._closed:
-            raise RefusedError("the server is going away; connect again")
+            raise RefusedError("the server is shutting down; reconnect")
         subscription = Subscription(self)
         self.add(subscription, topics)
         self._all.add(subscription)
@@ -214,6 +214,6 @@ class Broadcaster:
 
 _SLOW = End(
     _TRY_AGAIN_LATER,
-    f"too slow: more than {BACKLOG} messages or {BACKLOG_BYTES // 1024 // 1024} MiB were waiting; connect again",
+    f"too slow: more than {BACKLOG} messages or {BACKLOG_BYTES // 1024 // 1024} MiB were waiting; reconnect",
 )
-_CLOSED = End(_GOING_AWAY, "the server is going away; connect again")
+_CLOSED = End(_GOING_AWAY, "the server is shutting down; reconnect")

@@ -52,11 +52,11 @@ class Disk:
         was_low, was_gone = self.low, self.gone
         self._look()
         if self.gone and not was_gone:
-            log.error("what is written would be lost", error=self.gone)
+            log.error("the database file is gone: writes would be lost", error=self.gone)
         if self.low and not was_low:
-            log.warning("little room on the disk", database=str(self._path), free_mib=self.free // 2**20)
+            log.warning("low disk space", database=str(self._path), free_mib=self.free // 2**20)
         elif was_low and not self.low:
-            log.info("there is room on the disk again", free_mib=self.free // 2**20)
+            log.info("enough disk space again", free_mib=self.free // 2**20)
 
     def _look(self) -> None:
         self.gone = self.missing()

@@ -170,7 +170,7 @@ class Dispatcher:
             return
         job = next((i for i in run.open if isinstance(i, Job) and _is(i, late.work)), None)
         if job is not None:
-            log.info("a reply to an earlier call is taken", run=run.id, job=job.id)
+            log.info("accepted a reply to an earlier call", run=run.id, job=job.id)
             self._hand_in(run, job, late.outcome, 0, self._now())
 
     def _undelivered(self, job: Job) -> None:

@@ -78,7 +78,7 @@ class Durable:
             self._times.append(store.commit_s)
             if self.commits % SAMPLE == 0 and sorted(self._times)[SAMPLE // 2] > SLOW_COMMIT_S:
                 log.info(
-                    "syncs are slow here, moving them off the loop",
+                    "disk syncs are slow; moving them to a thread",
                     median_ms=round(sorted(self._times)[SAMPLE // 2] * 1e3, 2),
                 )
                 store.set_durability("deferred")

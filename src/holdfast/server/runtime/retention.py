@@ -139,7 +139,7 @@ class Retention:
                 await self.sweep()
             except Exception as error:  # noqa: BLE001 - whatever it was, the next sweep may do better
                 self.figures.failures += 1
-                log.warning("retention could not finish, it goes on later", error=str(error))
+                log.warning("retention did not finish; it continues later", error=str(error))
 
     async def sweep(self) -> Figures:
         """Deletes all that the policy does not keep; tells what that was. Raises StoreError."""

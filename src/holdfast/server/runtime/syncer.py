@@ -158,7 +158,7 @@ class Syncer:
                     await self._found(url)
             scans += 1  # whoever starts a server is about to start an app
             await asyncio.sleep(min(self._interval, EAGER_S) if scans <= EAGER_SCANS else self._interval)
-        log.info("autodiscovery ends: an app has synced; name others with -u URL, or let them register themselves")
+        log.info("autodiscovery stopped: an app has synced; add others with -u URL, or let them register themselves")
 
     async def _found(self, url: str) -> None:
         """Asks an app that was found to register; one that is known is pinged anyway."""

@@ -54,7 +54,9 @@ def _open(config: Config, *, color: bool) -> list[str]:
     """A warning, if a server that asks nobody who they are can be reached from other machines."""
     if config.kind != "dev" or config.host in {"127.0.0.1", "::1", "localhost"}:
         return []
-    text = "other machines can reach this server, and it asks nobody who they are; keep to this one: --host 127.0.0.1"
+    text = (
+        "other machines can reach this server without authentication; to listen on this machine only: --host 127.0.0.1"
+    )
     return [click.style(f"  {'Warning':<9} {text}", fg="yellow" if color else None)]
 
 
@@ -82,7 +84,7 @@ def _state(config: Config, server: Server) -> str:
     if config.database is None:
         return "ephemeral: gone when this process ends (keep it with --persist)"
     live = server.partition.view.live
-    return f"{config.database}" + (f", {live:,} run{' goes' if live == 1 else 's go'} on" if live else "")
+    return f"{config.database}" + (f", {live:,} run{'' if live == 1 else 's'} resumed" if live else "")
 
 
 def _apps(config: Config, server: Server) -> str:

@@ -74,7 +74,7 @@ class GuardedHttp(HttpToolsProtocol, Guest):
         elif len(self.connections) > most + _TOLD:
             transport.abort()
         else:
-            self._refuse(503, f"The server has {most} connections, and takes no more; try again")
+            self._refuse(503, f"The server has reached its limit of {most} connections; try again")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -159,7 +159,7 @@ class GuardedHttp(HttpToolsProtocol, Guest):
         if self._codings:
             self._check_codings()
         if self.parser.should_upgrade() and (self._answering() or self._has_body()):
-            self._stop(400, "A request that offers an upgrade has no body, and follows no unanswered request")
+            self._stop(400, "A request with an upgrade must have no body, and must not follow an unanswered request")
         if len(self.pipeline) >= MAX_PIPELINED:
             self._answer_and_close()
             raise _RefusedError
@@ -172,9 +172,9 @@ class GuardedHttp(HttpToolsProtocol, Guest):
 
     def _check_codings(self) -> None:
         if self.parser.get_http_version() == "1.0":
-            self._stop(400, "HTTP/1.0 has no Transfer-Encoding")
+            self._stop(400, "HTTP/1.0 does not allow Transfer-Encoding")
         if self._codings != [b"chunked"]:
-            self._stop(501, "The one Transfer-Encoding that is understood is chunked, once")
+            self._stop(501, "Transfer-Encoding must be chunked, and only once")
 
     def _has_body(self) -> bool:
         return bool(self._codings) or any(name == b"content-length" and value != b"0" for name, value in self.headers)
@@ -306,7 +306,7 @@ class GuardedHttp(HttpToolsProtocol, Guest):
     def give_way(self) -> None:
         """End it: others need its place, or its bytes."""
         if self._reading:
-            self._refuse(503, "The server has too many requests that are not whole; try again")
+            self._refuse(503, "The server has too many incomplete requests; try again")
         else:
             self._hang_up()
 
@@ -352,7 +352,7 @@ _NEVER: Final = float("inf")
 _COMING: Final = frozenset({State.HEAD, State.BODY, State.STREAM})
 #: What is published while it is made (realtime streams, durable endpoints).
 _STREAMS: Final = b"/v1/realtime/publish"
-_NO_HTTP: Final = (400, "The request is no valid HTTP/1.1")
+_NO_HTTP: Final = (400, "The request is not valid HTTP/1.1")
 _ONE_HOST: Final = "The request needs one Host header: a name or an address, and a port if it is not the usual one"
 _NOTED: Final = frozenset({b"host", b"transfer-encoding", b"expect"})
 _HOST: Final = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)

@@ -237,7 +237,7 @@ async def _make(config: Config, listeners: list[socket.socket], notifier: Notifi
             if config.database is None:
                 raise
             if not waited:
-                log.error("there is no room to start in; waiting for some", error=str(error))
+                log.error("the disk is full; waiting for space to start", error=str(error))
         waited = True
         notifier.ready()
         if not await _wait_for_room(config, config.database, listeners):

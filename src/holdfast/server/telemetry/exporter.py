@@ -79,7 +79,7 @@ class TraceExporter:
 
     def start(self) -> None:
         """Begins to send what comes."""
-        log.info("traces are sent out", exporter=self._settings.exporter, endpoint=self._settings.endpoint)
+        log.info("exporting traces", exporter=self._settings.exporter, endpoint=self._settings.endpoint)
         self._task = asyncio.ensure_future(self._work())
 
     def ended(self, run_ids: Iterable[str]) -> None:
@@ -111,7 +111,7 @@ class TraceExporter:
         left = len(self._queue) + self._in_hand
         self.dropped += left
         if left:
-            log.warning("traces of runs were not sent before the end", runs=left, reason=self._words.last)
+            log.warning("some traces were not sent before shutdown", runs=left, reason=self._words.last)
         self._thread.close()
 
     async def _work(self) -> None:
@@ -168,13 +168,13 @@ class TraceExporter:
                 break
             reason = self._words.last or "no reason was given"
             log.warning(
-                "traces could not be sent, trying again", endpoint=self._settings.endpoint, reason=reason,
+                "traces could not be sent; retrying", endpoint=self._settings.endpoint, reason=reason,
                 after_s=wait, waiting=len(self._queue),
             )  # fmt: skip
             await _pause(self._closing, wait)
             wait = min(wait * 2, MAX_RETRY_S)
         self.dropped += len(traces)
-        log.error("traces are given up", runs=len(traces), reason=self._words.last)
+        log.error("dropped traces after the last retry", runs=len(traces), reason=self._words.last)
         return False
 
     # --- in the thread ------------------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def unpack(body: bytes, encoding: str, most: int) -> bytes:
         if len(plain) <= most and not unzip.eof:
             raise OtlpError("not gzip: it ends too early")
     else:
-        raise OtlpError(f"the content encoding {encoding} is not known; send gzip or none")
+        raise OtlpError(f"the content encoding {encoding} is not supported; send gzip or none")
     if len(plain) > most:
         raise TooLargeError
     return plain

@@ -67,7 +67,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings | None:
     if chosen == "none":
         return None
     if chosen not in {"otlp", "console"}:
-        raise TelemetryError(f"OTEL_TRACES_EXPORTER={chosen} is not known: set it to otlp, console or none")
+        raise TelemetryError(f"OTEL_TRACES_EXPORTER={chosen} is not supported: set it to otlp, console or none")
     if chosen == "otlp":
         _check_connection(environment, endpoint)
     return Settings(
@@ -83,7 +83,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings | None:
 def _check_connection(environment: Mapping[str, str], endpoint: tuple[str, str]) -> None:
     name, protocol = _first(environment, _PROTOCOLS)
     if protocol not in {"", _HTTP}:
-        text = f"{name}={protocol} is not spoken here: set it to {_HTTP}"
+        text = f"{name}={protocol} is not supported: set it to {_HTTP}"
         hint = ", and the endpoint to the collector's port for HTTP (4318, where gRPC has 4317)"
         raise TelemetryError(text + (hint if protocol == "grpc" else ""))
     variable, url = endpoint
@@ -91,7 +91,7 @@ def _check_connection(environment: Mapping[str, str], endpoint: tuple[str, str])
         raise TelemetryError(f"{variable}={url} must be a URL that starts with http:// or https://")
     name, compression = _first(environment, _COMPRESSIONS)
     if compression not in {"", "none", "gzip", "deflate"}:
-        raise TelemetryError(f"{name}={compression} is not known: set it to gzip, deflate or none")
+        raise TelemetryError(f"{name}={compression} is not supported: set it to gzip, deflate or none")
     name, timeout = _first(environment, _TIMEOUTS)
     if timeout and not _is_positive(timeout):
         raise TelemetryError(f"{name}={timeout} must be a number of seconds above 0")
@@ -100,7 +100,7 @@ def _check_connection(environment: Mapping[str, str], endpoint: tuple[str, str])
 def _sampler(environment: Mapping[str, str]) -> Sampler:
     name = environment.get("OTEL_TRACES_SAMPLER", "").strip() or "parentbased_always_on"
     if name not in _SAMPLERS:
-        raise TelemetryError(f"OTEL_TRACES_SAMPLER={name} is not known: set it to one of {', '.join(_SAMPLERS)}")
+        raise TelemetryError(f"OTEL_TRACES_SAMPLER={name} is not supported: set it to one of {', '.join(_SAMPLERS)}")
     kind = name.removeprefix("parentbased_")
     ratio = {"always_on": 1.0, "always_off": 0.0}.get(kind)
     return Sampler(kind != name, _ratio(environment) if ratio is None else ratio)

@@ -201,7 +201,7 @@ def _user_span(sent: OtlpSpan) -> UserSpan:
         sent.trace_id, sent.span_id, sent.start, sent.end, parent if isinstance(parent, str) else sent.parent_id,
         sent.name, sent.kind, sent.status, sent.message, str(sent.resource.get("service.name") or ""), sent.scope_name,
         sent.scope_version, _request(attributes), step if isinstance(step, str) else "",
-        attempt if type(attempt) is int else 0,  # a truth is an int too, and can't be read again
+        attempt if type(attempt) is int else 0,  # bool subclasses int and would not decode as one
         {key: value for key, value in attributes.items() if key not in _CONSUMED and not key.startswith(_INTERNAL)},
         sent.resource, [SpanEvent(one.time, one.name, one.attributes) for one in sent.events],
     )  # fmt: skip

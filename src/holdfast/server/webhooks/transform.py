@@ -78,10 +78,12 @@ def events_of(transform: str, request: HookRequest, now_ms: int) -> list[bytes]:
     value = _evaluated(transform, VARIABLES, request.variables(), now_ms)
     found = value if isinstance(value, list) else [value]
     if len(found) > _MAX_EVENTS:
-        raise TransformError(f"The transform made {len(found)} events of one request: at most {_MAX_EVENTS} are taken")
+        raise TransformError(f"The transform returned {len(found)} events for one request; the limit is {_MAX_EVENTS}")
     for event in found:
         if not isinstance(event, dict) or not isinstance(event.get("name"), str) or not event["name"]:
-            raise TransformError(f"The transform's value is no event: it needs a map with a name, such as {_EXAMPLE}")
+            raise TransformError(
+                f"The transform's result is not an event: it must be a map with a name, such as {_EXAMPLE}"
+            )
     _measure(found)
     return [_json(event) for event in found]
 
@@ -108,7 +110,7 @@ def _evaluated(text: str, names: frozenset[str], variables: Mapping[str, Value],
     try:
         return _compiled(text, names).evaluate(variables, now_ms)
     except ExpressionError as error:
-        raise TransformError(f"The expression has no value for this request: {error}") from None
+        raise TransformError(f"The expression failed for this request: {error}") from None
 
 
 def _parsed(raw: str, content_type: str) -> Value:
@@ -150,4 +152,4 @@ def _json(value: object) -> bytes:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
         return text.encode("utf-8", "backslashreplace")
     except (TypeError, ValueError, RecursionError) as error:
-        raise TransformError(f"The expression's value is no JSON: {error}") from None
+        raise TransformError(f"The expression's value is not JSON: {error}") from None

@@ -14,7 +14,7 @@ class Clocks:
 
     __slots__ = ("_kind", "_order", "_tats")
 
-    #: So many buckets are looked at, whether they are at rest, with each one that is counted.
+    #: Buckets checked for expiry per admitted item.
     SWEEP = 2
 
     def __init__(self, kind: str) -> None:
