@@ -351,7 +351,7 @@ def test_a_long_answer_with_pauses(port: Port) -> None:
 def test_too_many_connections(port: Port) -> None:
     """Those that are being served keep their places."""
     clients = [port.connect() for _ in range(CONNECTIONS)]
-    text = f"The server has {CONNECTIONS} connections, and takes no more; try again"
+    text = f"The server has reached its limit of {CONNECTIONS} connections; try again"
     try:
         for client in clients:
             client.sendall(b"GET /stream HTTP/1.1\r\n" + HOST + b"\r\n")

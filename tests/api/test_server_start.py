@@ -165,7 +165,7 @@ def test_keys_that_are_no_hex_are_taken_on_this_machine_with_a_warning(tmp_path:
         bearer = "d7c974410210234b989a07fa143d141434c0ad6f92b894f9b5feb3548940d522"  # as the TypeScript SDK sends it
         headers = {"authorization": f"Bearer {bearer}"}
         assert httpx.get(f"{served.url}/v1/events", headers=headers).status_code == 200
-    assert served.log.read_text().count("the signing key is no hex") == 1
+    assert served.log.read_text().count("the signing key is not hex") == 1
     code, output = run_to_end("start", "--host", "0.0.0.0", "--sqlite-dir", str(tmp_path), *keys, timeout=30)
     assert code == 1
     assert "openssl rand -hex 32" in output

@@ -348,7 +348,7 @@ def test_an_app_that_begins_anew_each_time_runs_its_steps_a_few_times(world: Wor
     assert asked == MAX_REPEATED + 1
     assert world.status(run) is RunStatus.FAILED
     message = world.output(run)["error"]["message"]
-    assert "reported the same steps again and again" in message
+    assert "reported the same finished steps again and again" in message
     assert ("use_api" in message) is (size == MAX_INLINE_STATE)
     world.check_idle()
 

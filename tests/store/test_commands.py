@@ -41,7 +41,7 @@ def holdfast(folder: Path, *words: str) -> Result:
 def test_the_way_round(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "b.db"
     assert "KiB" in holdfast(folder, "db", "backup", str(target)).output
-    assert holdfast(folder, "db", "check", str(target), "--full").output.endswith("all is well\n")
+    assert holdfast(folder, "db", "check", str(target), "--full").output.endswith("no problems found\n")
     done = holdfast(folder, "db", "restore", str(target))
     assert done.exit_code == 0
     assert "is now" in done.output
@@ -130,7 +130,7 @@ def test_runs_are_exported(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "x.jsonl"
     assert holdfast(folder, "export", "runs", "-o", str(target)).output == ""
     assert json.loads(target.read_text())["id"] == "r1"
-    assert "an export overwrites nothing" in holdfast(folder, "export", "runs", "-o", str(target)).output
+    assert "already exists; choose another name" in holdfast(folder, "export", "runs", "-o", str(target)).output
 
 
 def test_events_are_exported(folder: Path) -> None:

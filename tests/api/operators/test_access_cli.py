@@ -44,7 +44,7 @@ def test_the_first_user(served: Served, tmp_path: Path) -> None:
     assert code == 1
     assert "give an admin's API token" in error
     code, out, error = run(tmp_path, *add, stdin=PASSWORD, env={"INNGEST_SIGNING_KEY": KEY})
-    assert (code, out) == (0, "anna can log in now, as admin.\n"), error
+    assert (code, out) == (0, "anna was added, with the role admin.\n"), error
     form = f"name=anna&password={PASSWORD}".encode()
     assert served.request("POST", "/login", form, {"accept": "text/html"})[0] in {200, 303}
     served.stop()
@@ -52,7 +52,7 @@ def test_the_first_user(served: Served, tmp_path: Path) -> None:
     assert code == 0, error
     assert "anna" in out
     code, out, error = run(tmp_path, "users", "add", "bob", "--role", "viewer", "--generate")
-    assert (code, out.splitlines()[0]) == (0, "bob can log in now, as viewer."), error
+    assert (code, out.splitlines()[0]) == (0, "bob was added, with the role viewer."), error
     password = out.split("Password: ")[1].strip()
     served.start()
     headers = {"content-type": "application/json"}
@@ -94,7 +94,7 @@ def test_tokens_and_keys(served: Served, tmp_path: Path) -> None:
     [
         (("users", "list"), "there is no database"),
         (("users", "list", "--url", "http://far.example", "--token", "x"), "keys are not sent over plain HTTP"),
-        (("users", "list", "--url", "http://127.0.0.1:9"), "no server answers at http://127.0.0.1:9"),
+        (("users", "list", "--url", "http://127.0.0.1:9"), "no server at http://127.0.0.1:9"),
     ],
 )
 def test_what_is_wrong_is_told(tmp_path: Path, words: tuple[str, ...], why: str) -> None:
@@ -135,7 +135,7 @@ def test_a_trusted_proxy_tells_of_https(
     ("more", "why"),
     [
         (("--oidc-issuer", "http://x"), "oidc-client-id is required"),
-        (("--oidc-issuer", "http://x", "--oidc-client-id", "x"), "say who gets which role"),
+        (("--oidc-issuer", "http://x", "--oidc-client-id", "x"), "oidc-issuer needs oidc-role"),
         (("--oidc-role", "root=x"), "viewer=…, operator=… or admin=…"),
         (("--signing-key-fallback", "zz"), "must be hex"),
         (("--oidc-default-role", "root"), "one of viewer, operator, admin"),

@@ -302,7 +302,7 @@ def test_two_first_logins_at_once(rig: Rig) -> None:
 
 
 def test_a_name_that_no_user_can_have_is_told(rig: Rig) -> None:
-    with pytest.raises(UserError, match="a user's name has 1 to 128 letters"):
+    with pytest.raises(UserError, match="name must be 1 to 128 letters"):
         rig.run(rig.access.admit("idp auth0|17", "auth0|17", Role.VIEWER))
 
 

@@ -292,7 +292,7 @@ def test_large_requests_are_decoded_beside_the_event_loop(rig: Rig, monkeypatch:
     ("content", "encoding", "status", "text"),
     [
         (b"\xff\xff\xff", "", 400, "Invalid payload"),
-        (b"{}", "br", 400, "Invalid payload: the content encoding br is not known; send gzip or none"),
+        (b"{}", "br", 400, "Invalid payload: the content encoding br is not supported; send gzip or none"),
         (b"{}", "gzip", 400, "Invalid payload: not gzip"),
         (gzip.compress(b"{}")[:-9], "gzip", 400, "Invalid payload: not gzip: it ends too early"),
         (b" " * (limits.MAX_BODY + 1), "", 413, "Request body too large"),

@@ -180,7 +180,7 @@ def test_an_expression_that_repeats_its_input_is_ended_before_json_is_made_of_it
 
 def test_values_that_are_no_json() -> None:
     request = HookRequest(b"{}", {}, {})
-    with pytest.raises(TransformError, match="no value for this request"):
+    with pytest.raises(TransformError, match="failed for this request"):
         events_of('{"name": "a", "data": {"n": 1 / 0}}', request, 0)
     with pytest.raises(TransformError, match="no JSON"):
         events_of('{"name": "a", "data": {"n": b"x"}}', request, 0)

@@ -95,7 +95,7 @@ def test_a_weak_password_is_refused(password: str) -> None:
 
 def test_a_role_is_one_of_three() -> None:
     assert [read_role(word) for word in ("viewer", "operator", "admin")] == list(Role)
-    with pytest.raises(ValueError, match="'root' is no role"):
+    with pytest.raises(ValueError, match="'root' is not a role"):
         read_role("root")
 
 

@@ -130,7 +130,7 @@ def test_everything_wrong_in_a_file_is_told_at_once_with_its_line(tmp_path: Path
     path = tmp_path / "x.toml"
     text = 'prot = 9000\nlog_level = "loud"\nqueue-workers = 0\nsigning-key = 12\nno-ui = "yes"\n[dev]\nevent-key = "a"'
     assert problems(path, text) == (
-        f"{path}:1: there is no option 'prot'; did you mean 'port'?",
+        f"{path}:1: unknown option 'prot'; did you mean 'port'?",
         f"{path}:2: 'log_level' must be one of trace, debug, info, warn, error, not the text \"loud\"",
         f"{path}:3: 'queue-workers' must be a whole number of at least 1, not the number 0",
         f"{path}:4: 'signing-key' must be text, in quotes if it looks like a number, not the number",
@@ -147,12 +147,12 @@ def test_everything_wrong_in_a_file_is_told_at_once_with_its_line(tmp_path: Path
         ("x.yaml", "a: 1\n\tb: 2", "is not valid YAML: while scanning"),
         ("x.yaml", "[1]", "must hold names and values, such as `port: 9000`, not the list"),
         ("x.toml", "dev = 3", "'dev' must hold the options of `holdfast dev`, not the number"),
-        ("x.toml", "test-mode = true", "there is no option 'test-mode'"),
+        ("x.toml", "test-mode = true", "unknown option 'test-mode'"),
         ("x.json", "[" * 100_000, "is not valid JSON"),
         ("x.json", '{"port": 1, "port": 2}', "x.json: 'port' is set twice: remove one of them"),
         ("x.yaml", "port: 1\nhost: a\nport: 2", "x.yaml:3: 'port' is set twice: remove one of them"),
         ("x.yaml", "start:\n  port: 1\n  port: 2", "x.yaml:3: 'port' is set twice: remove one of them"),
-        ("x.toml", "[strat]\nport = 1", "x.toml:1: there is no option 'strat'; did you mean 'start'?"),
+        ("x.toml", "[strat]\nport = 1", "x.toml:1: unknown option 'strat'; did you mean 'start'?"),
         ("x.toml", "x = " + "[" * 3_000 + "]" * 3_000, "is not valid TOML"),
         ("x.json", '{"port": ' + "9" * 5_000 + "}", "is not valid JSON"),
         ("x.yaml", BOMB, "has more than 10,000 values, aliases included"),
@@ -204,7 +204,7 @@ def test_secrets_from_files(folder: Path) -> None:
 def test_variables_that_nothing_reads_are_warned_of(folder: Path) -> None:
     settings = load(HOLDFAST_PROT="1", INNGEST_REDIS_URI="redis://x", HOLDFAST_CONFIG="", INNGEST_OTHER="1")
     assert settings.warnings == (
-        "there is no variable HOLDFAST_PROT; did you mean 'HOLDFAST_PORT'?",
+        "unknown variable HOLDFAST_PROT; did you mean 'HOLDFAST_PORT'?",
         "INNGEST_REDIS_URI has no effect here: state is kept in SQLite, in --sqlite-dir",
     )
 

@@ -52,7 +52,7 @@ def test_names_that_no_rule_is_for(rule: str, host: str) -> None:
 
 @pytest.mark.parametrize("rule", ["", "10.0.0.0/40", "10.0.0.1/8", "a b", "300.1.1.1", "*", "http://x", "a..b"])
 def test_what_is_no_rule(rule: str) -> None:
-    with pytest.raises(ValueError, match="no network, address or name"):
+    with pytest.raises(ValueError, match="is not a network, address or name"):
         Egress([rule])
 
 

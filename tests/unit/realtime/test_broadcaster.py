@@ -202,7 +202,7 @@ def test_the_end_of_the_server() -> None:
         assert await taken(subscription) == []
         assert subscription.ended is not None
         assert subscription.ended.code == 1001
-        with pytest.raises(RefusedError, match="going away"):
+        with pytest.raises(RefusedError, match="shutting down"):
             broadcaster.subscribe([A])
         broadcaster.publish(A, b"2")
         broadcaster.close()
