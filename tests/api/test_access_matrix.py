@@ -20,7 +20,7 @@ from holdfast.server.clock import now_ms
 
 from .access_rig import EVENT_KEY, FALLBACK, KEY, ROLES, Rig, bearer
 
-#: The decision about each route, by the beginning of its path (`$`: the whole path): who is let in by the door.
+#: The decision about each route, by the beginning of its path (`$`: the whole path): who the middleware lets through.
 DECISIONS = {
     "/health$": "open", "/ready$": "open", "/login$": "open", "/login/oidc": "open", "/logout$": "open",
     "/favicon.ico$": "open", "/openapi.json$": "open", "/v2/operations": "open", "/api/v2/operations": "open",
@@ -85,8 +85,8 @@ async def _stub(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def door(rig: Rig, method: str, path: str, headers: dict[str, str]) -> int:
-    """What the door says: PASSED, or the status of its refusal."""
+def middleware(rig: Rig, method: str, path: str, headers: dict[str, str]) -> int:
+    """Return what the middleware decides: PASSED, or the status of its refusal."""
     before, rig.client._app = rig.client._app, Guard(_stub, rig.access)
     try:
         return rig.request("GET" if method == "WEBSOCKET" else method, sample(path), headers=headers).status_code
@@ -131,7 +131,7 @@ def test_every_route_in_start(start: Rig) -> None:
     for method, path in start.routes():
         decided = decision(path)
         for name, (headers, role) in known.items():
-            status = door(start, method, path, headers)
+            status = middleware(start, method, path, headers)
             told = f"{method} {path} ({decided}) with {name}: {status}"
             if decided in {"open", "own"}:
                 assert status == PASSED, told
@@ -144,7 +144,7 @@ def test_every_route_in_start(start: Rig) -> None:
 def test_an_event_key_opens_nothing_but_its_routes(start: Rig) -> None:
     for method, path in start.routes():
         decided = decision(path)
-        status = door(start, method, path, bearer(EVENT_KEY))
+        status = middleware(start, method, path, bearer(EVENT_KEY))
         assert status == (PASSED if decided in {"open", "own", "invoke"} else 401), f"{method} {path}: {status}"
 
 
@@ -154,27 +154,27 @@ def test_nothing_is_done_for_a_browser_on_another_site(start: Rig) -> None:
                     {"sec-fetch-site": "same-site"}):  # fmt: skip
         for method, path in start.routes():
             if method not in SAFE and method != "WEBSOCKET":
-                status = door(start, method, path, {**admin, "host": "holdfast.test", **headers})
+                status = middleware(start, method, path, {**admin, "host": "holdfast.test", **headers})
                 assert status == 403, f"{method} {path} {headers}: {status}"
     for headers in ({"origin": "http://holdfast.test"}, {"sec-fetch-site": "same-origin"}):
-        assert door(start, "POST", "/v0/gql", {**admin, "host": "holdfast.test", **headers}) == PASSED
+        assert middleware(start, "POST", "/v0/gql", {**admin, "host": "holdfast.test", **headers}) == PASSED
 
 
 def test_a_token_is_no_matter_of_sites(start: Rig) -> None:
     headers = {**bearer(KEY), "origin": "http://evil.example", "sec-fetch-site": "cross-site"}
-    assert door(start, "POST", "/v0/gql", headers) == PASSED
+    assert middleware(start, "POST", "/v0/gql", headers) == PASSED
 
 
 def test_a_wrong_bearer_is_not_made_good_by_a_cookie(start: Rig) -> None:
-    assert door(start, "GET", "/v0/gql", {**start.cookie(Role.ADMIN), **bearer("wrong")}) == 401
+    assert middleware(start, "GET", "/v0/gql", {**start.cookie(Role.ADMIN), **bearer("wrong")}) == 401
 
 
 def test_what_nobody_decided_about_is_closed(start: Rig) -> None:
     for path in ("/nothing", "/v0/nothing", "/v3/x", "//v1/events", "/V1/events", "/healthy", "/login2", "/e2/x"):
-        assert door(start, "GET", path, {}) == 401, path
+        assert middleware(start, "GET", path, {}) == 401, path
 
 
-def test_the_app_is_behind_the_door(start: Rig) -> None:
+def test_the_app_is_behind_the_middleware(start: Rig) -> None:
     """Without a stub: nothing but the open routes answers a stranger; those with a credential of their own ask."""
     for method, path in start.routes():
         if method == "WEBSOCKET" or decision(path) == "open":
@@ -187,7 +187,7 @@ def test_the_app_is_behind_the_door(start: Rig) -> None:
 def test_everything_is_open_in_dev(dev: Rig) -> None:
     for method, path in dev.routes():
         for headers in ({}, bearer("undefined"), {"origin": "http://localhost:3000", "host": "localhost:8288"}):
-            assert door(dev, method, path, headers) == PASSED, f"{method} {path}"
+            assert middleware(dev, method, path, headers) == PASSED, f"{method} {path}"
 
 
 def test_dev_is_closed_to_pages_of_other_sites(dev: Rig) -> None:
@@ -197,15 +197,15 @@ def test_dev_is_closed_to_pages_of_other_sites(dev: Rig) -> None:
         decided = decision(path)
         wide_open = path.startswith(("/e/", "/v1/realtime/publish"))
         expected = PASSED if decided in {"open", "own"} and not wide_open else 403
-        status = door(dev, method, path, {"host": "localhost:8288", "origin": "https://evil.example"})
+        status = middleware(dev, method, path, {"host": "localhost:8288", "origin": "https://evil.example"})
         assert status == expected, f"{method} {path}: {status}"
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:8288", "10.0.0.1.evil.example"])
 def test_dev_is_not_fooled_by_dns(dev: Rig, host: str) -> None:
     headers = {"host": host, "origin": f"http://{host}"}
-    assert door(dev, "POST", "/v0/gql", headers) == 403
-    assert door(dev, "GET", "/v0/gql", {"host": host}) == 403
+    assert middleware(dev, "POST", "/v0/gql", headers) == 403
+    assert middleware(dev, "GET", "/v0/gql", {"host": host}) == 403
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_dev_is_not_fooled_by_dns(dev: Rig, host: str) -> None:
 def test_pages_of_this_machine_alone_may_use_dev(dev: Rig, origin: str, host: str, passes: bool) -> None:
     expected = PASSED if passes else 403
     for method, path in (("GET", "/v1/events"), ("POST", "/invoke/x"), ("POST", "/v1/realtime/publish")):
-        assert door(dev, method, path, {"host": host, "origin": origin}) == expected
+        assert middleware(dev, method, path, {"host": host, "origin": origin}) == expected
     event = dev.request("POST", "/e/x", json={"name": "a"}, headers={"host": host, "origin": origin})
     assert event.status_code == (200 if passes else 403)
     assert passes or "--allowed-host" in event.text
@@ -233,15 +233,15 @@ def test_pages_of_this_machine_alone_may_use_dev(dev: Rig, origin: str, host: st
 
 @pytest.mark.parametrize("host", ["localhost:8288", "127.0.0.1", "[::1]:8288", "holdfast:8288", "box.local", "a.test"])
 def test_dev_knows_names_of_its_own(dev: Rig, host: str) -> None:
-    assert door(dev, "POST", "/v0/gql", {"host": host, "origin": f"http://{host}"}) == PASSED
-    assert door(dev, "POST", "/v0/gql", {"host": host, "sec-fetch-site": "same-origin"}) == PASSED
+    assert middleware(dev, "POST", "/v0/gql", {"host": host, "origin": f"http://{host}"}) == PASSED
+    assert middleware(dev, "POST", "/v0/gql", {"host": host, "sec-fetch-site": "same-origin"}) == PASSED
 
 
 def test_a_name_can_be_allowed(tmp_path: Any) -> None:
     rig = Rig(tmp_path, dev=True, allowed_hosts=("tunnel.example",))
     try:
         headers = {"host": "tunnel.example", "origin": "https://tunnel.example"}
-        assert door(rig, "POST", "/v0/gql", headers) == PASSED
+        assert middleware(rig, "POST", "/v0/gql", headers) == PASSED
     finally:
         rig.close()
 
@@ -254,7 +254,7 @@ def test_a_name_can_be_allowed(tmp_path: Any) -> None:
         ("/v0/gql", bearer(KEY), True),
     ],
 )  # fmt: skip
-def test_web_sockets_pass_the_same_door(start: Rig, path: str, headers: dict[str, str], passes: bool) -> None:
+def test_web_sockets_pass_the_same_middleware(start: Rig, path: str, headers: dict[str, str], passes: bool) -> None:
     assert knock(start, path, headers) == ([] if passes else [{"type": "websocket.close", "code": 1008}])
 
 
@@ -313,7 +313,7 @@ def test_a_web_socket_ends_with_the_access_of_whoever_opened_it(
 
 
 def knock(rig: Rig, path: str, headers: dict[str, str]) -> list[Any]:
-    """What the door sends to a web socket that wants in; nothing if it passes."""
+    """Return what the middleware sends to a web socket that wants in; nothing if it passes."""
     sent: list[Any] = []
     passed: list[Any] = []
 

@@ -69,7 +69,7 @@ def test_an_escape_that_is_none(rig: Rig, path: str) -> None:
     assert answer.headers["x-inngest-server-kind"] == "dev"
 
 
-def test_the_door_sees_the_path_that_the_routes_see(tmp_path: Path) -> None:
+def test_the_middleware_sees_the_path_that_the_routes_see(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     try:
         for path in ("/v2%2Fkeys/signing", "/health%2F..%2Fv2/keys/signing", "/e%2Fx", "/v2/%6Beys/signing"):

@@ -76,7 +76,7 @@ REFUSED = [
     ),
     (
         "{ apps { " + "id " * (GQL_SAME_NAME + 1) + "} }",
-        f"operation asks {GQL_SAME_NAME + 1} times for id in one place: the limit is {GQL_SAME_NAME}",
+        f"operation selects id {GQL_SAME_NAME + 1} times in one place; the limit is {GQL_SAME_NAME}",
     ),
     (
         "{ apps { " + " ".join(f"a{n}: id" for n in range(GQL_FIELDS)) + " } }",
@@ -159,8 +159,8 @@ TRACE = "query($id: String!) { run(runID: $id) { output trace(preview: true) { n
 @pytest.mark.parametrize(
     ("budget", "message"),
     [
-        ({"fields": 30}, "the answer has more than 30 fields: ask for fewer rows or fields"),
-        ({"bytes": 4_000}, "the answer is larger than 4000 bytes: ask for fewer rows"),
+        ({"fields": 30}, "the response has more than 30 fields: ask for fewer rows or fields"),
+        ({"bytes": 4_000}, "the response is larger than 4000 bytes: ask for fewer rows"),
     ],
 )
 def test_an_answer_that_outgrows_its_budget(

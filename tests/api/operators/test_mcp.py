@@ -214,7 +214,7 @@ def test_the_documentation(server: Served) -> None:
 @pytest.mark.parametrize(
     ("tool", "arguments", "text"),
     [
-        ("read_doc", {"path": "../README.md"}, "There is no page ../README.md. list_docs tells which there are"),
+        ("read_doc", {"path": "../README.md"}, "No page ../README.md. Use list_docs to list the pages"),
         ("read_doc", {"path": "/etc/passwd"}, "There is no page"), ("read_doc", {}, "The arguments can't be read"),
         ("grep_docs", {"pattern": "("}, "pattern can't be read"), ("grep_docs", {"pattern": ""}, "1 to 200 characters"),
         ("grep_docs", {"pattern": "a", "limit": 0}, "limit must be 1 to 100"), ("list_docs", {"x": 1}, "x"),

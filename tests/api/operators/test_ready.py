@@ -45,7 +45,7 @@ def test_what_makes_a_server_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     assert reason("draining", "x") == "draining"
     assert reason(trouble="the disk is full") == "the disk is full"
     assert reason(read=broken) == "the store can't be read"
-    assert reason(read=stuck) == "the store does not answer"
+    assert reason(read=stuck) == "the store does not respond"
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,7 @@ def test_rerun_with_another_output(api: Api) -> None:
     assert api.backend.commands[0][2]["output"] == b'{"n": 2}'
     assert errors(api.gql(asked, runID=RUN, fromStep={"stepID": "abc", "output": "{"})) == ["output is not valid JSON"]
     both = errors(api.gql(asked, runID=RUN, fromStep={"stepID": "abc", "output": "1", "input": "[]"}))
-    assert both == ["give the step another input, or another output instead of running it: not both"]
+    assert both == ["set the step's input or its output, not both"]
     assert len(api.backend.commands) == 1
 
 

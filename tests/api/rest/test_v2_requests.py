@@ -88,8 +88,8 @@ def test_bad_parameters(dev: Rig, path: str, code: str, text: str) -> None:
         (f"/runs/{RUN}/scores", '[{"name": "a", "value": 1, "step_id": " "}]', "invalid_field_format",
          "scores[0]: stepId must not be blank"),
         (f"/runs/{RUN}/scores", '[{"name": "a", "value": 1, "stepId": "s", "experiment": {"id": "e", "variant": "v"}}]',
-         "invalid_field_format", "scores[0]: a score of an experiment is about the run: leave stepId out"),
-        ("/apps/x/syncs", "{}", "missing_field", "URL is required: no app of that ID is known yet"),
+         "invalid_field_format", "scores[0]: a score of an experiment belongs to the run: leave out stepId"),
+        ("/apps/x/syncs", "{}", "missing_field", "URL is required: there is no app with that ID yet"),
     ],
 )  # fmt: skip
 def test_bad_bodies(dev: Rig, path: str, body: str, code: str, text: str) -> None:

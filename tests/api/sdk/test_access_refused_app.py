@@ -18,5 +18,5 @@ def test_the_log_tells_of_an_app_with_another_key_once_a_minute(tmp_path: Path) 
                 assert (answer.status_code, answer.text) == (401, "Authentication failed\n")
     finally:
         rig.close()
-    told = [line for line in lines if "another signing key" in line["event"]]
+    told = [line for line in lines if "refused an app's registration" in line["event"]]
     assert [(line["log_level"], line["sdk"]) for line in told] == [("warning", "py:v0.5.19")]

@@ -163,7 +163,7 @@ def _trouble(storage: Storage, execution: Execution) -> str:
     """Why nothing is accepted, without names of files: anybody may ask. The log has the details."""
     trouble = execution.partition.trouble
     if isinstance(trouble, MissingError) or (trouble is None and storage.disk.missing()):
-        return "the database is not where it was, or was cut off; see the server's log"
+        return "the database file was moved, replaced or truncated; see the server's log"
     if trouble is None:
         return ""
     if isinstance(trouble, DiskFullError):

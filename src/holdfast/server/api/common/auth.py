@@ -1,4 +1,4 @@
-"""The door: finds out who makes a request, and whether the policy lets them (`access.policy`).
+"""Authentication middleware: identifies the caller and enforces the access policy (`access.policy`).
 
 Without a signing key (`dev`) everybody may do everything, except for pages of other sites in a browser.
 """
@@ -28,15 +28,15 @@ _TEXT = [(b"content-type", b"text/plain; charset=utf-8"), (b"x-content-type-opti
 _SAFE = frozenset({"GET", "HEAD"})
 _WHO_ARE_YOU = "Log in, or send an API token or the signing key: Authorization: Bearer <token>"
 _OTHER_SITE = (
-    "Refused: a page of another site made this request ({origin}, and this server was asked for as {host}). "
-    "If both are this server's, a proxy in between must hand on Host unchanged, with its port"
+    "Refused: a page of another site sent this request ({origin}; the server was addressed as {host}). "
+    "If both are this server, the proxy in front of it must forward Host unchanged, with its port"
 )
 _NOT_OURS = (
-    "Refused: a page of {origin} made this request, and a dev server takes those of its own machine alone. "
+    "Refused: a page of {origin} sent this request; a dev server accepts only pages of its own machine. "
     "If you trust that site, start with --allowed-host {name}"
 )
 _OTHER_NAME = (
-    "Refused: this dev server was asked for under the name {host}, and other sites can make such names. "
+    "Refused: this dev server was addressed as {host}, a name that another site could have pointed at it. "
     "If it is yours, start with --allowed-host {host}"
 )
 
@@ -137,7 +137,7 @@ class Guard:
             return
         self._told_at = now
         log.warning(
-            "an app that wants to register is refused: it has another signing key than this server, or none",
+            "refused an app's registration: its signing key is missing or differs from this server's",
             address=(scope.get("client") or ("",))[0], sdk=header(scope, b"x-inngest-sdk")[:100],
         )  # fmt: skip
 
@@ -188,7 +188,7 @@ def other_site(scope: Scope) -> bool:
 
 def about_other_site(scope: Scope) -> str:
     """Tells why a request was refused as one of another site, and what to do if it is none."""
-    origin = header(scope, b"origin")[:100] or "its name is not told"
+    origin = header(scope, b"origin")[:100] or "of unknown origin"
     return _OTHER_SITE.format(origin=origin, host=header(scope, b"host")[:100] or "nothing")
 
 

@@ -41,7 +41,7 @@ def not_stored(error: StoreError) -> str:
     if isinstance(error, DiskFullError):
         return "The server's disk is full; nothing was done. Try again when there is room"
     if isinstance(error, MissingError):
-        return "The server's database is not where it was; nothing was stored. Its log and /ready say more"
+        return "The server's database file was moved or replaced; nothing was stored. See its log and /ready"
     return "The request could not be stored; nothing of it was done. Try again"
 
 

@@ -18,7 +18,7 @@ _HIDDEN: Final = re.compile(rb"%(?=2f|25)", re.IGNORECASE)  # a slash, and the s
 
 
 class EscapedPaths:
-    """Leaves the slashes escaped that a path has within its parameters, for the door and for the routes alike."""
+    """Leaves the slashes escaped that a path has within its parameters, for the middleware and the routes alike."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -86,17 +86,17 @@ class Budget:
         if self._fields > self._look_at:
             return
         if self._fields < 0:
-            raise OverrunError(f"the answer has more than {self._limits[0]} fields: ask for fewer rows or fields")
+            raise OverrunError(f"the response has more than {self._limits[0]} fields: ask for fewer rows or fields")
         self._look_at = max(self._fields - _CLOCK_EVERY, 0)
         if time.monotonic() > self._until:
-            raise OverrunError(f"the answer took longer than {self._limits[2]:g} seconds: ask for less")
+            raise OverrunError(f"the response took longer than {self._limits[2]:g} seconds: ask for less")
 
     def weigh(self, value: object) -> None:
         """Count the size of a value, if it is a large text. Raises OverrunError."""
         if isinstance(value, str | bytes) and len(value) > _LARGE:
             self._bytes -= len(value)
             if self._bytes < 0:
-                raise OverrunError(f"the answer is larger than {self._limits[1]} bytes: ask for fewer rows")
+                raise OverrunError(f"the response is larger than {self._limits[1]} bytes: ask for fewer rows")
 
 
 class _Size(msgspec.Struct):
@@ -195,7 +195,7 @@ def _check_names(selection: SelectionSetNode) -> None:
     )
     name, times = max(names.items(), key=lambda item: item[1], default=("", 0))
     if times > GQL_SAME_NAME:
-        raise CostError(f"operation asks {times} times for {name} in one place: the limit is {GQL_SAME_NAME}")
+        raise CostError(f"operation selects {name} {times} times in one place; the limit is {GQL_SAME_NAME}")
 
 
 def _check_level(depth: int) -> None:

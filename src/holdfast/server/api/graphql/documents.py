@@ -115,7 +115,7 @@ class GraphQLService:
         except OverrunError as error:
             return 422, _failed([_error(str(error), _COMPLEX)])
         except TimeoutError:
-            return 503, _failed([_error(f"the answer took longer than {GQL_SECONDS:g} seconds: ask for less", _SLOW)])
+            return 503, _failed([_error(f"the response took longer than {GQL_SECONDS:g} seconds: ask for less", _SLOW)])
 
     async def _run(
         self, node: DocumentNode, variables: dict[str, object] | None, name: str | None, home: AbstractEventLoop
@@ -137,7 +137,7 @@ class GraphQLService:
         except GraphQLSyntaxError as error:
             return _Document(None, [_located(error, _PARSE_FAILED)])
         except RecursionError:
-            return _Document(None, [_error("the document is nested too deeply to be read", _COMPLEX)])
+            return _Document(None, [_error("the document is nested too deeply", _COMPLEX)])
         except CostError as error:
             return _Document(None, [_error(str(error), _COMPLEX)])
         for definition in node.definitions:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _KNOWN_HASHES: Final = 100
 _SHOWN: Final = 4_096  # bytes of a body that an error repeats
 _DIGITS: Final = 6
-BUSY: Final = f"the server works on {GQL_WAITING} GraphQL requests already; try again"
+BUSY: Final = f"the server is busy with {GQL_WAITING} GraphQL requests; try again"
 _METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 

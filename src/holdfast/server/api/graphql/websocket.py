@@ -130,7 +130,7 @@ class Conversation:
             await self._send(_Message(kind, id, msgspec.Raw(body)))
             await self._send(_Message("complete", id))
         except (WebSocketDisconnect, RuntimeError):
-            _log.debug("a client left before its answer", id=id)
+            _log.debug("a client disconnected before its response", id=id)
         finally:
             if self._tasks.get(id) is asyncio.current_task():
                 del self._tasks[id]

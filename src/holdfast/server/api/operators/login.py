@@ -75,7 +75,7 @@ _FORM = """<form method="post" action="/login">
 </form>
 """
 _NOBODY = """<p>Nobody can log in yet: there are no users.
-Add the first one on the server, then load this page again.</p>
+Add the first one on the server, then reload this page.</p>
 <code>holdfast users add NAME --role admin</code>
 """
 _CSP = "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -136,7 +136,9 @@ class Login:
         try:
             given = msgspec.json.decode(body, type=_Given) if as_json else _form(body)
         except (ValueError, RecursionError):
-            return public_error(400, 'the body is not as expected: {"name": …, "password": …}, or a form of these')
+            return public_error(
+                400, 'invalid request body: send {"name": …, "password": …}, or a form with these fields'
+            )
         next = _path(given.next)
         try:
             secret = await self._access.log_in(given.name.strip(), given.password, _address(request))
@@ -180,7 +182,7 @@ class Login:
         given = request.query_params
         state = given.get("state", "")
         if not state or request.cookies.get(_OIDC_COOKIE) != state:
-            return self._page(400, "/", "This login was begun elsewhere, or long ago. Begin again.")
+            return self._page(400, "/", "This login was started in another browser, or has expired. Log in again.")
         if problem := given.get("error_description") or given.get("error"):
             return self._page(401, "/", f"The identity provider refused: {problem[:200]}")
         try:
@@ -195,7 +197,7 @@ class Login:
     # --- the page ---------------------------------------------------------------------------------------------------
 
     def _page(self, status: int, next: str, problem: str = "", name: str = "") -> Response:
-        parts = ["<p>Log in to go on.</p>"]
+        parts = ["<p>Log in to continue.</p>"]
         if problem:
             parts.append(f'<p class="problem" role="alert">{escape(problem)}</p>')
         locals = any(not user.subject for user in self._access.users.all())

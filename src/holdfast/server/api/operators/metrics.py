@@ -138,21 +138,21 @@ class Metrics:
         lag = (census.now - census.oldest) / 1_000
         yield Gauge("inngest_queue_depth", "Items of the queue: waiting for their time, ready, and running", depth)
         yield _labelled("holdfast_jobs", "Items of the queue by state", "state", census.jobs)
-        yield Gauge("holdfast_queue_lag_seconds", "How long the oldest item that is due has not been started", lag)
+        yield Gauge("holdfast_queue_lag_seconds", "Age of the oldest due item that has not started", lag)
         yield _labelled("holdfast_runs", "Live runs by status", "status", census.runs)
         yield _labelled("holdfast_waits", "Durable waits by what ends them", "kind", census.pauses)
-        yield Gauge("holdfast_timers", "Moments that the engine waits for", gauges.timers)
+        yield Gauge("holdfast_timers", "Timers of the engine", gauges.timers)
         held = {
             "debounce": gauges.debounces, "batch": gauges.batches, "pause": gauges.held_by_pauses,
             "concurrency": gauges.held_by_keys, "worker": gauges.waiting,
         }  # fmt: skip
-        yield _labelled("holdfast_held", "What flow control holds back, by feature", "by", held)
+        yield _labelled("holdfast_held", "Items held back by flow control, by feature", "by", held)
 
     def _of_server(self) -> Iterator[Metric]:
         from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415 - as above
 
         sources = self._sources
-        yield Gauge("holdfast_calls_in_flight", "Requests to apps under way", sources.dispatcher.in_flight)
+        yield Gauge("holdfast_calls_in_flight", "Requests to apps in flight", sources.dispatcher.in_flight)
         yield Gauge("holdfast_workers", "Most calls in flight at once (--queue-workers)", sources.workers)
         apps = sources.apps.active()
         broken = sum(bool(app.error) for app in apps)
@@ -174,26 +174,26 @@ class Metrics:
         for status in sorted(ENDED):
             ended.add_metric([status.name.lower()], tally.ended[status])
         yield ended
-        calls = Counter("holdfast_calls", "Answered calls to apps; an errored one is tried again", labels=["status"])
+        calls = Counter(
+            "holdfast_calls", "Calls to apps that were answered; errored ones are retried", labels=["status"]
+        )
         for outcome in _CALL_STATUSES:
             calls.add_metric([outcome], tally.calls[outcome])
         yield calls
-        text = "Evaluations of expressions that were given up because they cost too much"
+        text = "Evaluations of expressions aborted because they exceeded their budget"
         yield Counter("holdfast_expressions_exceeded", text, tally.expressions_exceeded)
-        yield Counter("holdfast_reloads", "State read again after a failure", self._sources.partition.failures)
+        yield Counter("holdfast_reloads", "Reloads of the state after a failure", self._sources.partition.failures)
 
     def _store(self) -> Iterator[Metric]:
         from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415 - as above
 
         sources, tally = self._sources, self._sources.partition.tally
         sources.disk.look()
-        yield _histogram(
-            "holdfast_turn_seconds", "Writing what a turn of the engine decided, COMMIT included", tally.turns
-        )
+        yield _histogram("holdfast_turn_seconds", "Duration of writing a turn's rows, COMMIT included", tally.turns)
         yield _histogram("holdfast_commit_seconds", "COMMIT alone: mostly the disk", tally.commits)
         yield Gauge("holdfast_store_bytes", "Size of the database and its write-ahead log", sources.disk.size)
         yield Gauge("holdfast_wal_pages", "Size of the write-ahead log, in pages", sources.partition.durable.wal_pages)
-        yield Gauge("holdfast_disk_free_bytes", "Room on the database's disk", sources.disk.free)
+        yield Gauge("holdfast_disk_free_bytes", "Free space on the database's disk", sources.disk.free)
 
     def _parts(self) -> Iterator[Metric]:
         """What works beside the engine: realtime, retention, traces that are sent out."""
@@ -205,10 +205,14 @@ class Metrics:
         yield Gauge("holdfast_realtime_subscribers", "Subscriptions to realtime topics", subscribers)
         yield Counter("holdfast_retention_runs", "Runs that retention deleted", did.runs)
         yield Counter("holdfast_retention_events", "Events that retention deleted", did.events)
-        yield Counter("holdfast_retention_failures", "Sweeps that could not finish", did.failures)
-        yield Gauge("holdfast_retention_last_sweep_time_seconds", "End of the last sweep, Unix time", did.last_at / 1e3)
+        yield Counter("holdfast_retention_failures", "Retention sweeps that did not finish", did.failures)
+        yield Gauge(
+            "holdfast_retention_last_sweep_time_seconds",
+            "End of the last retention sweep, Unix time",
+            did.last_at / 1e3,
+        )
         yield Counter("holdfast_traces_exported", "Runs whose trace was sent", traces.exported if traces else 0)
-        yield Counter("holdfast_traces_dropped", "Runs whose trace was given up", traces.dropped if traces else 0)
+        yield Counter("holdfast_traces_dropped", "Runs whose trace could not be sent", traces.dropped if traces else 0)
 
     def _connect(self) -> Iterator[Metric]:
         """Workers that dial in, and calls to them."""
@@ -221,14 +225,14 @@ class Metrics:
         by_state = {status.name.lower(): states[status.name.lower()] for status in OPEN}
         yield _labelled("holdfast_connect_workers", "Connections of workers by state", "state", by_state)
         yield Gauge("holdfast_connect_sockets", "Open sockets, those without a token included", len(gateway))
-        yield Gauge("holdfast_connect_calls", "Calls that workers have or that wait for one", len(driver))
-        yield Gauge("holdfast_connect_waiting", "Calls that wait for a worker that is free", driver.waiting)
+        yield Gauge("holdfast_connect_calls", "Calls assigned to workers or waiting for one", len(driver))
+        yield Gauge("holdfast_connect_waiting", "Calls waiting for a free worker", driver.waiting)
         yield Counter("holdfast_connect_sent", "Calls sent to workers", counts["sent"])
-        yield Counter("holdfast_connect_replies", "Replies to calls that were under way", counts["replied"])
-        yield Counter("holdfast_connect_late_replies", "Replies to calls that were not known any more", counts["late"])
+        yield Counter("holdfast_connect_replies", "Replies to calls in flight", counts["replied"])
+        yield Counter("holdfast_connect_late_replies", "Replies to calls that were no longer known", counts["late"])
         yield Counter("holdfast_connect_moved", "Calls taken back before their worker accepted them", counts["moved"])
-        yield Counter("holdfast_connect_lost_leases", "Calls whose worker let its lease lapse", counts["lost"])
-        refused = Counter("holdfast_connect_refused", "Sockets closed for a fault of theirs", labels=["reason"])
+        yield Counter("holdfast_connect_lost_leases", "Calls whose lease expired", counts["lost"])
+        refused = Counter("holdfast_connect_refused", "Sockets closed because of a protocol error", labels=["reason"])
         for reason, count in gateway.refused.items():
             refused.add_metric([reason], count)
         yield refused

@@ -37,7 +37,7 @@ class Readiness:
         try:
             await asyncio.wait_for(self._read(), PATIENCE_S)
         except TimeoutError:
-            return "the store does not answer"
+            return "the store does not respond"
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody can read
             log.warning("the store can't be read", error=str(error))
             return "the store can't be read"

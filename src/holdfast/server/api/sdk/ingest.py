@@ -39,8 +39,8 @@ _JSON = msgspec.json.encode
 DEFECT = "An event could not be handled (see the server's log); it and those after it were not accepted"
 DISK_FULL = "The server's disk is full; the last events of this request, or all, were not accepted. Try again"
 MISSING = (
-    "The server's database is not where it was; the last events of this request, or all, were not stored. "
-    "Its log and /ready say more"
+    "The server's database file was moved or replaced; the last events of this request, or all, were not stored. "
+    "See its log and /ready"
 )
 STORE_DOWN = "The last events of this request, or all, could not be stored. Try again"
 

@@ -52,7 +52,7 @@ class _Receiver:
             ids = [event.id for event in events]
             answer = response_of(hook.response, given, ids, self._backend.now_ms()) if hook.response else None
         except (TransformError, EventError) as error:
-            log.warning("a webhook made no event of a request", webhook=hook.name, id=hook.id, error=str(error))
+            log.warning("a webhook request produced no event", webhook=hook.name, id=hook.id, error=str(error))
             return public_error(400, f"Webhook {hook.name}: {error}")
         await self._backend.accept_all(events)
         if answer is None:

@@ -111,7 +111,7 @@ async def _rerun(
     output = (from_step or {}).get("output")
     if output is not None:
         if given is not None:
-            fail("give the step another input, or another output instead of running it: not both")
+            fail("set the step's input or its output, not both")
         if not _is_json(output):
             fail("output is not valid JSON")
     new_run = await context.ask(

@@ -42,7 +42,7 @@ class GrepDocs(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 class ReadDoc(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """One page."""
 
-    path: Annotated[str, Meta(description="The page's path, as list_docs and grep_docs tell it.")]
+    path: Annotated[str, Meta(description="The page's path, as returned by list_docs and grep_docs.")]
 
 
 @cache
@@ -106,7 +106,7 @@ def _search(pattern: Automaton, most: int) -> tuple[list[dict[str, object]], boo
 async def _read(_backend: Backend, given: ReadDoc) -> object:
     text = (await asyncio.to_thread(_pages)).get(given.path.removeprefix("docs/"))
     if text is None:
-        raise ToolError(f"There is no page {given.path}. list_docs tells which there are")
+        raise ToolError(f"No page {given.path}. Use list_docs to list the pages")
     return {"path": given.path, "size": len(text.encode()), "content": text}
 
 

@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 _INSTRUCTIONS: Final = (
     "Tools of a Holdfast server, which runs durable functions. Start with get_apps and list_functions; send_event and"
-    " invoke_function start runs, get_run and get_run_trace tell what became of one. grep_docs and read_doc tell how it"
+    " invoke_function start runs, get_run and get_run_trace return its state. grep_docs and read_doc explain how it"
     " works."
 )
 _OPERATIONS: Final = {operation.tool: operation for operation in OPERATIONS if operation.tool}
@@ -77,7 +77,7 @@ class _Tools:
         except (ToolError, ForbiddenError) as error:
             return _failure(str(error))
         except StoreError:
-            return _failure("It could not be stored; nothing was done. Try again")
+            return _failure("The change could not be stored; nothing was done. Try again")
         except RefusalError as refusal:
             return _failure(f"{refusal.status}: {refusal.document().decode()}")
         except TooSlowError as error:

@@ -37,7 +37,9 @@ class SendEvent(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     name: Annotated[str, Meta(description="The event's name, such as `test/hello.world`.")]
     data: _Anything | UnsetType = UNSET
     user: _Anything | UnsetType = UNSET
-    event_id_seed: Annotated[str, Meta(description="For an id that is known before: `<ms>,<base64 of 10 bytes>`.")] = ""
+    event_id_seed: Annotated[
+        str, Meta(description="To choose the event's id in advance: `<ms>,<base64 of 10 bytes>`.")
+    ] = ""
 
 
 class GetRunStatus(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -50,8 +52,8 @@ class PollRunStatus(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """Runs whose end is waited for."""
 
     run_ids: list[str]
-    timeout: Annotated[int, Meta(description="Seconds to wait at most.")] = 30
-    poll_interval: Annotated[int, Meta(description="Milliseconds between two looks.")] = 1_000
+    timeout: Annotated[int, Meta(description="Maximum time to wait, in seconds.")] = 30
+    poll_interval: Annotated[int, Meta(description="Time between two checks, in milliseconds.")] = 1_000
 
 
 class InvokeSync(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -60,7 +62,7 @@ class InvokeSync(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     function_id: Annotated[str, Meta(description="The function's slug, id or name.")]
     data: _Anything | UnsetType = UNSET
     user: _Anything | UnsetType = UNSET
-    timeout: Annotated[int, Meta(description="Seconds to wait at most.")] = 30
+    timeout: Annotated[int, Meta(description="Maximum time to wait, in seconds.")] = 30
 
 
 async def _send(backend: Backend, given: SendEvent) -> object:
@@ -136,7 +138,7 @@ async def _function(backend: Backend, given: str) -> FunctionRecord:
     for function in await backend.history.functions():
         if given in {function.slug, function.id, function.name}:
             return function
-    raise ToolError(f"Function not found: {given}. list_functions tells which there are")
+    raise ToolError(f"Function not found: {given}. Use list_functions to list them")
 
 
 async def _until_ended(backend: Backend, ids: Sequence[str], timeout_s: int, interval_ms: int) -> None:
@@ -206,7 +208,7 @@ def _result(run: StoredRun, output: bytes | None) -> dict[str, object]:
 def _run_id(given: str) -> str:
     found = read_ulid(given)
     if found is None:
-        raise ToolError(f"{given} is no run id: a run id is a ULID, such as 01ARZ3NDEKTSV4RRFFQ69G5FAV")
+        raise ToolError(f"{given} is not a run id: run ids are ULIDs, such as 01ARZ3NDEKTSV4RRFFQ69G5FAV")
     return found
 
 
@@ -216,19 +218,19 @@ def _time(ms: int) -> str:
 
 TOOLS: Final = (
     Tool(
-        "send_event", "Send event", "Sends an event; tells its id and the runs that it started.",
+        "send_event", "Send event", "Send an event; return its id and the runs that it started.",
         SendEvent, tool(SendEvent, _send), reads=False,
     ),
     Tool(
-        "get_run_status", "Get run status", "Where a run stands, with its steps, errors and output.",
+        "get_run_status", "Get run status", "Return the state of a run, with its steps, errors and output.",
         GetRunStatus, tool(GetRunStatus, _status), reads=True,
     ),
     Tool(
-        "poll_run_status", "Poll run status", "Waits until runs have ended, for a time, and tells where they stand.",
+        "poll_run_status", "Poll run status", "Wait until runs have ended or time is up; return their states.",
         PollRunStatus, tool(PollRunStatus, _poll), reads=True,
     ),
     Tool(
-        "invoke_function_sync", "Invoke function and wait", "Runs a function and answers its output or error.",
+        "invoke_function_sync", "Invoke function and wait", "Run a function and return its output or error.",
         InvokeSync, tool(InvokeSync, _invoke), reads=False,
     ),
     *docs.TOOLS,

@@ -26,13 +26,13 @@ _TEXTS: Final = {
     200: "Done.",
     400: "The request can't be read, or a value is out of its range.",
     403: "The caller's role does not allow it.",
-    404: "There is no such thing.",
-    409: "It has ended, or (invoking) the idempotency key was seen before: the body is that of 200.",
+    404: "Not found.",
+    409: "It has ended, or (when invoking) the idempotency key was already used: the body is that of 200.",
     413: "The body is too large.",
     422: "Nothing was started, or the sync failed.",
     500: "The server failed.",
-    501: "A server of one's own does not offer this.",
-    503: "It could not be stored; nothing was done.",
+    501: "Not available on a self-hosted server.",
+    503: "The change could not be stored; nothing was done.",
 }
 #: A status beside 200 that has the body of 200.
 _DATA_TOO: Final = {("InvokeFunction", 409), ("SyncApp", 422)}
@@ -65,7 +65,7 @@ def build(version: str) -> Schema:
             "securitySchemes": {
                 "bearer": {
                     "type": "http", "scheme": "bearer",
-                    "description": "The signing key or an API token. A dev server asks for none.",
+                    "description": "The signing key or an API token. A dev server requires none.",
                 }
             },
         },
@@ -168,7 +168,7 @@ def _responses(operation: Operation, types: _Types) -> Schema:
             schema = {"anyOf": [_envelope(operation, types), schema]}
         found[str(status)] = {"description": _TEXTS[status], "content": {"application/json": {"schema": schema}}}
     found["401"] = {
-        "description": "The signing key or token is not known.",
+        "description": "The signing key or token is missing or invalid.",
         "content": {"text/plain": {"schema": {"type": "string"}}},
     }
     return found
@@ -200,7 +200,7 @@ def _entry(entry: Entry, types: _Types) -> Schema:
         responses = shown["responses"]
         assert isinstance(responses, dict)
         responses.setdefault("401", {
-            "description": "The signing key or token is not known.",
+            "description": "The signing key or token is missing or invalid.",
             "content": {"text/plain": {"schema": {"type": "string"}}},
         })  # fmt: skip
     if entry.body is not None:

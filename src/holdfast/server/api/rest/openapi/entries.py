@@ -16,9 +16,11 @@ from holdfast.server.telemetry.metadata import Target, Update
 
 _Json = dict[str, Any]  # any object, as it comes
 _EXPORTED: Final = (
-    Parameter("since", "Only what is not older: a time (2026-01-31T12:00:00Z) or an age (7d)."),
-    Parameter("until", "Only what is older than that."),
-    Parameter("function", "Only of functions with one of these slugs; of events, those that started a run.", list[str]),
+    Parameter("since", "Only newer than this: a time (2026-01-31T12:00:00Z) or an age (7d)."),
+    Parameter("until", "Only older than this."),
+    Parameter(
+        "function", "Only of functions with these slugs; for events: only those that started a run of them.", list[str]
+    ),
 )
 
 
@@ -39,11 +41,13 @@ class Alive(msgspec.Struct):
 class NewEvent(msgspec.Struct, omit_defaults=True):
     """An event, as it is sent."""
 
-    name: Annotated[str, Meta(description="What happened; names that start with `inngest/` are reserved.")]
-    data: Annotated[_Json, Meta(description="What there is to say about it.")] = {}
+    name: Annotated[str, Meta(description="The event's name; names that start with `inngest/` are reserved.")]
+    data: Annotated[_Json, Meta(description="The event's payload.")] = {}
     user: _Json = {}
-    id: Annotated[str, Meta(description="An id of the sender's: a repetition within a day starts nothing.")] = ""
-    ts: Annotated[int, Meta(description="ms since the epoch; in the future, it delays runs.")] = 0
+    id: Annotated[
+        str, Meta(description="Idempotency id: an event with the same id within 24 hours starts nothing more.")
+    ] = ""
+    ts: Annotated[int, Meta(description="Time of the event, ms since the epoch; a future time delays its runs.")] = 0
     v: str = ""
 
 
@@ -138,8 +142,8 @@ _EVENT = (
         guarded=False,
         replies=(
             Reply(200, "The events, and the runs that they started, are stored.", Accepted),
-            Reply(400, "An event is bad; those before it are stored.", Accepted),
-            Reply(401, "The event key is not known.", KeyRefusal),
+            Reply(400, "An event is invalid; those before it are stored.", Accepted),
+            Reply(401, "The event key is not valid.", KeyRefusal),
             Reply(413, "The body is too large.", Accepted),
             Reply(500, "The events could not be handled; none is stored.", Accepted),
             Reply(503, "The events could not be stored.", Accepted),
@@ -147,12 +151,12 @@ _EVENT = (
     ),
     Entry(
         method="POST", path="/invoke/{slug}", tag="Events", summary="Invoke a function by its slug", body=Invocation,
-        replies=(Reply(200, "Stored. Whether there is such a function is not looked at.", InvokedEvent),
+        replies=(Reply(200, "Stored. It is not checked whether the function exists.", InvokedEvent),
                  *failures(400, 503)),
     ),
     *(
         Entry(
-            method=method, path="/webhooks/{key}", tag="Events", summary="Take a request of another service",
+            method=method, path="/webhooks/{key}", tag="Events", summary="Receive a webhook request of another service",
             body=_Json, guarded=False,
             replies=(Reply(200, "Its events are stored.", Accepted), *failures(400, 404, 413, 503)),
         )
@@ -166,26 +170,26 @@ _V1 = (
         query=(
             *_EXPORTED,
             Parameter("status", "Only in one of these statuses: running, completed, failed …", list[str]),
-            Parameter("with_steps", "`true`: with the memoised steps of each run."),
+            Parameter("with_steps", "`true`: include the results of each run's steps."),
         ),
-        replies=(Reply(200, "A run a line.", content="application/x-ndjson"), *failures(400, 503)),
+        replies=(Reply(200, "One run per line.", content="application/x-ndjson"), *failures(400, 503)),
     ),
     Entry(
         method="GET", path="/v1/export/events", tag="REST v1", summary="Export events as JSON lines, oldest first",
         query=(
             *_EXPORTED,
             Parameter("name", "Only events of one of these names.", list[str]),
-            Parameter("internal", "`true`: the server's own events (inngest/…) too."),
+            Parameter("internal", "`true`: include the server's own events (inngest/…)."),
         ),
-        replies=(Reply(200, "An event a line.", content="application/x-ndjson"), *failures(400, 503)),
+        replies=(Reply(200, "One event per line.", content="application/x-ndjson"), *failures(400, 503)),
     ),
     Entry(
         method="GET", path="/v1/events", tag="REST v1", summary="List events, newest first",
         query=(
             Parameter("name", "Events of this name only."),
-            Parameter("received_after", "Any common form of a date; an hour ago, if it is left out."),
-            Parameter("received_before", "Any common form of a date."),
-            Parameter("cursor", "The internal id of the last event of the page before."),
+            Parameter("received_after", "A date in any common format (default: an hour ago)."),
+            Parameter("received_before", "A date in any common format."),
+            Parameter("cursor", "The internal id of the last event of the previous page."),
             Parameter("limit", "1 to 51, else 20.", int),
         ),
         replies=(_data(list[EventV1], "The events."), *failures(400, 500)),
@@ -199,7 +203,7 @@ _V1 = (
         replies=(_data(list[RunV1], "The runs, oldest first."), *failures(400)),
     ),
     Entry(
-        method="GET", path="/v1/events/{event_id}/why", tag="REST v1", summary="Why an event started what it did",
+        method="GET", path="/v1/events/{event_id}/why", tag="REST v1", summary="Explain what an event started, and why",
         replies=(_data(EventReasons, "The reasons."), *failures(400, 404)),
     ),
     Entry(
@@ -211,11 +215,11 @@ _V1 = (
         replies=(EMPTY, *failures(400, 404)),
     ),
     Entry(
-        method="GET", path="/v1/runs/{run_id}/jobs", tag="REST v1", summary="List what a run has queued",
+        method="GET", path="/v1/runs/{run_id}/jobs", tag="REST v1", summary="List the queued jobs of a run",
         replies=(_data(list[JobV1], "At most ten."), *failures(400, 404)),
     ),
     Entry(
-        method="GET", path="/v1/runs/{run_id}/why", tag="REST v1", summary="Why a run is not running",
+        method="GET", path="/v1/runs/{run_id}/why", tag="REST v1", summary="Explain why a run is not running",
         replies=(_data(RunReasons, "The reasons."), *failures(400, 404)),
     ),
     Entry(
@@ -224,7 +228,7 @@ _V1 = (
     ),
     Entry(
         method="GET", path="/v1/apps/{name}/functions", tag="REST v1", summary="List the functions of an app",
-        replies=(Reply(200, "The functions; none of an app that is not known.", list[FunctionV1]),),
+        replies=(Reply(200, "The functions; an empty list for an unknown app.", list[FunctionV1]),),
     ),
     Entry(
         method="GET", path="/v1/functions/{function}", tag="REST v1", summary="Get a function by its id or slug",
@@ -240,11 +244,11 @@ _V1 = (
     ),
     Entry(
         method="POST", path="/v1/signals", tag="REST v1", summary="Send a signal", body=NewSignal,
-        replies=(_data(SignalledRun, "The run that waited."), *failures(400, 404, 500)),
+        replies=(_data(SignalledRun, "The run that was waiting for the signal."), *failures(400, 404, 500)),
     ),
     Entry(
-        method="POST", path="/v1/cancellations", tag="REST v1", summary="Cancel all runs of a window",
-        body=CancellationRequestV1, replies=(_data(CancellationV1, "It has begun."), *failures(400, 404)),
+        method="POST", path="/v1/cancellations", tag="REST v1", summary="Cancel all runs in a time range",
+        body=CancellationRequestV1, replies=(_data(CancellationV1, "The cancellation has begun."), *failures(400, 404)),
     ),
     Entry(
         method="GET", path="/v1/cancellations", tag="REST v1", summary="List bulk cancellations",
@@ -252,7 +256,7 @@ _V1 = (
     ),
     Entry(
         method="DELETE", path="/v1/cancellations/{id}", tag="REST v1", summary="Remove a bulk cancellation",
-        replies=(_data(Removal, "It cancels nothing more."), *failures(400, 404)),
+        replies=(_data(Removal, "Removed: it cancels no more runs."), *failures(400, 404)),
     ),
     Entry(
         method="GET", path="/v1/prom/{env}", tag="REST v1", summary="Get metrics, as /metrics",
@@ -271,10 +275,10 @@ _V0 = (
     ),
     Entry(
         method="DELETE", path="/v0/runs/{run_id}", tag="For SDKs", summary="Cancel a run",
-        replies=(Reply(204, "It is cancelled.", None, ""), *failures(400, 404, 409)),
+        replies=(Reply(204, "The run is cancelled.", None, ""), *failures(400, 404, 409)),
     ),
     Entry(
-        method="POST", path="/v0/telemetry", tag="For SDKs", summary="Say how it is used: nobody collects it",
+        method="POST", path="/v0/telemetry", tag="For SDKs", summary="Accept usage data, which is discarded",
         replies=(EMPTY,),
     ),
 )  # fmt: skip
@@ -319,12 +323,12 @@ class RegistrationError(msgspec.Struct, omit_defaults=True):
 
 _DEVELOPMENT = (
     Entry(
-        method="GET", path="/health", tag="Server", summary="Tell that the server answers", guarded=False,
+        method="GET", path="/health", tag="Server", summary="Check that the server responds", guarded=False,
         replies=(Reply(200, "It does.", Alive),),
     ),
     Entry(
-        method="GET", path="/dev", tag="Server", summary="What a dev server tells of itself",
-        replies=(Reply(200, "Version, options, functions.", _Json), Reply(404, "No dev server.", None, "text/plain")),
+        method="GET", path="/dev", tag="Server", summary="Describe a dev server",
+        replies=(Reply(200, "Version, options, functions.", _Json), Reply(404, "Not a dev server.", None, "text/plain")),
     ),
     Entry(
         method="POST", path="/fn/register", tag="For SDKs", summary="Register an app and its functions", body=_Json,
@@ -354,7 +358,7 @@ _DEVELOPMENT = (
     *(
         Entry(
             method="GET", path=f"{prefix}/operations", tag="Server", guarded=False,
-            summary="What can be done over HTTP, on the command line and by MCP",
+            summary="List the operations of HTTP, command line and MCP",
             replies=(Reply(200, "The operations.", _Json),),
         )
         for prefix in ("/api/v2", "/v2")
@@ -373,8 +377,8 @@ ENTRIES: Final = (*_EVENT, *_V1, *_V0, *_DEVELOPMENT)
 
 #: Routes that are not in the document, by how their paths begin, and why.
 UNDOCUMENTED: Final = {
-    "/api/v2/{path:path}": "answers what is no route",
-    "/v2/{path:path}": "answers what is no route",
+    "/api/v2/{path:path}": "responds to unknown routes",
+    "/v2/{path:path}": "responds to unknown routes",
     "/v0/gql": "GraphQL has a schema of its own",
     "/v0/connect": "protobuf, between SDKs and the gateway",
     "/v0/access": "for the server's own pages; see docs/how-to/access.md",
@@ -383,7 +387,7 @@ UNDOCUMENTED: Final = {
     "/v1/realtime": "streams and WebSockets; see docs/how-to/realtime.md",
     "/v1/traces": "OTLP, whose documents are elsewhere",
     "/dev/traces": "OTLP, whose documents are elsewhere",
-    "/mcp": "MCP: tools tell of themselves",
+    "/mcp": "MCP: tools describe themselves",
     "/test": "only in test mode",
     "/metrics": "Prometheus' text",
     "/debug": "for the developers of the server",

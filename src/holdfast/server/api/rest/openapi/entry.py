@@ -53,13 +53,13 @@ def failures(*statuses: int) -> tuple[Reply, ...]:
 
 _TEXTS = {
     400: "The request can't be read, or a value is out of its range.",
-    403: "It is not allowed.",
-    404: "There is no such thing.",
-    409: "It has ended, or was there before.",
-    410: "The run has ended: its state is gone.",
+    403: "Not allowed.",
+    404: "Not found.",
+    409: "It has ended, or already exists.",
+    410: "The run has ended: its state was deleted.",
     413: "The body is too large.",
-    500: "The server failed; for a signal, it has no name.",
+    500: "The server failed; for a signal: its name is missing.",
     501: "Not offered.",
-    503: "It could not be stored; nothing was done.",
+    503: "The change could not be stored; nothing was done.",
 }
 EMPTY = Reply(200, "Done; the body is empty.", None, "")

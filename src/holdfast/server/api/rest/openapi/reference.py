@@ -16,13 +16,13 @@ Line = tuple[str, str, str, str]
 
 _INTRODUCTION: Final = """# HTTP API
 
-Made of the OpenAPI document that every server has at `/openapi.json`, by `scripts/api_reference.py`. In `start`
+Generated from the OpenAPI document that every server has at `/openapi.json`, by `scripts/api_reference.py`. In `start`
 routes want `Authorization: Bearer` with the signing key or an API token, except for probes, what describes the API, and
 those with a credential of their own: `/e` and `/webhooks` have a key in the path, following realtime topics wants a
-token for them, publishing the signing key. A dev server asks for none but such tokens.
+token for them, publishing the signing key. A dev server requires only such tokens.
 
 REST v2 is below `/api/v2` and `/v2`. Its answers are `{"data", "metadata", "page"?}`, members that are empty or zero
-are left out, 64-bit numbers are texts; its errors are `{"errors": [{"code", "message"}]}`. Errors of all other routes
+are left out, 64-bit numbers are strings; its errors are `{"errors": [{"code", "message"}]}`. Errors of all other routes
 are `{"error", "data", "status"}`.
 """
 

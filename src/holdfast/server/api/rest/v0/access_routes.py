@@ -88,14 +88,14 @@ def _me(access: Access) -> list[ApiRoute]:
     async def me(_request: Request) -> Response:
         principal = current.get()
         if principal is None:
-            return public_error(401, "nobody is logged in")
+            return public_error(401, "not logged in")
         body = {"kind": principal.kind, "name": principal.name, "role": principal.role.word, "actor": principal.actor}
         return json_response({**body, "open": not access.guarded})
 
     async def own_password(request: Request) -> Response:
         given, principal = await _read(request, NewPassword), current.get()
         if principal is None:
-            return public_error(401, "nobody is logged in")
+            return public_error(401, "not logged in")
         await access.change_password(principal, given.old, given.new)
         return Response(status_code=204)
 
@@ -149,11 +149,11 @@ def _tokens(access: Access) -> list[ApiRoute]:
     async def create(request: Request) -> Response:
         given = await _read(request, NewToken)
         if not given.name.strip() or len(given.name) > 128:
-            return public_error(400, "a token has a name of 1 to 128 characters, to be told by")
+            return public_error(400, "name must be 1 to 128 characters")
         if given.days is not None and not 0 < given.days <= 36_500:
-            return public_error(400, "days is more than 0, and at most 36500")
+            return public_error(400, "days must be more than 0 and at most 36500")
         if any(token.name == given.name and token.good(now_ms()) for token in access.tokens.all()):
-            return public_error(409, f"there is a token {given.name} already")
+            return public_error(409, f"a token named {given.name} already exists")
         expires = now_ms() + int(given.days * _DAY_MS) if given.days is not None else None
         created = await access.create_token(given.name, read_role(given.role), expires)
         return json_response({"data": {**token_json(created.token), "token": created.secret}}, 201)
@@ -161,7 +161,7 @@ def _tokens(access: Access) -> list[ApiRoute]:
     async def revoke(request: Request) -> Response:
         id = request.path_params["id"]
         found = await access.revoke_token(id)
-        return Response(status_code=204) if found else public_error(404, f"there is no token {id} that is good")
+        return Response(status_code=204) if found else public_error(404, f"no valid token {id}")
 
     return [
         ApiRoute("/v0/access/tokens", _by_method({"GET": show, "POST": _told(create)}), methods=["GET", "POST"]),
@@ -182,7 +182,7 @@ def _keys(access: Access) -> list[ApiRoute]:
     async def revoke(request: Request) -> Response:
         id = request.path_params["id"]
         found = await keys.revoke_event_key(id)
-        return Response(status_code=204) if found else public_error(404, f"there is no event key {id}")
+        return Response(status_code=204) if found else public_error(404, f"no event key {id}")
 
     async def signing(_request: Request) -> Response:
         return json_response({"data": [signing_key_json(key) for key in keys.signing_keys()]})
@@ -193,7 +193,7 @@ def _keys(access: Access) -> list[ApiRoute]:
 
     async def retire(_request: Request) -> Response:
         found = await keys.retire_fallback()
-        return Response(status_code=204) if found else public_error(404, "there is no fallback")
+        return Response(status_code=204) if found else public_error(404, "there is no fallback signing key")
 
     return [
         ApiRoute("/v0/access/keys/events", _by_method({"GET": events, "POST": _told(create)}), methods=["GET", "POST"]),
@@ -209,7 +209,7 @@ def _audit(access: Access) -> Handler:
         given = request.query_params
         limit = read_int(given.get("limit", "50"))
         if limit is None or not 1 <= limit <= _MOST_ENTRIES:
-            return public_error(400, f"limit is a number from 1 to {_MOST_ENTRIES}")
+            return public_error(400, f"limit must be a number from 1 to {_MOST_ENTRIES}")
         found = await access.audit.page(
             limit + 1, given.get("cursor", ""), given.get("actor", ""), given.get("action", "")
         )
@@ -269,7 +269,7 @@ def _told(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except UNREADABLE as error:
-            return public_error(400, f"the body is not as expected: {error}")
+            return public_error(400, f"invalid request body: {error}")
         except LoginRefused as refused:
             if refused.retry_after:
                 answer = public_error(429, str(refused))

@@ -40,7 +40,7 @@ class ActivityApi:
 
     async def _follow(self, _: Request) -> Response:
         if len(self._queues) >= MOST_FOLLOWERS:
-            return public_error(503, f"{MOST_FOLLOWERS} clients follow already; try again when one has gone")
+            return public_error(503, f"{MOST_FOLLOWERS} clients follow the activity already; try again later")
         queue: asyncio.Queue[Happening | None] = asyncio.Queue(MOST_WAITING)
         return StreamingResponse(self._lines(queue), media_type="application/x-ndjson")
 

@@ -74,17 +74,17 @@ async def _envs(_backend: Backend, given: GetEnvs) -> Answer:
 
 OPERATIONS: Final = (
     Operation(
-        id="Health", method="GET", path="/health", summary="Health check", description="Tells that the API answers.",
+        id="Health", method="GET", path="/health", summary="Health check", description="Check that the API responds.",
         request=Health, run=runner(Health, _health), answer=HealthStatus, tool="health", command="health",
     ),
     Operation(
         id="FetchAccount", method="GET", path="/account", summary="Get account",
-        description="The account that everything on this server belongs to.",
+        description="Get the account that owns everything on this server.",
         request=GetAccount, run=runner(GetAccount, _account), answer=Account, command="get-account",
     ),
     Operation(
         id="FetchAccountEnvs", method="GET", path="/envs", summary="Get environments",
-        description="The environments: a server of one's own has one.",
+        description="List the environments: a self-hosted server has one.",
         request=GetEnvs, run=runner(GetEnvs, _envs), answer=list[Environment], paged=True, command="get-account-envs",
     ),
 )  # fmt: skip

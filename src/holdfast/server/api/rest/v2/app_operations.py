@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class GetApps(Sent):
     """A page of apps."""
 
-    archived: Annotated[bool, Meta(description="Whether the archived apps are wanted instead of the others.")] = False
+    archived: Annotated[bool, Meta(description="List archived apps instead of active ones.")] = False
     cursor: Cursor = ""
     limit: Limit100 | None = None
 
@@ -59,7 +59,7 @@ class SyncApp(Sent):
     """An app that is to be synced, by its URL or by the one that is known of it."""
 
     app_id: AppId
-    url: Annotated[str, Meta(description="Where the app is served; the URL that is known, if it is left out.")] = ""
+    url: Annotated[str, Meta(description="The app's URL (default: the known one).")] = ""
 
 
 class LatestSync(Shown):
@@ -139,7 +139,7 @@ async def _sync(backend: Backend, given: SyncApp) -> Answer:
     known = next((app for app in await backend.history.apps() if given.app_id in {app.name, app.id}), None)
     url = given.url or (known.url if known is not None else "")
     if not url:
-        raise missing("URL is required: no app of that ID is known yet")
+        raise missing("URL is required: there is no app with that ID yet")
     error = await backend.create_app(url)
     if error is None:
         return Answer(Sync(id=backend.new_id(), status="success", app_id=given.app_id))
@@ -175,23 +175,23 @@ def _document(app: AppRecord, functions: int) -> App:
 OPERATIONS: Final = (
     Operation(
         id="GetApps", method="GET", path="/apps", summary="Get apps",
-        description="The apps that are synced, or those that are archived.",
+        description="List active apps, or archived ones.",
         request=GetApps, run=runner(GetApps, _apps), answer=list[App], paged=True, tool="get_apps", command="get-apps",
     ),
     Operation(
         id="GetApp", method="GET", path="/apps/{app_id}", summary="Get app",
-        description="One app, with what its last sync told and how many functions it has.",
+        description="Get an app, with its last sync and its number of functions.",
         request=GetApp, run=runner(GetApp, _app), answer=App, errors=(404,), tool="get_app", command="get-app",
     ),
     Operation(
         id="RemoveApp", method="DELETE", path="/apps/{app_id}", summary="Remove app",
-        description="Removes an app: its functions start no more runs. It is back when it registers again; one that "
+        description="Remove an app: its functions start no more runs. Registering again brings it back; an app that "
         "never registered is forgotten.",
         request=RemoveApp, run=runner(RemoveApp, _remove), answer=RemovedApp, errors=(404,), command="remove-app",
     ),
     Operation(
         id="SyncApp", method="POST", path="/apps/{app_id}/syncs", summary="Sync app",
-        description="Has an app register its functions. A sync that fails is a 422 with the reason.",
+        description="Ask an app to register its functions. A failed sync returns 422 with the reason.",
         request=SyncApp, run=runner(SyncApp, _sync), answer=Sync, errors=(422,), command="sync-app",
     ),
 )  # fmt: skip

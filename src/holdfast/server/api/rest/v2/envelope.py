@@ -101,7 +101,7 @@ def invalid(message: str) -> RefusalError:
 
 
 def not_found(message: str) -> RefusalError:
-    """There is no such thing."""
+    """Not found."""
     return RefusalError(404, "not_found", message)
 
 

@@ -25,11 +25,15 @@ _MAX_NAME: Final = 512
 class SendEvent(Sent):
     """An event."""
 
-    name: Annotated[str, Meta(description="What happened, such as `shop/order.created`; at most 512 characters.")] = ""
-    data: Annotated[Object, Meta(description="What there is to say about it.")] | UnsetType = UNSET
-    user: Annotated[Object, Meta(description="Of whom it tells.")] | UnsetType = UNSET
-    id: Annotated[str, Meta(description="An id of the sender's: a repetition within a day starts nothing.")] = ""
-    ts: Annotated[int | str, Meta(description="When it happened, ms since the epoch; now, if it is left out.")] = 0
+    name: Annotated[
+        str, Meta(description="The event's name, such as `shop/order.created`; at most 512 characters.")
+    ] = ""
+    data: Annotated[Object, Meta(description="The event's payload.")] | UnsetType = UNSET
+    user: Annotated[Object, Meta(description="The user that the event is about.")] | UnsetType = UNSET
+    id: Annotated[
+        str, Meta(description="Idempotency id: an event with the same id within 24 hours starts nothing more.")
+    ] = ""
+    ts: Annotated[int | str, Meta(description="Time of the event, ms since the epoch (default: now).")] = 0
 
 
 class SentEvent(Shown):
@@ -91,13 +95,13 @@ async def _runs(backend: Backend, given: GetEventRuns) -> Answer:
 OPERATIONS: Final = (
     Operation(
         id="SendEvent", method="POST", path="/events", summary="Send event",
-        description="Sends one event. Its id is answered once it is stored, with the runs that it started.",
+        description="Send one event. Returns its id once the event and the runs that it starts are stored.",
         request=SendEvent, run=runner(SendEvent, _send), answer=SentEvent, required=("name",), errors=(413,),
         max_body=MAX_EVENT, command="send-event",
     ),
     Operation(
         id="GetEventRuns", method="GET", path="/events/{event_id}/runs", summary="Get event runs",
-        description="The runs that an event started, newest first.",
+        description="List the runs that an event started, newest first.",
         request=GetEventRuns, run=runner(GetEventRuns, _runs), answer=list[Run], paged=True,
         tool="get_event_runs", command="get-event-runs",
     ),

@@ -55,7 +55,7 @@ class GetExperiment(Sent, kw_only=True):
     app_id: AppId
     function_id: FunctionId
     experiment_id: Annotated[str, Meta(description="The experiment's id in the code.")]
-    variant: Annotated[str, Meta(description="The one variant that is wanted.")] = ""
+    variant: Annotated[str, Meta(description="Only this variant.")] = ""
     from_: From = msgspec.field(name="from", default="")
     until: Until = ""
 
@@ -180,13 +180,13 @@ def _seen(run_id: str) -> str:
 OPERATIONS: Final = (
     Operation(
         id="ListExperiments", method="GET", path="/experiments", summary="List experiments",
-        description="The experiments of all functions, in pages.",
+        description="List the experiments of all functions, in pages.",
         request=ListExperiments, run=runner(ListExperiments, _list), answer=list[ExperimentSummary], paged=True,
         command="list-experiments",
     ),
     Operation(
         id="ListFunctionExperiments", method="GET", path="/apps/{app_id}/functions/{function_id}/experiments",
-        summary="List experiments of a function", description="The experiments of one function, in pages.",
+        summary="List experiments of a function", description="List the experiments of a function, in pages.",
         request=ListFunctionExperiments, run=runner(ListFunctionExperiments, _list_of_function),
         answer=list[ExperimentSummary], paged=True, errors=(404,),
         command="list-function-experiments",
@@ -194,7 +194,7 @@ OPERATIONS: Final = (
     Operation(
         id="GetExperiment", method="GET",
         path="/apps/{app_id}/functions/{function_id}/experiments/{experiment_id:path}", summary="Get experiment",
-        description="An experiment: the runs of each variant, and the mean, least and greatest of their scores.",
+        description="Get an experiment: the runs of each variant, and the mean, minimum and maximum of their scores.",
         request=GetExperiment, run=runner(GetExperiment, _get), answer=Experiment, errors=(404,),
         command="get-experiment",
     ),

@@ -15,13 +15,13 @@ RunId = Annotated[str, Meta(description="The run's id, a ULID.")]
 AppId = Annotated[str, Meta(description="The app's id as its code has it, or its UUID.")]
 FunctionId = Annotated[str, Meta(description="The function's id as its code has it, with or without the app's.")]
 EventId = Annotated[str, Meta(description="The event's internal id, a ULID.")]
-Cursor = Annotated[str, Meta(description="Where the page before this one ended: `page.cursor` of its answer.")]
-IncludeOutput = Annotated[bool, Meta(description="Whether outputs are wanted.")]
+Cursor = Annotated[str, Meta(description="Cursor of the previous page: `page.cursor` of its response.")]
+IncludeOutput = Annotated[bool, Meta(description="Include outputs.")]
 Object = Annotated[Raw, Meta(extra_json_schema={"type": "object", "additionalProperties": True})]
 Items = Annotated[Raw, Meta(extra_json_schema={"type": "array", "items": {}})]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
-From = Annotated[Time, Meta(description="The first moment of the window, inclusive.")]
-Until = Annotated[Time, Meta(description="The last moment of the window, inclusive.")]
+From = Annotated[Time, Meta(description="Start of the time range, inclusive.")]
+Until = Annotated[Time, Meta(description="End of the time range, inclusive.")]
 
 
 def sent(given: Raw | UnsetType) -> bytes:
@@ -44,9 +44,7 @@ def read_place(cursor: str) -> str:
 
 def limit(most: int) -> Meta:
     """The description of a page's size."""
-    return Meta(
-        description=f"How many there are on a page, 1 to {most}.", extra_json_schema={"minimum": 1, "maximum": most}
-    )
+    return Meta(description=f"Page size, 1 to {most}.", extra_json_schema={"minimum": 1, "maximum": most})
 
 
 Limit40 = Annotated[int, limit(40)]

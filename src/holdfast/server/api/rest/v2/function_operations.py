@@ -58,9 +58,9 @@ class InvokeFunction(Sent):
 
     app_id: AppId
     function_id: FunctionId
-    data: Annotated[Object, Meta(description="What the function gets as `event.data`.")] | UnsetType = UNSET
+    data: Annotated[Object, Meta(description="Passed to the function as `event.data`.")] | UnsetType = UNSET
     idempotency_key: Annotated[
-        str, Meta(description="A repetition within a day starts nothing: it is a 409 with the first run's id.")
+        str, Meta(description="Repeating it within 24 hours starts nothing and returns 409 with the first run's id.")
     ] = ""
 
 
@@ -175,8 +175,14 @@ async def _invoke(backend: Backend, given: InvokeFunction) -> Answer:
 
 _NOT_STARTED: Final = {
     InvokeOutcome.RATE_LIMITED: ("rate_limited", "The function's rate limit is reached: no run was started"),
-    InvokeOutcome.DEBOUNCED: ("function_debounced", "The function is debounced: its run starts when it has been quiet"),
-    InvokeOutcome.BATCHED: ("function_debounced", "The function takes batches: its run starts when one is full"),
+    InvokeOutcome.DEBOUNCED: (
+        "function_debounced",
+        "The function is debounced: its run starts when no more events come",
+    ),
+    InvokeOutcome.BATCHED: (
+        "function_debounced",
+        "The function is batched: its run starts when the batch is full or times out",
+    ),
     InvokeOutcome.SKIPPED: ("function_skipped", "The run was skipped: the function is paused or is a singleton"),
 }
 
@@ -197,20 +203,20 @@ def _document(
 OPERATIONS: Final = (
     Operation(
         id="GetFunctions", method="GET", path="/apps/{app_id}/functions", summary="Get functions",
-        description="The functions of an app, with their configuration.",
+        description="List the functions of an app, with their configuration.",
         request=GetFunctions, run=runner(GetFunctions, _functions), answer=list[Function], paged=True, errors=(404,),
         tool="list_functions", command="get-functions",
     ),
     Operation(
         id="GetFunction", method="GET", path="/apps/{app_id}/functions/{function_id}", summary="Get function",
-        description="One function of an app, with its configuration.",
+        description="Get a function of an app, with its configuration.",
         request=GetFunction, run=runner(GetFunction, _function), answer=Function, errors=(404,),
         tool="get_function", command="get-function",
     ),
     Operation(
         id="InvokeFunction", method="POST", path="/apps/{app_id}/functions/{function_id}/invoke",
         summary="Invoke function",
-        description="Starts a run of a function and answers its id; the run's result is asked for with it.",
+        description="Start a run of a function and return its id, with which its result can be fetched.",
         request=InvokeFunction, run=runner(InvokeFunction, _invoke), answer=InvokedRun, required=("data",),
         errors=(404, 409, 422), tool="invoke_function", command="invoke-function",
     ),

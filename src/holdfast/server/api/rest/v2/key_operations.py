@@ -39,7 +39,7 @@ class GetKeys(Sent):
 class CreateEventKey(Sent):
     """An event key that is to be made."""
 
-    name: Annotated[str, Meta(description="Who will use it.")] = ""
+    name: Annotated[str, Meta(description="Name of the key.")] = ""
 
 
 class RevokeEventKey(Sent):
@@ -51,7 +51,7 @@ class RevokeEventKey(Sent):
 class RotateSigningKey(Sent):
     """A signing key that is to be changed."""
 
-    key: Annotated[str, Meta(description="The new key, hex; one is made, if it is left out.")] = ""
+    key: Annotated[str, Meta(description="The new key, in hex (default: generate one).")] = ""
 
 
 class RetireSigningKey(Sent):
@@ -134,33 +134,33 @@ def _signing_key(key: SigningKey) -> Key:
 OPERATIONS: Final = (
     Operation(
         id="FetchEventKeys", method="GET", path="/keys/events", summary="Get event keys",
-        description="The keys that events are accepted with; none in development, where any will do.",
+        description="List the keys with which events are accepted; empty on a dev server, which accepts any.",
         request=GetKeys, run=runner(GetKeys, _event_keys), answer=list[Key], paged=True, command="get-event-keys",
     ),
     Operation(
         id="CreateEventKey", method="POST", path="/keys/events", summary="Create event key",
-        description="Makes a key for sending events; it works at once.",
+        description="Create a key for sending events; it works at once.",
         request=CreateEventKey, run=runner(CreateEventKey, _create), answer=Key, command="create-event-key",
     ),
     Operation(
         id="RevokeEventKey", method="DELETE", path="/keys/events/{key_id}", summary="Revoke event key",
-        description="Makes an event key useless, at once. Those of the configuration are removed there.",
+        description="Revoke an event key, effective at once. Keys of the configuration must be removed there.",
         request=RevokeEventKey, run=runner(RevokeEventKey, _revoke), answer=KeyRef, errors=(404,),
         command="revoke-event-key",
     ),
     Operation(
         id="FetchSigningKeys", method="GET", path="/keys/signing", summary="Get signing keys",
-        description="The keys that requests are signed with, in clear: the current one first, then the one before.",
+        description="List the signing keys in clear text: the current one, then the previous one.",
         request=GetKeys, run=runner(GetKeys, _signing_keys), answer=list[Key], paged=True, command="get-signing-keys",
     ),
     Operation(
         id="RotateSigningKey", method="POST", path="/keys/signing/rotate", summary="Rotate signing key",
-        description="Makes a new signing key the current one. The one before still counts, until it is retired.",
+        description="Replace the signing key. The previous one stays valid until it is retired.",
         request=RotateSigningKey, run=runner(RotateSigningKey, _rotate), answer=Key, command="rotate-signing-key",
     ),
     Operation(
         id="RetireSigningKey", method="POST", path="/keys/signing/retire", summary="Retire signing key",
-        description="Makes the signing key before the current one useless, once all apps have the new one.",
+        description="Invalidate the previous signing key, once all apps have the new one.",
         request=RetireSigningKey, run=runner(RetireSigningKey, _retire), answer=Retired, command="retire-signing-key",
     ),
 )  # fmt: skip

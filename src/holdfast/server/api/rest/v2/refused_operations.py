@@ -12,7 +12,7 @@ from holdfast.server.api.rest.v2.operation import Method, Operation, runner
 if TYPE_CHECKING:
     from holdfast.server.api.common.backend import Backend
 
-_DESCRIPTION: Final = "Not offered by a server of one's own: always a 501."
+_DESCRIPTION: Final = "Not available on a self-hosted server: always returns 501."
 
 
 class Anything(Sent, forbid_unknown_fields=False):

@@ -74,14 +74,12 @@ class _List(Sent):
     from_: From = msgspec.field(name="from", default="")
     until: Until = ""
     time_field: Annotated[
-        str, Meta(description="The time of a run that window and order mean: `queuedAt`, `startedAt` or `endedAt`.")
+        str, Meta(description="The time that range and order refer to: `queuedAt`, `startedAt` or `endedAt`.")
     ] = ""
     status: Annotated[
-        list[str], Meta(description="Statuses that are wanted: QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED.")
+        list[str], Meta(description="Only runs with these statuses: QUEUED, RUNNING, COMPLETED, FAILED, CANCELLED.")
     ] = []
-    is_deferred: Annotated[bool, Meta(description="Whether only deferred runs are wanted, or only others.")] | None = (
-        None
-    )
+    is_deferred: Annotated[bool, Meta(description="Only deferred runs (true), or only others (false).")] | None = None
     order: Annotated[str, Meta(description="DESC, the newest first, or ASC.")] = ""
     include_output: IncludeOutput = False
 
@@ -89,8 +87,8 @@ class _List(Sent):
 class ListRuns(_List):
     """A page of runs."""
 
-    app_id: Annotated[list[str], Meta(description="Apps whose runs are wanted, by their ids.")] = []
-    function_id: Annotated[list[str], Meta(description="Functions of those apps whose runs are wanted.")] = []
+    app_id: Annotated[list[str], Meta(description="Only runs of these apps, by their ids.")] = []
+    function_id: Annotated[list[str], Meta(description="Only runs of these functions of those apps.")] = []
 
 
 class ListFunctionRuns(_List, kw_only=True):
@@ -111,9 +109,9 @@ class FromStep(Sent):
     """The step that a rerun starts from."""
 
     step_id: Annotated[str, Meta(description="The step's name as the code has it.")] = ""
-    input: (
-        Annotated[Items, Meta(description="What the step gets instead of its arguments, as an array.")] | UnsetType
-    ) = UNSET
+    input: Annotated[Items, Meta(description="Arguments for the step instead of its own, as an array.")] | UnsetType = (
+        UNSET
+    )
 
 
 class Rerun(Sent):
@@ -338,35 +336,35 @@ def show_status(run: StoredRun) -> str:
     return RUN_STATUSES[RunStatus.CANCELLED if run.status is RunStatus.SKIPPED else run.status]
 
 
-_LIST: Final = "newest first unless told otherwise, in pages."
+_LIST: Final = "newest first by default, in pages."
 
 OPERATIONS: Final = (
     Operation(
         id="GetFunctionRun", method="GET", path="/runs/{run_id}", summary="Get function run",
-        description="One run: where it stands, what started it and, if asked for, its output.",
+        description="Get a run: its status, what started it and, on request, its output.",
         request=GetRun, run=runner(GetRun, _get), answer=Run, errors=(404,),
         tool="get_run", command="get-function-run",
     ),
     Operation(
         id="ListRuns", method="GET", path="/runs", summary="List runs",
-        description=f"Runs of all functions, or of some, {_LIST}",
+        description=f"List runs of all functions, or of some, {_LIST}",
         request=ListRuns, run=runner(ListRuns, _list), answer=list[Run], paged=True,
         tool="list_runs", command="get-function-runs",
     ),
     Operation(
         id="ListFunctionRuns", method="GET", path="/apps/{app_id}/functions/{function_id}/runs",
-        summary="List runs for a function", description=f"Runs of one function, {_LIST}",
+        summary="List runs for a function", description=f"List runs of a function, {_LIST}",
         request=ListFunctionRuns, run=runner(ListFunctionRuns, _list_of_function), answer=list[Run], paged=True,
         errors=(404,), tool="list_function_runs", command="list-function-runs",
     ),
     Operation(
         id="Rerun", method="POST", path="/runs/{run_id}/rerun", summary="Rerun function run",
-        description="Starts a run again with the same events; from a step on, if told so: those before it are kept.",
+        description="Start a new run with the same events, from a step on if given: results before it are kept.",
         request=Rerun, run=runner(Rerun, _rerun), answer=RunRef, errors=(404,), tool="rerun", command="rerun",
     ),
     Operation(
         id="CancelRun", method="POST", path="/runs/{run_id}/cancel", summary="Cancel function run",
-        description="Ends a run that is queued or running. One that has ended is a 409.",
+        description="Cancel a run that is queued or running. Returns 409 if it has ended.",
         request=CancelRun, run=runner(CancelRun, _cancel), answer=RunRef, errors=(404, 409),
         tool="cancel_run", command="cancel-run",
     ),

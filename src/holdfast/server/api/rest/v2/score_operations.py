@@ -24,15 +24,15 @@ class Variant(Sent):
     """A variant of an experiment, which a score is about."""
 
     id: Annotated[str, Meta(description="The experiment.")] = ""
-    variant: Annotated[str, Meta(description="The variant that the run had.")] = ""
+    variant: Annotated[str, Meta(description="The variant of the run.")] = ""
 
 
 class Score(Sent):
     """A score."""
 
-    name: Annotated[str, Meta(description="What was judged; at most 128 bytes.")] = ""
+    name: Annotated[str, Meta(description="Name of the score; at most 128 bytes.")] = ""
     value: Annotated[bool | int | float | None, Meta(description="A number, true or false.")] = None
-    step_id: Annotated[str, Meta(description="The step it is about, by the id in the code; else the run.")] | None = (
+    step_id: Annotated[str, Meta(description="The scored step, by its id in the code (default: the run).")] | None = (
         None
     )
     experiment: Variant | None = None
@@ -101,7 +101,7 @@ def _problem(score: Score) -> str:
     if score.experiment is None:
         return ""
     if score.step_id is not None:
-        return "a score of an experiment is about the run: leave stepId out"
+        return "a score of an experiment belongs to the run: leave out stepId"
     sizes = [len(text.encode("utf-8", "replace")) for text in (score.experiment.id, score.experiment.variant)]
     return "" if all(0 < size <= _MAX_NAME for size in sizes) else "experiment needs id and variant, at most 128 bytes"
 
@@ -109,7 +109,7 @@ def _problem(score: Score) -> str:
 OPERATIONS: Final = (
     Operation(
         id="CreateScores", method="POST", path="/runs/{run_id}/scores", summary="Create scores",
-        description="Records scores of a run or of its steps, one after the other: an error leaves those before it.",
+        description="Record scores of a run or its steps, in order: on an error, those before it are kept.",
         request=CreateScores, run=runner(CreateScores, _create), answer=list[RecordedScore], body="scores",
         required=("scores",), errors=(403, 404, 413), command="create-score",
     ),

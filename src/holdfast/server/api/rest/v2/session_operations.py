@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from holdfast.server.api.common.backend import Backend
     from holdfast.server.store.history import StoredRun, StoredSession
 
-SessionKey = Annotated[str, Meta(description="The key that events name the session by.")]
+SessionKey = Annotated[str, Meta(description="The session's key.")]
 SessionId = Annotated[str, Meta(description="The session's id.")]
-Search = Annotated[str, Meta(description="Part of the ids that are wanted, in upper or lower case.")]
+Search = Annotated[str, Meta(description="Only ids that contain this text, in any case.")]
 
 _ULID: Final = 26
 
@@ -150,19 +150,19 @@ def _run(run: StoredRun, function: OwnedFunction) -> SessionRun:
 OPERATIONS: Final = (
     Operation(
         id="ListSessionKeys", method="GET", path="/sessions", summary="List session keys",
-        description="The keys by which events name sessions, in their order, in pages.",
+        description="List the keys of sessions, in order, in pages.",
         request=ListSessionKeys, run=runner(ListSessionKeys, _keys), answer=list[Key], paged=True,
         command="list-session-keys",
     ),
     Operation(
         id="ListSessions", method="GET", path="/sessions/{session_key}", summary="List sessions",
-        description="A key's sessions that have runs in the window, the one that was active last first, in pages.",
+        description="List a key's sessions with runs in the time range, last active first, in pages.",
         request=ListSessions, run=runner(ListSessions, _sessions), answer=list[Session], paged=True,
         command="list-sessions",
     ),
     Operation(
         id="ListSessionRuns", method="GET", path="/sessions/{session_key}/{session_id:path}/runs",
-        summary="List runs of a session", description="A session's runs, newest first, in pages.",
+        summary="List runs of a session", description="List the runs of a session, newest first, in pages.",
         request=ListSessionRuns, run=runner(ListSessionRuns, _runs), answer=list[SessionRun], paged=True,
         command="list-session-runs",
     ),

@@ -128,7 +128,7 @@ def _metadata(entry: Metadata) -> SpanMetadata:
 OPERATIONS: Final = (
     Operation(
         id="GetFunctionTrace", method="GET", path="/runs/{run_id}/trace", summary="Get function trace",
-        description="What happened in a run, as a tree of spans.",
+        description="Get the trace of a run, as a tree of spans.",
         request=GetTrace, run=runner(GetTrace, _trace), answer=Trace, errors=(404,),
         tool="get_run_trace", command="get-function-trace",
     ),

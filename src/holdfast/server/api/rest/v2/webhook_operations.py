@@ -45,12 +45,12 @@ class NameFilter(Shown):
 class _Changes(Sent):
     env: str = ""
     origin: str = ""
-    name: Annotated[str, Meta(description="What it is for.")] = ""
+    name: Annotated[str, Meta(description="The webhook's name.")] = ""
     transform: Annotated[
         str, Meta(description="A CEL expression over body, headers, query and raw whose value is an event, or a list.")
     ] = ""
     response: Annotated[
-        str, Meta(description="A CEL expression over the same and `ids`: what is answered; text or JSON.")
+        str, Meta(description="A CEL expression over the same and `ids`: the response, text or JSON.")
     ] = ""
     event_filter: NameFilter | None = None
 
@@ -66,7 +66,7 @@ class UpdateWebhook(_Changes, kw_only=True):
 
 
 class GetWebhook(Sent, kw_only=True):
-    """One webhook."""
+    """Get a webhook."""
 
     env: str = ""
     origin: str = ""
@@ -194,29 +194,29 @@ _ONE: Final = "/env/webhooks/{webhook_id}"
 OPERATIONS: Final = (
     Operation(
         id="CreateWebhook", method="POST", path="/env/webhooks", summary="Create webhook",
-        description="Makes a URL for another service, whose requests become events.",
+        description="Create a URL for another service, whose requests become events.",
         request=CreateWebhook, run=runner(CreateWebhook, _create), answer=Webhook, required=("name", "transform"),
         command="create-webhook",
     ),
     Operation(
         id="ListWebhooks", method="GET", path="/env/webhooks", summary="List webhooks",
-        description="The webhooks, oldest first.",
+        description="List webhooks, oldest first.",
         request=ListWebhooks, run=runner(ListWebhooks, _list), answer=list[Webhook], paged=True,
         command="get-webhooks",
     ),
     Operation(
-        id="GetWebhook", method="GET", path=_ONE, summary="Get webhook", description="One webhook.",
+        id="GetWebhook", method="GET", path=_ONE, summary="Get webhook", description="Get a webhook.",
         request=GetWebhook, run=runner(GetWebhook, _get), answer=Webhook, errors=(404,), command="get-webhook",
     ),
     Operation(
         id="UpdateWebhook", method="PUT", path=_ONE, summary="Update webhook",
-        description="Changes a webhook; its URL stays.",
+        description="Change a webhook; its URL stays the same.",
         request=UpdateWebhook, run=runner(UpdateWebhook, _update), answer=Webhook, errors=(404,),
         command="update-webhook",
     ),
     Operation(
         id="DeleteWebhook", method="DELETE", path=_ONE, summary="Delete webhook",
-        description="Removes a webhook: its URL is a 404 from then on.",
+        description="Delete a webhook: its URL returns 404 from then on.",
         request=DeleteWebhook, run=runner(DeleteWebhook, _delete), answer=Removed, errors=(404,),
         command="delete-webhook",
     ),
