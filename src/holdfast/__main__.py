@@ -9,7 +9,7 @@ INSTALL = "The server needs more packages; in your clone of Holdfast, run: pip i
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Run the command line."""
     try:
         from holdfast.server.cli import main as command_line  # noqa: PLC0415 - its absence is to be told
     except ModuleNotFoundError as error:

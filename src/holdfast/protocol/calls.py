@@ -42,7 +42,7 @@ def render_body(
     context: CallContext, events: Sequence[bytes], steps: Mapping[str, bytes], state_size: int,
     inputs: Mapping[str, bytes] | None = None, defers: Mapping[str, bool] | None = None,
 ) -> bytes:  # fmt: skip
-    """The JSON body, keys sorted. `steps` is in the order in which they were saved.
+    """Return the JSON body, keys sorted. `steps` is in the order in which they were saved.
 
     Above the size limits the state is left out and `use_api` tells the SDK to fetch it (§2.4).
     """
@@ -69,7 +69,7 @@ def trace_headers(context: CallContext, app_id: str) -> tuple[str, str]:
 
 
 def render_headers(context: CallContext, app_id: str, signature: str = "") -> bytes:
-    """The raw header lines of a call, each ending in CRLF (§2.2)."""
+    """Return the raw header lines of a call, each ending in CRLF (§2.2)."""
     sent = context.trace
     parent, state = trace_headers(context, app_id)
     lines = (
@@ -102,7 +102,7 @@ def _steps(steps: Mapping[str, bytes], inputs: Mapping[str, bytes] | None, *, pl
 
 
 def _plain(ids: Iterable[str]) -> bool:
-    """Whether ids of steps are ASCII letters and digits. Official SDKs hash them; others may send anything."""
+    """Return whether ids of steps are ASCII letters and digits. Official SDKs hash them; others may send anything."""
     return "".join(ids).encode("utf-8", "surrogatepass").isalnum()
 
 

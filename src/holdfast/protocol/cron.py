@@ -70,7 +70,7 @@ class Schedule(Struct, frozen=True):
             raise CronError(f"'{text}' isn't a valid cron schedule") from None
 
     def next(self, after_ms: int) -> int | None:
-        """Answer the first firing after a time, both in milliseconds; None if there is none within five years."""
+        """Return the first firing after a time, both in milliseconds; None if there is none within five years."""
         try:
             # The next whole minute is the first that can fire.
             first = _EPOCH + _MINUTE * (after_ms // _MINUTE_MS + 1)

@@ -20,7 +20,7 @@ _ENDS = {"EOF", "unexpected EOF"}
 
 
 def syntax_error(body: bytes) -> str:
-    """Say what is wrong with a text that isn't one JSON value."""
+    """Return what is wrong with a text that isn't one JSON value."""
     body = body.strip()
     if len(body) > MAX_EXPLAINED:
         return _summary(body)
@@ -46,22 +46,22 @@ def _summary(body: bytes) -> str:
 
 
 def beyond(number: str) -> str:
-    """Say that a number can't be sent on; `number` is its text."""
+    """Report that a number can't be sent on; `number` is its text."""
     return f"number {number} is beyond the range of JSON numbers, which are doubles (up to 1.8e308)"
 
 
 def unexpected(byte: int, where: str) -> str:
-    """Say that a character can't stand where it does."""
+    """Report that a character can't stand where it does."""
     character = chr(byte)
     quoted = "'\\''" if character == "'" else repr(character)
     return f"invalid character {quoted} {where}"
 
 
 def mismatch(kind: str, field: str, wanted: str) -> str:
-    """Say that a member of an object has the wrong type; `field` is `<struct>.<member>`."""
+    """Report that a member of an object has the wrong type; `field` is `<struct>.<member>`."""
     return f"json: cannot unmarshal {kind} into Go struct field {field} of type {wanted}"
 
 
 def not_an_object(kind: str, wanted: str) -> str:
-    """Say that something is no object at all."""
+    """Report that something is no object at all."""
     return f"json: cannot unmarshal {kind} into Go value of type {wanted}"

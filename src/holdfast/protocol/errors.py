@@ -82,7 +82,7 @@ def step_error(error: bytes, no_retry: bool | None = None) -> bytes:
 
 
 def _fields(output: bytes) -> dict[str, bytes]:
-    """The known fields of the error object within a body; a text is its message."""
+    """Return the known fields of the error object within a body; a text is its message."""
     if output[:1] == b'"':
         return {"message": output} if output != b'""' else {}
     top = pick(output, *_FIELDS, "body")
@@ -97,7 +97,7 @@ def _known(name: str, value: bytes) -> bool:
 
 
 def _nested(value: Raw | None) -> dict[str, Raw]:
-    """The members of an object, or of one written as a string."""
+    """Return the members of an object, or of one written as a string."""
     json = bytes(value) if value is not None else b""
     if json[:1] == b'"' and len(json) <= MAX_NESTED:
         json = text_of(value).encode()

@@ -274,7 +274,7 @@ def with_invocation(data: bytes, invocation: Invocation) -> bytes:
 
 
 def load_event(id: str, name: str, external_id: str, ts: int, received_at: int, json: bytes) -> Event:
-    """Answer an event from its stored row.
+    """Return an event from its stored row.
 
     `invocation`, `correlation_id` and `sessions` are read from `json` where they can occur. How the id came about isn't
     stored, so a sent event counts as one that can be repeated.

@@ -65,15 +65,15 @@ class Fields:
         self._path = path
 
     def get(self, key: str) -> object:
-        """Answer a value as it is; None if it is absent."""
+        """Return a value as it is; None if it is absent."""
         return self._values.get(key.lower())
 
     def has(self, key: str) -> bool:
-        """Tell whether there is a value other than null."""
+        """Return whether there is a value other than null."""
         return self.get(key) is not None
 
     def text(self, key: str) -> str:
-        """Answer a string, empty if absent."""
+        """Return a string, empty if absent."""
         value = self.get(key)
         if value is None:
             return ""
@@ -82,11 +82,11 @@ class Fields:
         raise self._mismatch(key, value, "string")
 
     def optional_text(self, key: str) -> str | None:
-        """Answer a string, None if absent."""
+        """Return a string, None if absent."""
         return self.text(key) if self.has(key) else None
 
     def integer(self, key: str) -> int:
-        """Answer an integer, 0 if absent."""
+        """Return an integer, 0 if absent."""
         value = self.get(key)
         if value is None:
             return 0
@@ -95,7 +95,7 @@ class Fields:
         raise self._mismatch(key, value, "int")
 
     def items(self, key: str, go_type: str) -> list[object]:
-        """Answer a list, empty if absent."""
+        """Return a list, empty if absent."""
         value = self.get(key)
         if value is None:
             return []
@@ -104,7 +104,7 @@ class Fields:
         raise self._mismatch(key, value, go_type)
 
     def fields(self, key: str, struct: str) -> Fields | None:
-        """Answer a nested object, None if absent."""
+        """Return a nested object, None if absent."""
         value = self.get(key)
         if value is None:
             return None
@@ -113,7 +113,7 @@ class Fields:
         raise self._mismatch(key, value, f"inngest.{struct}")
 
     def mapping(self, key: str, struct: str) -> dict[str, Fields]:
-        """Answer an object of objects by its keys as written, empty if absent."""
+        """Return an object of objects by its keys as written, empty if absent."""
         value = self.get(key)
         if value is None:
             return {}

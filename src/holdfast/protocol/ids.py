@@ -47,7 +47,7 @@ def ulid(ms: int, entropy: int) -> str:
 
 
 def is_ulid(text: str) -> bool:
-    """Whether a text is a ULID: 26 Crockford digits in any case, no more than 128 bits."""
+    """Return whether a text is a ULID: 26 Crockford digits in any case, no more than 128 bits."""
     return len(text) == ULID_LENGTH and text[0] in _FIRST_DIGITS and _DIGITS.issuperset(text)
 
 
@@ -81,7 +81,7 @@ class UlidSource:
         self._until = 0  # the entropy from which on they are others
 
     def next(self, ms: int) -> str:
-        """Answer the next ULID at a time in milliseconds."""
+        """Return the next ULID at a time in milliseconds."""
         if ms > self._last_ms:
             return self._first(ms)
         if self._entropy == _MAX_ENTROPY:
@@ -97,7 +97,7 @@ class UlidSource:
         return self._begin(ulid(ms, self._entropy))
 
     def _begin(self, id: str) -> str:
-        """Keeps what the next ids share with this one: a burst of events takes many of a millisecond."""
+        """Keep what the next ids share with this one: a burst of events takes many of a millisecond."""
         self._head = id[:-4]
         self._until = (self._entropy >> 20) + 1 << 20
         return id
@@ -128,17 +128,17 @@ def step_hash(step_id: str, index: int = 0) -> str:
 
 
 def oid_uuid(name: str) -> str:
-    """Answer the version 5 UUID of a name in the OID namespace: every deterministic UUID of the protocol."""
+    """Return the version 5 UUID of a name in the OID namespace: every deterministic UUID of the protocol."""
     return _oid_of(name.encode())
 
 
 def app_id(name: str) -> str:
-    """Answer the UUID of a new app; `name` is the URL for a nameless placeholder."""
+    """Return the UUID of a new app; `name` is the URL for a nameless placeholder."""
     return oid_uuid(name)
 
 
 def function_id(name: str, url: str) -> str:
-    """Answer the UUID of a function whose slug is not stored yet, from its display name and its step's full URL."""
+    """Return the UUID of a function whose slug is not stored yet, from its display name and its step's full URL."""
     return oid_uuid(name + url)
 
 

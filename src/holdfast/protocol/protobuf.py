@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def varint(number: int) -> bytes:
-    """A number, not negative, in seven bits a byte, the lowest first."""
+    """Return a number, not negative, in seven bits a byte, the lowest first."""
     parts = bytearray()
     while number > 0x7F:
         parts.append(number & 0x7F | 0x80)

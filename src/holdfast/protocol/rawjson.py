@@ -77,7 +77,7 @@ def json_or_text(stored: bytes) -> Raw:
 
 
 def too_deep(json: bytes) -> bool:
-    """Whether valid JSON nests deeper than `MAX_DEPTH`."""
+    """Return whether valid JSON nests deeper than `MAX_DEPTH`."""
     if json.count(b"[") + json.count(b"{") <= MAX_DEPTH:
         return False
     brackets, levels = _brackets(json), 0

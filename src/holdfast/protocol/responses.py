@@ -82,7 +82,7 @@ def read_response(status: int, headers: Mapping[str, str], body: bytes, now_ms: 
 
 
 def transport_failure(text: str, code: str = "") -> Outcome:
-    """Answer the outcome of a call that got no usable answer (§2.6)."""
+    """Return the outcome of a call that got no usable answer (§2.6)."""
     if code == TOO_LARGE_CODE:
         output = server_error(code, text, stack=f"{code}: {text}")
     else:
@@ -171,7 +171,7 @@ def _keep_body(outcome: Outcome, body: bytes) -> None:
 
 
 def _upstream_error(outcome: Outcome, body: bytes) -> bytes:
-    """Answer what users see when something before the SDK failed (§3.8)."""
+    """Return what users see when something before the SDK failed (§3.8)."""
     message = f"Your server returned HTTP {outcome.status} before the SDK responded."
     stack = _UPSTREAM_HINT
     if body:
@@ -206,7 +206,7 @@ def _broken_stream(headers: Mapping[str, str], body: bytes, error: str) -> Outco
 
 
 def _why(text: bytes) -> str:
-    """Say why a stream's envelope can't be read."""
+    """Return why a stream's envelope can't be read."""
     if valid(text) is None:
         return decode_errors.syntax_error(text)
     return "not an object of status, headers and body"

@@ -51,7 +51,7 @@ def format_rfc3339(ms: int, fraction: bool) -> str:
 
 @lru_cache(_SECONDS)
 def _second(seconds: int) -> str:
-    """A time up to its second. Lists and traces write many that are close together."""
+    """Return a time up to its second. Lists and traces write many that are close together."""
     days, clock = divmod(seconds, DAY_S)
     shift = _CYCLE_YEARS if days < 0 else 0
     day = date.fromordinal(days + _EPOCH_DAY + (_CYCLE_DAYS if shift else 0))

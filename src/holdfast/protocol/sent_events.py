@@ -155,7 +155,7 @@ def _unwritable(event: SentEvent) -> str:
 
 
 def _why(item: bytes) -> str:
-    """Say why an element is no event."""
+    """Return why an element is no event."""
     try:
         members = decode_members(item)
     except UNREADABLE:
@@ -169,7 +169,7 @@ def _why(item: bytes) -> str:
 
 
 def mistyped(name: str, value: bytes) -> str:
-    """Say what is wrong with the type of an event's member; nothing if it is right or null."""
+    """Return what is wrong with the type of an event's member; nothing if it is right or null."""
     wanted, found = _TYPES.get(name), kind(value)
     if wanted is None or found == "null":
         return ""
@@ -181,7 +181,7 @@ def mistyped(name: str, value: bytes) -> str:
 
 
 def is_int64(digits: bytes) -> bool:
-    """Whether an integer fits into 64 bits."""
+    """Return whether an integer fits into 64 bits."""
     return len(digits) <= len(str(-(2**63))) and -(2**63) <= int(digits) < 2**63
 
 

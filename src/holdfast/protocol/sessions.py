@@ -30,7 +30,7 @@ class _Event(msgspec.Struct, frozen=True):
 
 
 def sessions_of(event: bytes) -> dict[str, str]:
-    """The ids by key of an accepted event, in the form that functions see."""
+    """Return the ids by key of an accepted event, in the form that functions see."""
     if _MARK not in event:  # most name none
         return _NONE
     try:

@@ -19,18 +19,18 @@ _NOT_HEX: Final = re.compile(r"[^0-9A-Fa-f]")
 
 
 def sign(key: str, body: bytes, unix_s: int) -> str:
-    """Answer the value of `X-Inngest-Signature` for a body, which for requests has to be canonical JSON."""
+    """Return the value of `X-Inngest-Signature` for a body, which for requests has to be canonical JSON."""
     return f"t={unix_s}&s={_digest(key, body, str(unix_s))}"
 
 
 def verify(key: str, body: bytes, header: str) -> bool:
-    """Tell whether a signature fits a body as it was sent; its age is not looked at."""
+    """Return whether a signature fits a body as it was sent; its age is not looked at."""
     match = _HEADER.fullmatch(header)
     return match is not None and hmac.compare_digest(_digest(key, body, match[1]), match[2])
 
 
 def verify_answer(key: str, body: bytes, header: str) -> bool:
-    """Tell whether a signature fits an app's answer: Go's SDK sends a newline at the end that it does not sign."""
+    """Return whether a signature fits an app's answer: Go's SDK sends a newline at the end that it does not sign."""
     return verify(key, body, header) or (body.endswith(b"\n") and verify(key, body[:-1], header))
 
 
@@ -40,7 +40,7 @@ def strip_prefix(key: str) -> str:
 
 
 def hash_signing_key(key: str) -> str:
-    """Answer the bearer token of a key: the hex SHA-256 of its decoded bytes, without prefix.
+    """Return the bearer token of a key: the hex SHA-256 of its decoded bytes, without prefix.
 
     Of a key that is no hex: what the TypeScript SDK makes of it; that of Python refuses it.
     """
@@ -49,7 +49,7 @@ def hash_signing_key(key: str) -> str:
 
 
 def is_hex(key: str) -> bool:
-    """Tell whether a key, its prefix aside, is hex of even length."""
+    """Return whether a key, its prefix aside, is hex of even length."""
     bare = strip_prefix(key)
     return not len(bare) % 2 and not _NOT_HEX.search(bare)
 

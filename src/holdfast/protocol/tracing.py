@@ -49,22 +49,22 @@ load_context: Final = msgspec.json.Decoder(TraceContext).decode
 
 
 def trace_id(run_id: str, context: TraceContext | None = None) -> str:
-    """The trace of a run: the one that its event was sent in, else the run's own ULID as a number."""
+    """Return the trace of a run: the one that its event was sent in, else the run's own ULID as a number."""
     return context.trace_id if context is not None else f"{int(run_id.translate(_CROCKFORD), 32):032x}"
 
 
 def call_span_id(run_id: str, job_id: str, attempt: int) -> str:
-    """The span of a request to the app. A request that is made again, as after a crash, is the same one."""
+    """Return the span of a request to the app. A request that is made again, as after a crash, is the same one."""
     return span_id(f"{run_id}/{job_id}/{attempt}")
 
 
 def step_span_id(run_id: str, step_id: str) -> str:
-    """The span of a step, by its hashed id."""
+    """Return the span of a step, by its hashed id."""
     return span_id(f"{run_id}/{step_id}")
 
 
 def invoker(run_id: str, step_id: str, context: TraceContext | None) -> TraceContext:
-    """Where a run stands that invokes another function in a step."""
+    """Return where a run stands that invokes another function in a step."""
     flags, state, baggage = (context.flags, context.state, context.baggage) if context else (SAMPLED, "", "")
     return TraceContext(trace_id(run_id, context), step_span_id(run_id, step_id), flags, state, baggage)
 

@@ -64,7 +64,7 @@ class Service:
         self.info = _info(config)
 
     def new_id(self) -> str:
-        """A new ULID."""
+        """Return a new ULID."""
         return self._ids.next(self.now_ms())
 
     # --- runs -------------------------------------------------------------------------------------------------------
@@ -73,7 +73,7 @@ class Service:
         self, slug: str, *, data: bytes | None, user: bytes | None, sessions: bytes | None, debug_run_id: str = "",
         debug_session_id: str = "",
     ) -> str:  # fmt: skip
-        """Accepts an invocation of a function, which need not exist; answers the event's internal id."""
+        """Accept an invocation of a function, which need not exist; return the event's internal id."""
         now = self.now_ms()
         id = self.new_id()
         link = Invocation(fn_id=slug, debug_run_id=debug_run_id, debug_session_id=debug_session_id)
@@ -86,7 +86,7 @@ class Service:
         return id
 
     async def invoke_function(self, function_id: str, data: bytes, idempotency_key: str) -> Invoked:
-        """Starts a run of a function that exists; tells why there is none, if there is none."""
+        """Start a run of a function that exists; tell why there is none, if there is none."""
         now, id = self.now_ms(), self.new_id()
         external_id = xxh36(idempotency_key) if idempotency_key else id
         seen = f"{function_id}:{external_id}"
@@ -103,7 +103,7 @@ class Service:
         return Invoked(self._held_back(function_id))
 
     def _held_back(self, function_id: str) -> InvokeOutcome:
-        """What kept an invocation from starting a run, by the order of the gates."""
+        """Return what kept an invocation from starting a run, by the order of the gates."""
         function = self._partition.view.functions.get(function_id)
         config = function.config if function is not None else None
         if config is not None and config.batch is not None:
@@ -115,15 +115,15 @@ class Service:
         return InvokeOutcome.SKIPPED
 
     async def accept(self, event: Event) -> None:
-        """Takes an event that the server made; it is durable afterwards."""
+        """Take an event that the server made; it is durable afterwards."""
         await self.accept_all([event])
 
     async def accept_all(self, events: Sequence[Event]) -> None:
-        """Takes events that were read; they are durable afterwards."""
+        """Take events that were read; they are durable afterwards."""
         await self._partition.intake.take(events)
 
     async def cancel_run(self, run_id: str) -> CancelOutcome:
-        """Cancels a run; the outcome is committed."""
+        """Cancel a run; the outcome is committed."""
         try:
             await self._partition.submit_run(run_id, lambda engine, run, now: engine.cancel(run, "api", now))
         except NotAliveError:
@@ -162,11 +162,11 @@ class Service:
         return run.id
 
     async def signal(self, name: str, data: bytes) -> str | None:
-        """Sends a signal; answers the id of the run that waited for it."""
+        """Send a signal; return the id of the run that waited for it."""
         return await self._partition.submit(lambda engine, now: engine.on_signal(name, data, now))
 
     async def run_state(self, run_id: str) -> RunSnapshot | None:
-        """The state of a live run; None for one that has ended or never was."""
+        """Return the state of a live run; None for one that has ended or never was."""
         run = self._partition.view.run(run_id)
         if run is None:
             return None
@@ -181,7 +181,7 @@ class Service:
     # --- why ----------------------------------------------------------------------------------------------------------
 
     async def why_runs(self, runs: Sequence[StoredRun]) -> dict[str, list[Reason]]:
-        """What each run is doing, waits for, or came to; by id."""
+        """Return what each run is doing, waits for, or came to; by id."""
         found = self._partition.view.why([run.id for run in runs], self.now_ms())
         alive = set(found)
         gone = [run for run in runs if run.id not in found]
@@ -196,7 +196,7 @@ class Service:
         return await self._with_errors(found, gone)
 
     async def _with_errors(self, found: dict[str, list[Reason]], gone: Sequence[StoredRun]) -> dict[str, list[Reason]]:
-        """Adds to the reasons of failed runs what their errors say."""
+        """Add to the reasons of failed runs what their errors say."""
         failed = {run.id: run for run in gone if found[run.id] and found[run.id][0].kind is ReasonKind.FAILED}
         outputs = await self.history.outputs(list(failed)) if failed else {}
         for id, run in failed.items():
@@ -205,7 +205,7 @@ class Service:
         return found
 
     async def doing(self, run_ids: Sequence[str]) -> dict[str, Reason]:
-        """What each live run is doing, or waits for first; by id."""
+        """Return what each live run is doing, or waits for first; by id."""
         view, now = self._partition.look(), self.now_ms()
         if view is None:
             return {}
@@ -231,7 +231,7 @@ class Service:
             yield Reason(kind=ReasonKind.APP, text=f"its app {app.name} has an error: {app.error}")
 
     async def why_event(self, event: StoredEvent, runs: Sequence[StoredRun]) -> list[Reason]:
-        """What became of an event, whose `runs` are known."""
+        """Return what became of an event, whose `runs` are known."""
         asked = why_event.Asked(event.id, event.name, event.external_id, event.json)
         started = [self._started(run) for run in runs]
         return started + self._partition.view.why_event(asked, {run.function_id for run in runs}, self.now_ms())
@@ -248,27 +248,27 @@ class Service:
     # --- operations ---------------------------------------------------------------------------------------------------
 
     async def cancel_many(self, cancellation: BulkCancellation) -> None:
-        """Begins a bulk cancellation; it is durable, the runs end soon."""
+        """Begin a bulk cancellation; it is durable, the runs end soon."""
         await self._partition.submit(lambda engine, now: engine.cancel_many(cancellation, now))
 
     def cancellations(self) -> Sequence[BulkCancellation]:
-        """All bulk cancellations, newest first."""
+        """Return all bulk cancellations, newest first."""
         return self._partition.view.cancellations()
 
     async def remove_cancellation(self, id: str) -> bool:
-        """Removes a bulk cancellation; what it has not cancelled yet goes on. False for no such one."""
+        """Remove a bulk cancellation; what it has not cancelled yet goes on. False for no such one."""
         return await self._partition.submit(lambda engine, _: engine.forget_cancellation(id))
 
     async def pause_function(self, function_id: str, mode: PauseMode) -> None:
-        """Lets no run of a function start any more; those that are running go on."""
+        """Let no run of a function start any more; those that are running go on."""
         await self._partition.submit(lambda engine, now: engine.pause(function_id, Mode(mode), now))
 
     async def resume_function(self, function_id: str) -> None:
-        """Lets a function's runs start again, those that waited first."""
+        """Let a function's runs start again, those that waited first."""
         await self._partition.submit(lambda engine, now: engine.resume(function_id, now))
 
     def paused(self, function_id: str) -> Paused | None:
-        """Whether, and how, a function is paused."""
+        """Return whether, and how, a function is paused."""
         paused = self._partition.view.paused(function_id)
         return Paused(paused[0].value, paused[1]) if paused is not None else None
 
@@ -279,7 +279,7 @@ class Service:
     # --- apps -------------------------------------------------------------------------------------------------------
 
     async def create_app(self, url: str) -> str | None:
-        """Adds an app by its URL and has it sync; answers an error text, or None once it has."""
+        """Add an app by its URL and have it sync; return an error text, or None once it has."""
         url = with_scheme(url)
         self._apps.expect(url)
         return await self._syncer.ping(url) or None
@@ -289,35 +289,35 @@ class Service:
         return self._apps.set_url(app_id, with_scheme(url))
 
     async def delete_app(self, app_id: str) -> bool:
-        """Archives an app and its functions; False for no such app."""
+        """Archive an app and its functions; False for no such app."""
         return self._apps.archive(app_id)
 
     async def delete_app_by_name(self, name: str) -> bool:
-        """Archives an app by its name; False for no such app."""
+        """Archive an app by its name; False for no such app."""
         return any(self._apps.archive(a.id) for a in self._apps.active() if a.name == name)
 
     async def remove_app_by_url(self, url: str) -> bool:
-        """Archives an app by its URL; False for no such app."""
+        """Archive an app by its URL; False for no such app."""
         app = self._apps.by_url(url)
         return app is not None and self._apps.archive(app.id)
 
     async def workers(self) -> Sequence[Worker]:
-        """All known workers' connections, open ones and some of the past: one for each app of a worker."""
+        """Return all known workers' connections, open ones and some of the past: one for each app of a worker."""
         known = self._gateway.roster.known()
         return [_worker(self._gateway.id, w, g) for w in known for g in w.groups.values()]
 
     # --- test hooks -------------------------------------------------------------------------------------------------
 
     def set_step_limit(self, function_id: str, limit: int | None) -> bool:
-        """Sets or (None) lifts the most steps that runs of a function may have."""
+        """Set or (None) lift the most steps that runs of a function may have."""
         return _override(self._settings.step_limits, function_id, limit)
 
     def set_state_size_limit(self, function_id: str, limit: int | None) -> bool:
-        """Sets or (None) lifts the most bytes of state."""
+        """Set or (None) lift the most bytes of state."""
         return _override(self._settings.state_limits, function_id, limit)
 
     async def test_reset(self) -> None:
-        """Forgets all runs, jobs and waits: whatever is alive is cancelled."""
+        """Forget all runs, jobs and wait: whatever is alive is cancelled."""
         partition = self._partition
         for run_id in [run.id for run in partition.view.runs()]:
             with contextlib.suppress(NotAliveError):  # the end of one may end others
@@ -325,11 +325,11 @@ class Service:
         await partition.committed()
 
     async def test_pause_function(self, function_id: str) -> None:
-        """Lets no more runs of a function start."""
+        """Let no more runs of a function start."""
         await self.pause_function(function_id, "queue")
 
     def test_queue_size(self, function_id: str) -> int:
-        """How many jobs of a function are open."""
+        """Return how many jobs of a function are open."""
         return self._partition.view.open_jobs(function_id)
 
 
@@ -351,7 +351,7 @@ def _override(limits: dict[str, int], function_id: str, limit: int | None) -> bo
 
 
 def _steps_before(ended: EndedRun, from_step: str | None) -> dict[str, bytes]:
-    """The steps that a rerun keeps: those saved before the one it starts from."""
+    """Return the steps that a rerun keeps: those saved before the one it starts from."""
     if from_step is None:
         return {}
     kept: dict[str, bytes] = {}

@@ -11,5 +11,5 @@ def plain(text: str) -> str:
 
 
 def plain_lines(text: str) -> str:
-    """The same for a text of several lines, which stay apart."""
+    """Return the same for a text of several lines, which stay apart."""
     return "\n".join(plain(line.replace("\t", "    ")) for line in text.split("\n"))

@@ -95,7 +95,7 @@ def guard(owner: object, commands: Mapping[str, Command], audit: Audit) -> None:
 
 
 def check(role: Role) -> None:
-    """Raises ForbiddenError unless the request at hand was made by somebody of a role, or above it."""
+    """Raise ForbiddenError unless the request at hand was made by somebody of a role, or above it."""
     principal = current.get()
     if principal is None or principal.role < role:
         who = f"{principal.actor} is {principal.role.word}" if principal else "the caller is not identified"

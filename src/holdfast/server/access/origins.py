@@ -30,7 +30,7 @@ def local(host: str, allowed: tuple[str, ...] = ()) -> bool:
 
 
 def of_own_page(origin: str, host: str, address: str, allowed: tuple[str, ...] = ()) -> bool:
-    """Whether a page of this machine makes a request.
+    """Return whether a page of this machine makes a request.
 
     Its `origin` is loopback, the `address` that was called, one `allowed`, or the same local host on whatever port.
     """

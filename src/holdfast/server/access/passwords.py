@@ -28,7 +28,7 @@ class WeakPasswordError(ValueError):
 
 
 def check_password(text: str, name: str) -> None:
-    """Raises WeakPasswordError unless a password is long enough, and more than the user's name."""
+    """Raise WeakPasswordError unless a password is long enough, and more than the user's name."""
     if not MIN_PASSWORD <= len(text) <= MAX_PASSWORD:
         raise WeakPasswordError(f"a password must have {MIN_PASSWORD} to {MAX_PASSWORD:,} characters")
     if name.casefold() in text.casefold() and len(text) < len(name) + MIN_PASSWORD:
@@ -43,15 +43,15 @@ class Passwords:
         self._waiting = 0
 
     def close(self) -> None:
-        """Ends the thread."""
+        """End the thread."""
         self._thread.shutdown(cancel_futures=True)
 
     async def hash(self, password: str) -> str:
-        """A hash with its salt and parameters in it. Raises BusyError."""
+        """Return a hash with its salt and parameters in it. Raises BusyError."""
         return await self._run(lambda: self._hasher.hash(password))
 
     async def verify(self, hashed: str, password: str) -> bool:
-        """Whether a password fits a hash; takes as long for no hash at all. Raises BusyError."""
+        """Return whether a password fits a hash; takes as long for no hash at all. Raises BusyError."""
         return await self._run(lambda: self._verify(hashed, password))
 
     def _verify(self, hashed: str, password: str) -> bool:

@@ -101,7 +101,7 @@ RULES: Final = (
 
 
 def rule_of(path: str) -> Rule:
-    """The rule that counts for a path."""
+    """Return the rule that counts for a path."""
     segments = _segments(path)
     for pattern, rule in _BY_FIRST.get(segments[0] if segments else "", ()):
         if _fits(pattern, segments):
@@ -110,7 +110,7 @@ def rule_of(path: str) -> Rule:
 
 
 def most_body(path: str) -> int:
-    """The largest body in bytes that a path takes. Where nobody is asked who they are, it is a small one."""
+    """Return the largest body in bytes that a path takes. Where nobody is asked who they are, it is a small one."""
     return MAX_UNKNOWN_BODY if rule_of(path).who is Who.OPEN else MAX_BODY
 
 
@@ -123,7 +123,7 @@ def _fits(pattern: list[str], segments: list[str]) -> bool:
 
 
 def _by_first() -> dict[str, list[tuple[list[str], Rule]]]:
-    """The rules by their first segment, which is never `*`: a path is compared with few of them."""
+    """Return the rules by their first segment, which is never `*`: a path is compared with few of them."""
     found: dict[str, list[tuple[list[str], Rule]]] = {}
     for rule in RULES[:-1]:
         segments = _segments(rule.path)

@@ -23,7 +23,7 @@ class Role(IntEnum):
 
 
 def read_role(text: str) -> Role:
-    """A role by its word. Raises ValueError."""
+    """Return a role by its word. Raises ValueError."""
     try:
         return Role[text.upper()]
     except KeyError:

@@ -34,18 +34,18 @@ class Throttle:
         self._due: dict[str, int] = {}  # when the attempts so far are paid for
 
     def wait_ms(self, key: str) -> int:
-        """How long a key has to wait before its next attempt; 0: not at all."""
+        """Return how long a key has to wait before its next attempt; 0: not at all."""
         return max(0, self._due.get(key, 0) - now_ms() - self._slack)
 
     def spend(self, key: str) -> None:
-        """Counts an attempt."""
+        """Count an attempt."""
         now = now_ms()
         if len(self._due) >= _MOST_KEYS:
             self._due = _newest({known: due for known, due in self._due.items() if due > now})
         self._due[key] = max(now, self._due.pop(key, 0)) + self._period  # behind those that were quiet for longer
 
     def refund(self, key: str) -> None:
-        """Takes an attempt back that was none: it succeeded."""
+        """Take an attempt back that was none: it succeeded."""
         if key in self._due:
             self._due[key] -= self._period
 
@@ -63,7 +63,7 @@ class Backoff:
         self._tried: dict[str, tuple[int, int]] = {}  # how often; when last
 
     def wait_ms(self, key: str) -> int:
-        """How long a key has to wait before its next attempt; 0: not at all."""
+        """Return how long a key has to wait before its next attempt; 0: not at all."""
         count, last = self._of(key)
         if count < self._burst:
             return 0
@@ -88,6 +88,6 @@ class Backoff:
 
 
 def _newest(known: dict[str, T]) -> dict[str, T]:
-    """What was last spent on: many are dropped at a time, since each look goes through all of them."""
+    """Return what was last spent on: many are dropped at a time, since each look goes through all of them."""
     surplus = len(known) - _KEPT_KEYS
     return dict(islice(known.items(), surplus, None)) if surplus > 0 else known

@@ -36,7 +36,7 @@ class Activity:
         self._folded: Counter[What] = Counter()
 
     def follow(self, follower: Follower, *, everything: bool) -> Callable[[], None]:
-        """Tells somebody from now on: everything, or only failed runs and apps. Answers what ends it."""
+        """Return somebody from now on: everything, or only failed runs and apps. Answers what ends it."""
         followers = self._all if everything else self._some
         followers.append(follower)
         return lambda: followers.remove(follower)
@@ -69,7 +69,7 @@ class Activity:
                 self._fold(what)
 
     def _begin(self) -> None:
-        """Looks at the clock, once a turn: with a new second there is room again."""
+        """Look at the clock, once a turn: with a new second there is room again."""
         second = self._now() // 1_000
         if second != self._second:
             self._second, self._told, self._trouble = second, 0, 0

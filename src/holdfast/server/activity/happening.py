@@ -64,6 +64,6 @@ class Happening(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 def first_line(text: str, most: int = 300) -> str:
-    """The first line of a text that says anything, cut to a length."""
+    """Return the first line of a text that says anything, cut to a length."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
     return line if len(line) <= most else f"{line[: most - 1]}…"

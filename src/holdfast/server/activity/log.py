@@ -14,7 +14,7 @@ _TIMES = ("started_at", "retry_at", "since")
 
 
 def write(happening: Happening) -> None:
-    """Logs one, with its ids: a warning if it is trouble."""
+    """Log one, with its ids: a warning if it is trouble."""
     fields: dict[str, object] = msgspec.to_builtins(happening)
     message = fields.pop("what")
     if "event" in fields:

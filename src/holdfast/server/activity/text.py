@@ -51,17 +51,17 @@ def line(happening: Happening, *, color: bool) -> str:
 
 
 def short(id: str) -> str:
-    """The end of an id: what sets it apart from others of the same moment."""
+    """Return the end of an id: what sets it apart from others of the same moment."""
     return id[-8:]
 
 
 def clock(ms: int) -> str:
-    """The time of day here, to the millisecond."""
+    """Return the time of day here, to the millisecond."""
     return f"{time.strftime('%H:%M:%S', time.localtime(ms / 1_000))}.{ms % 1_000:03d}"
 
 
 def span(ms: int) -> str:
-    """A length of time: `40 ms`, `1.2 s`, `3 min 5 s`, `2 h 10 min`."""
+    """Return a length of time: `40 ms`, `1.2 s`, `3 min 5 s`, `2 h 10 min`."""
     if ms < 1_000:
         return f"{max(ms, 0)} ms"
     if ms < 60_000:

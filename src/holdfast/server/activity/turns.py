@@ -28,14 +28,14 @@ class _Error(msgspec.Struct):
 
 
 def failed_runs(changes: Changes, view: View) -> Iterator[Told]:
-    """The runs of a turn that failed: what a server tells in any case."""
+    """Yield the runs of a turn that failed: what a server tells in any case."""
     for run in changes.ended:
         if run.status is RunStatus.FAILED:
             yield What.RUN_FAILED, partial(_ended, run, view)
 
 
 def all_of(changes: Changes, view: View, now: int) -> Iterator[Told]:
-    """Everything of a turn, in the order in which it came about."""
+    """Yield everything of a turn, in the order in which it came about."""
     for event in changes.events:
         if not event.internal:
             yield What.EVENT, partial(_event, event, changes, view)
@@ -75,7 +75,7 @@ def _event(event: Event, changes: Changes, view: View) -> Happening:
 
 
 def _ended_a_wait(event: Event, changes: Changes) -> bool:
-    """Whether a wait for an event of this name ended in this turn, or a run that it cancels did."""
+    """Return whether a wait for an event of this name ended in this turn, or a run that it cancels did."""
     waited = any(span.info and span.info.get("event") == event.name for *_, span in changes.steps)
     return waited or any(run.detail.cancelled_by == event.id for run in changes.ended)
 
@@ -120,7 +120,7 @@ def _is_retry(job: Job, span: Span) -> bool:
 
 
 def error_line(output: bytes | None, text: str) -> str:
-    """The first line of an error, with its name unless that says nothing."""
+    """Return the first line of an error, with its name unless that says nothing."""
     try:
         error = msgspec.json.decode(standard_error(output, text), type=_Error)
     except msgspec.DecodeError:

@@ -24,12 +24,12 @@ class Writer:
         self._thread.start()
 
     def write(self, line: str) -> None:
-        """Writes one line, soon."""
+        """Write one line, soon."""
         self._lines.append(line)
         self._wanted.set()
 
     def close(self) -> None:
-        """Writes what is left, unless that takes long."""
+        """Write what is left, unless that takes long."""
         self._closed = True
         self._wanted.set()
         self._thread.join(_LAST_S)

@@ -32,7 +32,7 @@ class ServerCommand(click.Command):
     """`dev` or `start`: explains why an option of the reference has no effect here, instead of guessing another."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Reads the command line. Raises UsageError."""
+        """Read the command line. Raises UsageError."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -50,7 +50,7 @@ class OptionType(click.ParamType[Any]):
         self.option = option
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Reads a text as the option's kind does."""
+        """Read a text as the option's kind does."""
         if not isinstance(value, str):
             return value
         try:

@@ -11,7 +11,7 @@ _FOREVER: Final = frozenset({"off", "never", "forever"})
 
 
 def parse_age(text: str) -> int | None:
-    """An age in ms, None for one that never comes. Raises ValueError for what is neither."""
+    """Return an age in ms, None for one that never comes. Raises ValueError for what is neither."""
     if text in _FOREVER:
         return None
     try:

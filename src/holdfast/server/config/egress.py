@@ -109,7 +109,7 @@ def _is_name(rule: str) -> bool:
 
 
 def _forms(text: str) -> list[Address]:
-    """An address, and the IPv4 address that it stands for."""
+    """Return an address, and the IPv4 address that it stands for."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv4Address):
         return [address]

@@ -44,7 +44,7 @@ class ConfigFile(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
     def find(self, option: Option, command: str) -> Value | tuple[Value, ...] | None:
-        """The value of an option; what is said for one command wins."""
+        """Return the value of an option; what is said for one command wins."""
         own = self.by_command.get(command, {})
         return own.get(option.name, self.common.get(option.name))
 
@@ -69,7 +69,7 @@ def _is_file(path: Path) -> bool:
 
 
 def read(path: Path) -> ConfigFile:
-    """Reads and checks a file. Raises ConfigError with everything that is wrong in it."""
+    """Read and checks a file. Raises ConfigError with everything that is wrong in it."""
     try:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
@@ -137,7 +137,7 @@ class _Reader:
         self._problems.append(f"{self._place(key)}: {text}")
 
     def _place(self, key: str) -> str:
-        """The file, and the line if it is certain."""
+        """Return the file, and the line if it is certain."""
         lines = list(self._lines_of(key))
         return f"{self._path}:{lines[0]}" if len(lines) == 1 else str(self._path)
 
@@ -159,18 +159,18 @@ def _accept(option: Option, value: object) -> Value | tuple[Value, ...]:
 
 
 def parse_many(option: Option, texts: list[str]) -> tuple[Value, ...]:
-    """Reads the values of a repeatable option, each of which may hold several with commas. Raises ValueError."""
+    """Read the values of a repeatable option, each of which may hold several with commas. Raises ValueError."""
     parts = (part.strip() for text in texts for part in text.replace("\n", ",").split(","))
     return tuple(checked(option, option.kind.parse(part)) for part in parts if part)
 
 
 def checked(option: Option, value: Value) -> Value:
-    """What an option's own check makes of a value. Raises ValueError."""
+    """Return what an option's own check makes of a value. Raises ValueError."""
     return value if option.check is None else option.check(value)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A question to end an error with; empty if nothing is alike."""
+    """Return a question to end an error with; empty if nothing is alike."""
     close = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean '{close[0]}'?" if close else ""
 

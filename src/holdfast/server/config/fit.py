@@ -17,12 +17,12 @@ WEAK_KEY: Final = (
 
 
 def on_loopback(config: Config) -> bool:
-    """Whether only this machine can reach a server."""
+    """Return whether only this machine can reach a server."""
     return config.host in LOOPBACK
 
 
 def misfits(config: Config) -> Iterator[str]:
-    """Why `start` would not start with these values. Keys that are missing are not among it."""
+    """Yield why `start` would not start with these values. Keys that are missing are not among it."""
     if config.signing_key and not on_loopback(config):
         try:
             check_signing_key(config.signing_key)

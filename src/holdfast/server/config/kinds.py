@@ -22,17 +22,17 @@ class Kind:
     what: str = "text, in quotes if it looks like a number"
 
     def parse(self, text: str) -> Value:
-        """Reads a flag's or a variable's text. Raises ValueError, whose text is `what`."""
+        """Read a flag's or a variable's text. Raises ValueError, whose text is `what`."""
         return text
 
     def accept(self, raw: object) -> Value:
-        """Takes a value of a configuration file, which has types. Raises ValueError as `parse` does."""
+        """Take a value of a configuration file, which has types. Raises ValueError as `parse` does."""
         if isinstance(raw, str):
             return self.parse(raw)
         raise ValueError(self.what)
 
     def show(self, value: Value) -> str:
-        """Writes a value as `parse` reads it."""
+        """Write a value as `parse` reads it."""
         return str(value)
 
 
@@ -48,14 +48,14 @@ class Integer(Kind):
         self.what = f"a whole number {bounds}"
 
     def parse(self, text: str) -> int:
-        """Reads digits."""
+        """Read digits."""
         try:
             return self.accept(int(text))
         except ValueError:
             raise ValueError(self.what) from None
 
     def accept(self, raw: object) -> int:
-        """Takes a number, not its text."""
+        """Take a number, not its text."""
         if isinstance(raw, bool) or not isinstance(raw, int) or raw < self._least:
             raise ValueError(self.what)
         if self._most is not None and raw > self._most:
@@ -70,20 +70,20 @@ class Switch(Kind):
     what = "true or false"
 
     def parse(self, text: str) -> bool:
-        """Reads true, yes, on, 1 and their opposites."""
+        """Read true, yes, on, 1 and their opposites."""
         word = text.strip().lower()
         if word not in _TRUE | _FALSE:
             raise ValueError(self.what)
         return word in _TRUE
 
     def accept(self, raw: object) -> bool:
-        """Takes a boolean, not its text."""
+        """Take a boolean, not its text."""
         if not isinstance(raw, bool):
             raise ValueError(self.what)
         return raw
 
     def show(self, value: Value) -> str:
-        """Writes `true` or `false`."""
+        """Write `true` or `false`."""
         return "true" if value else "false"
 
 
@@ -97,7 +97,7 @@ class Choice(Kind):
         self.what = f"one of {', '.join(words)}"
 
     def parse(self, text: str) -> str:
-        """Reads a word, in whatever case."""
+        """Read a word, in whatever case."""
         word = text.strip().lower()
         word = self._also.get(word, word)
         if word not in self.words:
@@ -112,18 +112,18 @@ class Duration(Kind):
     what = "a number of seconds, or a time span such as 500ms, 10s, 5m, 12h, 30d or 2w"
 
     def parse(self, text: str) -> float:
-        """Reads `10`, `10s`, `1.5h`."""
+        """Read `10`, `10s`, `1.5h`."""
         match = _DURATION.fullmatch(text.strip())
         if match is None:
             raise ValueError(self.what)
         return float(match[1]) * _DURATION_UNITS[match[2]]
 
     def accept(self, raw: object) -> float:
-        """Takes seconds as a number, or a text."""
+        """Take seconds as a number, or a text."""
         return self.parse(str(raw) if isinstance(raw, (int, float)) and not isinstance(raw, bool) else _text(raw))
 
     def show(self, value: Value) -> str:
-        """Writes the largest unit that leaves a whole number."""
+        """Write the largest unit that leaves a whole number."""
         return _with_unit(float(value), _DURATION_SHOWN) if isinstance(value, (int, float)) else str(value)
 
 
@@ -134,7 +134,7 @@ class Folder(Kind):
     what = "a path, as text"
 
     def parse(self, text: str) -> Path:
-        """Reads a path; `~` is the home directory."""
+        """Read a path; `~` is the home directory."""
         if not text or "\0" in text:
             raise ValueError(self.what)
         return Path(text).expanduser()

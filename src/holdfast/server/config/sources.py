@@ -57,7 +57,7 @@ class Settings(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
     def config(self) -> Config:
-        """The server's configuration. Keys are not asked for: see `cli`."""
+        """Return the server's configuration. Keys are not asked for: see `cli`."""
         values: dict[str, object] = {}
         for setting in self.settings:
             value = setting.value
@@ -68,7 +68,7 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 def masked(config: Config) -> dict[str, object]:
-    """A configuration's values for people, by field; secrets are masked."""
+    """Return a configuration's values for people, by field; secrets are masked."""
     secret = {option.attribute for option in OPTIONS if option.secret}
     values = msgspec.structs.asdict(config)
     return {name: MASK if name in secret and value else _plain(value) for name, value in values.items()}
@@ -79,14 +79,14 @@ def _plain(value: object) -> object:
 
 
 def load(command: str, flags: Mapping[str, Given], environ: Mapping[str, str], config: Path | None = None) -> Settings:
-    """Collects a command's settings: `flags` by option name, `config` as named by a flag. Raises ConfigError."""
+    """Collect a command's settings: `flags` by option name, `config` as named by a flag. Raises ConfigError."""
     return gather(command, [o for o in OPTIONS if command in o.commands], flags, environ, config)
 
 
 def gather(
     command: str, options: list[Option], flags: Mapping[str, Given], environ: Mapping[str, str], config: Path | None
 ) -> Settings:
-    """Collects the settings of some options; `command` chooses the file's section. Raises ConfigError."""
+    """Collect the settings of some options; `command` chooses the file's section. Raises ConfigError."""
     file = _file(environ, config)
     problems: list[str] = []
     settings: list[Setting] = []

@@ -81,7 +81,7 @@ class ConnectDriver:
         roster.on_free = self.freed
 
     def __len__(self) -> int:
-        """How many calls are under way."""
+        """Return how many calls are under way."""
         return len(self._calls)
 
     @property

@@ -37,14 +37,14 @@ def _frame(kind: pb.Kind, payload: bytes) -> bytes:
 
 
 def ready(lease_s: int) -> bytes:
-    """Say that a worker is connected, and how often it shall send heartbeats and renew leases."""
+    """Report that a worker is connected, and how often it shall send heartbeats and renew leases."""
     extend_s = max(1, lease_s // 4)
     message = pb.Ready(heartbeat_interval=f"{HEARTBEAT_S}s", extend_lease_interval=f"{extend_s}s", status_interval="0s")
     return _frame(pb.GATEWAY_CONNECTION_READY, message.SerializeToString())
 
 
 def sync_failed(code: str, text: str) -> bytes:
-    """Say why an app could not be registered."""
+    """Return why an app could not be registered."""
     return _frame(pb.SYNC_FAILED, pb.SyncError(code=code, message=text).SerializeToString())
 
 
@@ -63,7 +63,7 @@ def request(call: Call, app_name: str) -> bytes:
 
 
 def lost(call: Call) -> bytes:
-    """Say that a worker's lease is lost, without having been asked."""
+    """Report that a worker's lease is lost, without having been asked."""
     made = call.request
     message = pb.ExtendLeaseAck(
         request_id=call.id, account_id=ACCOUNT_ID, env_id=ENV_ID, app_id=made.app_id, function_slug=made.slug
@@ -83,7 +83,7 @@ def lease_answer(asked: pb.ExtendLease, lease_id: str) -> bytes:
 
 
 def acknowledge(request_id: str) -> bytes:
-    """Say that a reply is durable."""
+    """Report that a reply is durable."""
     return _frame(pb.WORKER_REPLY_ACK, pb.ReplyAck(request_id=request_id).SerializeToString())
 
 

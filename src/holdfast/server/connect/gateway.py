@@ -123,7 +123,7 @@ class Gateway:
     # --- sockets ------------------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        """How many sockets are open, those that have not shown their token included."""
+        """Return how many sockets are open, those that have not shown their token included."""
         return len(self._sockets)
 
     @property

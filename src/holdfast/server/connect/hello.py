@@ -114,7 +114,7 @@ def _app(message: pb.Connect, app: pb.App) -> App:
 
 
 def _hash(message: pb.Connect, app: pb.App) -> str:
-    """The protocol's hash of a worker group; of the app's name it knows nothing."""
+    """Return the protocol's hash of a worker group; of the app's name it knows nothing."""
     functions = hashlib.sha256(canonical(app.functions or b"[]")).digest()
     head = f"{ACCOUNT_ID}:{ENV_ID}:{message.sdk_language}:{message.sdk_version}:{message.platform or '-'}:"
     return hashlib.sha256(head.encode() + functions + f":{app.app_version}".encode()).hexdigest()

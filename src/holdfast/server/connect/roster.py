@@ -188,11 +188,11 @@ class Roster:
         return self._groups.get(app_id, {}).get(hash)
 
     def groups(self) -> Iterator[Group]:
-        """All groups that have connections."""
+        """Yield all groups that have connections."""
         return (group for groups in self._groups.values() for group in groups.values())
 
     def known(self) -> list[Worker]:
-        """All connections, those of the past first."""
+        """Return all connections, those of the past first."""
         return [*self.past, *self.workers.values()]
 
     def add(self, worker: Worker) -> None:
@@ -281,7 +281,7 @@ class Roster:
             self.on_capacity(app_id, capacity.units)
 
     def units(self, app_id: str) -> int | None:
-        """How many calls at once an app's workers take; None: any number."""
+        """Return how many calls at once an app's workers take; None: any number."""
         capacity = self._capacities.get(app_id)
         return capacity.units if capacity is not None else 0
 
@@ -298,7 +298,7 @@ class Roster:
         return None
 
     def serves(self, app_id: str, slug: str) -> bool:
-        """Whether any worker that takes calls has a function."""
+        """Return whether any worker that takes calls has a function."""
         groups = self._groups.get(app_id, {}).values()
         return any(slug in group.slugs and any(w.routable for w in group.workers) for group in groups)
 

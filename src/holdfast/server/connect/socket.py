@@ -225,7 +225,7 @@ class Socket(asyncio.Protocol):
             self._flush()
 
     def _close_reason(self) -> str:
-        """How the connection ended, as the list of connections tells it."""
+        """Return how the connection ended, for the list of connections."""
         if self._ws.close_sent is not None and self._ws.close_sent.code == 1009:
             return "MESSAGE_TOO_LARGE"
         received = self._ws.close_rcvd
@@ -251,7 +251,7 @@ class Socket(asyncio.Protocol):
         self._ws.send_binary(frames.HELLO)
 
     def _plain(self, request: Request, path: str) -> tuple[int, str] | None:
-        """The answer to a request that opens no socket; None for one that may."""
+        """Return the answer to a request that opens no socket; None for one that may."""
         if path == "/ready":
             return (503, "draining\n") if self._gateway.closing else (200, "ready\n")
         if path == "/v0/":
@@ -424,7 +424,7 @@ def _address(peer: object) -> str:
 
 
 def _forwarded(request: Request, gateway: Gateway, peer: str) -> str:
-    """Where a worker is: as a proxy says that is trusted, else the socket's peer."""
+    """Return where a worker is: as a proxy says that is trusted, else the socket's peer."""
     host = peer.rpartition(":")[0].strip("[]")
     if not gateway.trusted(host):
         return peer

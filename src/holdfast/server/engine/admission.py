@@ -22,14 +22,14 @@ from holdfast.server.expressions import Activation, ExpressionError, compile
 
 
 def listen(core: Core, event: Event, listener: Listener, activation: Activation) -> Run | None:
-    """Offers the event to a function if one of its triggers holds for it."""
+    """Offer the event to a function if one of its triggers holds for it."""
     if _holds(listener, activation):
         return offer(core, for_event(listener.function, event), activation)
     return None
 
 
 def for_event(function: Function, event: Event) -> Request:
-    """The run that one event asks of a function; a future `ts` delays it."""
+    """Return the run that one event asks of a function; a future `ts` delays it."""
     invocation = event.invocation
     return Request(
         function, [event],
@@ -41,7 +41,7 @@ def for_event(function: Function, event: Event) -> Request:
 
 
 def offer(core: Core, request: Request, activation: Activation | None = None) -> Run | None:
-    """Takes a request through the gates. None if nothing starts now."""
+    """Take a request through the gates. None if nothing starts now."""
     config, event = request.function.config, request.events[0]
     if config.batch is None and config.rate_limit is None and config.debounce is None:
         return schedule(core, request)
@@ -112,7 +112,7 @@ def _start_batch(core: Core, full: Full) -> Run | None:
 
 
 def _batched(batch: Batch, activation: Activation) -> bool:
-    """Whether an event goes into a batch: one that the condition excludes, or breaks on, runs by itself."""
+    """Return whether an event goes into a batch: one that the condition excludes, or breaks on, runs by itself."""
     if not batch.condition:
         return True
     try:

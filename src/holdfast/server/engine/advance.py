@@ -24,7 +24,7 @@ MAX_REPEATED = 3
 
 
 def on_answer(core: Core, run: Run, job: Job, outcome: Outcome, call: Call) -> None:
-    """Handles the answer to a leased job. The job's row goes, or becomes the next job of the run."""
+    """Handle the answer to a leased job. The job's row goes, or becomes the next job of the run."""
     if outcome.ops is None:
         _function_outcome(core, run, job, outcome, call)
         return
@@ -109,7 +109,7 @@ def _next(answer: Answer) -> None:
 
 
 def _alone(answer: Answer) -> bool:
-    """Whether nobody else would ask the app again: an answer without news must not leave its run lying there."""
+    """Return whether nobody else would ask the app again: an answer without news must not leave its run lying there."""
     others = (item for item in answer.run.open if item is not answer.job)
     if answer.repeated:
         return all(isinstance(item, Pause) or item.kind is JobKind.SLEEP for item in others)
@@ -158,7 +158,7 @@ def _attempt_failed(core: Core, run: Run, job: Job, outcome: Outcome, call: Call
 
 
 def retry_job(core: Core, run: Run, job: Job, due: int) -> None:
-    """Puts the same queue item back with one attempt more."""
+    """Put the same queue item back with one attempt more."""
     again = msgspec.structs.replace(
         job, attempt=job.attempt + 1, due=due, queued_at=core.now, generation=job.generation + 1
     )
@@ -168,7 +168,7 @@ def retry_job(core: Core, run: Run, job: Job, due: int) -> None:
 
 
 def requeue_job(core: Core, run: Run, job: Job) -> None:
-    """Puts a leased job back at the end of its queue; no attempt was made."""
+    """Put a leased job back at the end of its queue; no attempt was made."""
     again = msgspec.structs.replace(job, generation=job.generation + 1)
     core.open_job(run, again)
     core.release(run, job)

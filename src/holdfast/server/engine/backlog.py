@@ -152,7 +152,7 @@ def _rate_limits(core: Core, function: Function, now: int) -> list[RateUse]:
 
 
 def _moments(tats: Iterator[tuple[str, int]], rate: Rate, now: int) -> Iterator[tuple[str, int]]:
-    """When each bucket lets the next one through (ms)."""
+    """Yield when each bucket lets the next one through (ms)."""
     for bucket, tat in tats:
         yield bucket, -(-rate.free_at(tat, now * NS_PER_MS) // NS_PER_MS)
 

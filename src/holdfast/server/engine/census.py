@@ -21,7 +21,7 @@ class Census:
         self.oldest = now  # ms: when the job that waits longest was due
 
     def count(self, leases: Container[tuple[str, int]], runs: Iterable[Run]) -> None:
-        """Adds some runs; those that have ended meanwhile have nothing open."""
+        """Add some runs; those that have ended meanwhile have nothing open."""
         now = self.now
         live = running = jobs_later = jobs_running = 0
         for run in runs:

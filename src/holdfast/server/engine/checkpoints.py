@@ -35,7 +35,7 @@ def queue_item(job: Job) -> str:
 
 
 def save_steps(core: Core, run: Run, reported: list[Op], item: str) -> None:
-    """Saves what an open call has done so far, and gives its job fresh attempts. Nothing is enqueued.
+    """Save what an open call has done so far, and give its job fresh attempts. Nothing is enqueued.
 
     But for a step whose own call this makes needless, if that was all that the run had: the call that reports is none
     that the run knows of (any more), and nobody would ask the app again.
@@ -60,7 +60,7 @@ def save_steps(core: Core, run: Run, reported: list[Op], item: str) -> None:
 
 
 def report(core: Core, run: Run, job: Job, reported: list[Op]) -> None:
-    """Handles what the process that drives a run itself has done: its steps, its end, or that it lets go of the run."""
+    """Handle what the process that drives a run itself has done: its steps, its end, or that it lets go of the run."""
     if any(op.op is Opcode.RUN_COMPLETE for op in reported):
         op = next(op for op in reported if op.op is Opcode.RUN_COMPLETE)
         ops.apply(_answer(core, run, job), msgspec.structs.replace(op, op=Opcode.SYNC_RUN_COMPLETE))
@@ -93,7 +93,7 @@ def _let_go(core: Core, run: Run, job: Job, answer: steps.Answer) -> None:
 
 
 def _ask_anew(core: Core, run: Run, answer: steps.Answer) -> None:
-    """Has the app asked what comes next, if nothing is open that would."""
+    """Have the app asked what comes next, if nothing is open that would."""
     if all(item.kind is PauseKind.CANCEL for item in run.open):
         steps.discover(core, run, answer.completed or "", race=True)
 

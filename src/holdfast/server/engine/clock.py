@@ -46,14 +46,14 @@ def mend_run(core: Core, run: Run) -> None:
 
 
 def due(job: Job, now: int) -> int:
-    """When a job is due (ms) that was queued at a moment that lies in the future: after the same delay."""
+    """Return when a job is due (ms) that was queued at a moment that lies in the future: after the same delay."""
     delay = max(0, job.due - job.queued_at)
     given = (job.kind is JobKind.SLEEP and job.step) or (job.kind is JobKind.START and not job.attempt and delay)
     return job.due if job.queued_at <= now or given else now + delay
 
 
 def pending(core: Core, record: debounce.Pending) -> debounce.Pending:
-    """A debounce, due no later than its function has it wait."""
+    """Return a debounce, due no later than its function has it wait."""
     function = core.registry.functions.get(record.function_id)
     if function is None or function.config.debounce is None:
         return record
@@ -64,7 +64,7 @@ def pending(core: Core, record: debounce.Pending) -> debounce.Pending:
 
 
 def filling(core: Core, record: batch.Filling) -> batch.Filling:
-    """A batch, due no later than its function has it wait."""
+    """Return a batch, due no later than its function has it wait."""
     function = core.registry.functions.get(record.function_id)
     if function is None or function.config.batch is None:
         return record

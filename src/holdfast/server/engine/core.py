@@ -88,7 +88,7 @@ class Core:
         self.changes = Changes()
 
     def activation(self, event: bytes, async_event: bytes | None = None) -> Activation:
-        """What expressions look at: a run's event, and the one that just came in."""
+        """Return what expressions look at: a run's event, and the one that just came in."""
         return Activation(event, async_event, now_ms=self.now, on_exceeded=self._exceeded)
 
     def _exceeded(self, text: str) -> None:
@@ -97,16 +97,16 @@ class Core:
     # --- runs -------------------------------------------------------------------------------------------------------
 
     def function(self, run: Run) -> Function | None:
-        """The run's function as configured now; None once it was removed."""
+        """Return the run's function as configured now; None once it was removed."""
         return self.registry.functions.get(run.function_id)
 
     def current(self, item: Job | Pause) -> bool:
-        """Whether a job or pause still stands."""
+        """Return whether a job or pause still stands."""
         run = self.runs.get(item.run_id)
         return run is not None and run.holds(item)
 
     def alarms(self, kind: str) -> Alarms | None:
-        """The alarms of a flow-control feature; None for timeouts, which are the runs' own."""
+        """Return the alarms of a flow-control feature; None for timeouts, which are the runs' own."""
         if kind == throttle.KIND:
             return self.throttles.alarms
         if kind == debounce.KIND:
@@ -114,7 +114,7 @@ class Core:
         return self.batches.alarms if kind == batch.KIND else None
 
     def _awaited(self, item: Job | Pause | Deadline) -> bool:
-        """Whether a timer still has something to do."""
+        """Return whether a timer still has something to do."""
         if not isinstance(item, Deadline):
             return self.current(item)
         alarms = self.alarms(item.kind)
@@ -126,11 +126,11 @@ class Core:
         return function.max_attempts if function else run.state.attempts or limits.DEFAULT_RETRIES + 1
 
     def step_limit(self, run: Run) -> int:
-        """How many steps the run may save."""
+        """Return how many steps the run may save."""
         return self.settings.step_limits.get(run.function_id, limits.MAX_STEPS)
 
     def state_limit(self, run: Run) -> int:
-        """How many bytes of events and outputs the run may hold."""
+        """Return how many bytes of events and outputs the run may hold."""
         return self.settings.state_limits.get(run.function_id, limits.MAX_STATE)
 
     # --- jobs -------------------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ class Core:
         self, run: Run, kind: JobKind, suffix: str, *, no: int = 0, due: int = 0, attempts: int = 0, attempt: int = 0,
         step: str = "", outgoing: str = "", race: bool = False, name: str = "", step_queued_at: int = 0, op: str = "",
     ) -> Job:  # fmt: skip
-        """Opens a job. `suffix` makes its stable id within the run; `no` is the number of the job that it follows."""
+        """Open a job. `suffix` makes its stable id within the run; `no` is the number of the job that it follows."""
         job = Job(
             run.id, no or run.number(), kind, xxh36(f"{run.function_id}:{run.detail.key or run.id}{suffix}"),
             due or self.now, self.now, attempts or self.max_attempts(run), attempt, intern(step), intern(outgoing),
@@ -149,12 +149,12 @@ class Core:
         return job
 
     def open_job(self, run: Run, job: Job) -> None:
-        """Puts a job's row down, in place of one of the same number."""
+        """Put a job's row down, in place of one of the same number."""
         run.open.put(job)
         self.changes.jobs[run.id, job.no] = job
 
     def close(self, run: Run, item: Job | Pause) -> None:
-        """Removes a job or pause; a lease that it holds is released."""
+        """Remove a job or pause; a lease that it holds is released."""
         if run.open.get(item.no) is not item:
             return
         run.open.drop(item)
@@ -172,14 +172,14 @@ class Core:
             self.queue.timers.ended()
 
     def push(self, run: Run, job: Job) -> None:
-        """Sends a job to its timer, or to the queue if it is due."""
+        """Send a job to its timer, or to the queue if it is due."""
         if job.due > self.now:
             self.queue.timers.add(job.due, job)
         else:
             self.enqueue(self.entry(run, job))
 
     def enqueue(self, entry: Entry) -> None:
-        """Puts an entry into the queue, unless its function is paused and it would start a run."""
+        """Put an entry into the queue, unless its function is paused and it would start a run."""
         if not self.pausing.modes or not self._held(entry):
             self.queue.push(entry)
 
@@ -196,7 +196,7 @@ class Core:
         return True
 
     def entry(self, run: Run, job: Job) -> Entry:
-        """A due job with its score and concurrency keys."""
+        """Return a due job with its score and concurrency keys."""
         score = run.scheduled_at - run.state.priority * 1_000
         entry = Entry(job, run.function_id, score, self.claims(run, job))
         if job.kind is JobKind.START and run.state.holds is None:
@@ -230,7 +230,7 @@ class Core:
         return lease.limits == self.limits(run) + alone if lease.limits else not alone
 
     def release(self, run: Run, job: Job) -> None:
-        """Gives a job's lease back, if it has one."""
+        """Give a job's lease back, if it has one."""
         if self._lease(job) is not None:
             run.leased -= 1
             self.queue.release(job)
@@ -240,7 +240,7 @@ class Core:
         return entry if entry is not None and entry.job is job else None
 
     def limits(self, run: Run) -> tuple[Limit, ...]:
-        """The concurrency keys of a run's calls."""
+        """Return the concurrency keys of a run's calls."""
         function = self.function(run)
         capacity = self.capacities.get(run.app_id) if self.capacities else None
         if function is None or (capacity is None and not function.config.concurrency.steps):
@@ -255,11 +255,11 @@ class Core:
         return tuple(found.values())
 
     def claims(self, run: Run, job: Job) -> tuple[Limit, ...]:
-        """All keys that a job of a run needs for its call."""
+        """Return all keys that a job of a run needs for its call."""
         return self.limits(run) + self._alone(run, job)
 
     def whole(self, run: Run) -> tuple[Limit, ...]:
-        """The key that a run holds from its start to its end."""
+        """Return the key that a run holds from its start to its end."""
         function = self.function(run)
         if function is None or not function.config.concurrency.runs:
             return ()
@@ -269,7 +269,7 @@ class Core:
 
     @staticmethod
     def _alone(run: Run, job: Job) -> tuple[Limit, ...]:
-        """The key of a run's discoveries: SDKs before request version 2 ask for one after each parallel step.
+        """Return the key of a run's discoveries: SDKs before request version 2 ask for one after each parallel step.
 
         They come one after the other, so that those asked for meanwhile are one call.
         """
@@ -321,7 +321,7 @@ class Core:
     # --- pauses -----------------------------------------------------------------------------------------------------
 
     def open_pause(self, run: Run, pause: Pause) -> None:
-        """Puts a pause's row down, indexes it, and sets its timer (a cancel pause only lapses)."""
+        """Put a pause's row down, index it, and set its timer (a cancel pause only lapses)."""
         run.open.put(pause)
         self.changes.pauses[run.id, pause.no] = pause
         self.waits.add(pause)
@@ -331,11 +331,11 @@ class Core:
     # --- records ----------------------------------------------------------------------------------------------------
 
     def record(self, run: Run, span: Span, output: bytes | None = None) -> None:
-        """Appends to the run's history what is not a memoised step."""
+        """Append to the run's history what is not a memoised step."""
         self.changes.spans.append((run.id, run.sequence(), output, span))
 
     def memoise(self, run: Run, step_id: str, output: bytes, span: Span) -> bool:
-        """Saves a step's result, once: the first write wins. Tells whether this was the first."""
+        """Save a step's result, once: the first write wins. Tells whether this was the first."""
         body = run.body
         if body is not None:
             if step_id in body.steps:

@@ -42,11 +42,11 @@ class Crons:
         self._last: dict[tuple[str, str], int] = {}
 
     def remember(self, function_id: str, cron: str, tick: int) -> None:
-        """Takes the last tick of a schedule from the store."""
+        """Take the last tick of a schedule from the store."""
         self._last[function_id, cron] = tick
 
     def rearm(self, core: Core, before: Mapping[str, Function | None]) -> None:
-        """Sets the timers of schedules that are new, and drops those that are gone.
+        """Set the timers of schedules that are new, and drop those that are gone.
 
         `before` is what was known of each function that may have changed, by id.
         """
@@ -60,7 +60,7 @@ class Crons:
                     self._arm(core, function, cron, self._first_from(core, (id, cron), function))
 
     def forget_others(self, core: Core) -> None:
-        """Forgets what was stored of schedules that no function has."""
+        """Forget what was stored of schedules that no function has."""
         functions = core.registry.functions
         for id, cron in [key for key in self._last if key[1] not in _schedules(functions.get(key[0]))]:
             self._forget((id, cron))
@@ -71,7 +71,7 @@ class Crons:
         self._replayed.pop(key, None)
 
     def fire(self, core: Core, tick: Tick) -> None:
-        """Starts the run of a tick, and sets the next timer."""
+        """Start the run of a tick, and set the next timer."""
         key = (tick.function_id, tick.cron)
         if self._armed.get(key) is not tick:
             return
@@ -142,7 +142,7 @@ def _latest_missed(tick: Tick, now: int) -> int:
 
 
 def _newest_missed(tick: Tick, now: int) -> int:
-    """The moment after which the newest 1,000 missed ticks follow: `tick.at` if there are no more."""
+    """Return the moment after which the newest 1,000 missed ticks follow: `tick.at` if there are no more."""
     schedule_, back = Schedule.parse(tick.cron), MOST_REPLAYED * _MINUTE_MS
     while True:  # a long time away holds many ticks: count from its end
         after = max(tick.at, now - back)
@@ -158,7 +158,7 @@ def _newest_missed(tick: Tick, now: int) -> int:
 
 
 def _policy(core: Core, function: Function, cron: str) -> str:
-    """What becomes of a schedule's missed ticks."""
+    """Return what becomes of a schedule's missed ticks."""
     own = next((t.catch_up for t in function.config.triggers if t.cron == cron), "")
     settings = core.settings
     return own or settings.cron_catch_ups.get(function.slug, settings.cron_catch_up)
@@ -177,7 +177,7 @@ def _start(core: Core, function: Function, tick: Tick) -> None:
 
 
 def _jitter(function: Function, tick: Tick) -> int:
-    """The offset of a tick, ms: the same however often it is asked for."""
+    """Return the offset of a tick, ms: the same however often it is asked for."""
     spread = next((t.jitter_ns or 0 for t in function.config.triggers if t.cron == tick.cron), 0)
     if not spread:
         return 0

@@ -9,7 +9,7 @@ from holdfast.server.engine.queue import Deadline
 
 
 def ring(core: Core, item: Deadline) -> None:
-    """Acts on a deadline, unless its record was looked at since."""
+    """Act on a deadline, unless its record was looked at since."""
     alarms = core.alarms(item.kind)
     if alarms is None:
         _time_out(core, item)

@@ -15,22 +15,22 @@ class Seen:
         self._order: deque[tuple[int, str]] = deque()
 
     def add(self, key: str, expires: int) -> None:
-        """Remembers a key until `expires` (ms)."""
+        """Remember a key until `expires` (ms)."""
         self._keys[key] = expires
         self._order.append((expires, key))
 
     def clamp(self, latest: int) -> None:
-        """Lets no key live longer than until `latest` (ms)."""
+        """Let no key live longer than until `latest` (ms)."""
         if self._order and self._order[-1][0] > latest:
             self._keys = {key: min(expires, latest) for key, expires in self._keys.items()}
             self._order = deque((min(expires, latest), key) for expires, key in self._order)
 
     def holds(self, key: str, now: int) -> bool:
-        """Whether a key is remembered, and its time is not over."""
+        """Return whether a key is remembered, and its time is not over."""
         return self._keys.get(key, 0) > now
 
     def forget(self, now: int, most: int = 100) -> list[str]:
-        """Drops up to `most` keys whose time is over, and returns them."""
+        """Drop up to `most` keys whose time is over, and return them."""
         gone: list[str] = []
         while self._order and self._order[0][0] <= now and len(gone) < most:
             expires, key = self._order.popleft()

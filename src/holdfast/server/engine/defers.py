@@ -46,7 +46,7 @@ def add(answer: Answer, op: Op) -> None:
 
 
 def abort(answer: Answer, op: Op) -> None:
-    """Takes a pending defer back and frees its input."""
+    """Take a pending defer back and frees its input."""
     try:
         target = msgspec.json.decode(op.opts or b"{}", type=_AbortOpts).target_hashed_id
     except msgspec.DecodeError:

@@ -58,7 +58,7 @@ class Fanout:
             self._waits = (pause for pause in found if pause is None or pause.created_at <= since) if since else found
 
     def rest(self) -> Rest:
-        """What is left, to be stored."""
+        """Return what is left, to be stored."""
         ids = [listener.function.id for listener in self._listeners]
         return Rest(self.event.id, self._at, self._waits is not None, ids)
 

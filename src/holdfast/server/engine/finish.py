@@ -46,7 +46,7 @@ def finish(
 
 
 def _release_keys(core: Core, run: Run) -> None:
-    """Gives back what the run held as a whole."""
+    """Give back what the run held as a whole."""
     state, function = run.state, core.function(run)
     if function is not None and function.config.timeouts is not None:
         core.queue.timers.ended()
@@ -57,7 +57,7 @@ def _release_keys(core: Core, run: Run) -> None:
 
 
 def cancel(core: Core, run: Run, cause: str) -> None:
-    """Ends a run as cancelled, and the steps that were open. The answer of a call in flight will be dropped."""
+    """End a run as cancelled, and the steps that were open. The answer of a call in flight will be dropped."""
     run.detail.cancelled_by = cause
     for item in run.open:
         if item.step:
@@ -73,7 +73,7 @@ def _cancelled(core: Core, item: Job | Pause) -> Span:
 
 
 def _announce(core: Core, run: Run, error: str) -> None:
-    """Emits function.finished, and .failed or .cancelled, for the events of the run that want to know."""
+    """Emit function.finished, and .failed or .cancelled, for the events of the run that want to know."""
     assert run.body is not None
     failed, cancelled = run.status is RunStatus.FAILED, run.status is RunStatus.CANCELLED
     function = core.function(run)
@@ -96,7 +96,7 @@ def _announce(core: Core, run: Run, error: str) -> None:
 def internal(
     core: Core, name: str, data: bytes, *, external_id: str = "", sessions: bytes = b"", correlation_id: str = ""
 ) -> Event:
-    """An event that the server itself sends. One with an id of its own starts a function once."""
+    """Return an event that the server itself sends. One with an id of its own starts a function once."""
     id = core.new_id(core.now)
     json = render_event(name, external_id or id, core.now, data, sessions=sessions)
     return Event(
@@ -106,7 +106,7 @@ def internal(
 
 
 def _release_defers(core: Core, run: Run) -> None:
-    """Publishes one `inngest/deferred.schedule` per defer that is still pending (`protocol/execution.md` §5.5)."""
+    """Publish one `inngest/deferred.schedule` per defer that is still pending (`protocol/execution.md` §5.5)."""
     for hashed, defer in (run.state.defers or {}).items():
         if defer.status == "after_run":
             data = _deferred_data(core, run, defer.function_slug, bytes(defer.input))

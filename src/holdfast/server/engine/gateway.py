@@ -25,7 +25,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
 
 def on_result(core: Core, run: Run, job: Job, op: Op, result: Result) -> None:
-    """Saves the step and asks what comes next; a failure is tried again by asking the app anew."""
+    """Save the step and ask what comes next; a failure is tried again by asking the app anew."""
     if result.failed and job.attempt + 1 < job.max_attempts:
         core.record(run, _span(job, op, result, SpanStatus.ERRORED), result.output)
         retry_job(core, run, job, retry_due(core, job.attempt))

@@ -63,7 +63,7 @@ _decode_finished = msgspec.json.Decoder(_Finished).decode
 
 
 def silent(event: bytes) -> bool:
-    """Whether a run that this event started tells of nothing."""
+    """Return whether a run that this event started tells of nothing."""
     return b'"inngest/function.' in event and _decode_head(event).name in SILENT
 
 
@@ -76,7 +76,7 @@ def sessions(event: bytes) -> bytes:
 
 
 def correlation(event: bytes) -> str:
-    """The invoker's correlation id, if the event is an invocation that has one."""
+    """Return the invoker's correlation id, if the event is an invocation that has one."""
     if b'"_inngest"' not in event:
         return ""
     try:
@@ -87,7 +87,7 @@ def correlation(event: bytes) -> str:
 
 
 def parent_of(event: bytes) -> str:
-    """The run that deferred, of an `inngest/deferred.schedule` event."""
+    """Return the run that deferred, of an `inngest/deferred.schedule` event."""
     try:
         inngest = _decode_invoked(event).data.inngest
     except msgspec.ValidationError:
@@ -96,7 +96,7 @@ def parent_of(event: bytes) -> str:
 
 
 def invoke_result(event: bytes) -> tuple[bytes, bool]:
-    """What an invoker gets of a function.finished event, as stored, and whether that is a failure.
+    """Return what an invoker gets of a function.finished event, as stored, and whether that is a failure.
 
     A cancelled child is a failure: the reference hands over the whole event there, which SDKs take for a result
     (`protocol/flow-control.md` §5.4).
@@ -113,7 +113,7 @@ def finished_data(
     *, run_id: str, slug: str, status: str, event: bytes, events: list[bytes], correlation_id: str,
     error: bytes | None, result: bytes | None,
 ) -> bytes:  # fmt: skip
-    """The `data` of a lifecycle event (`protocol/flow-control.md` §9.4), keys sorted."""
+    """Return the `data` of a lifecycle event (`protocol/flow-control.md` §9.4), keys sorted."""
     parts = [b'{"_inngest":{"status":"%s"}' % status.encode()]
     if correlation_id:
         parts.append(b'"correlation_id":' + _json(correlation_id))

@@ -32,12 +32,12 @@ T = TypeVar("T")
 
 
 def apply(answer: Answer, op: Op) -> None:
-    """Applies one op. Raises FailEarly or OpError."""
+    """Apply one op. Raises FailEarly or OpError."""
     _HANDLERS[op.op](answer, op)
 
 
 def save(answer: Answer, op: Op, output: bytes, status: SpanStatus) -> bool:
-    """Memoises what an op completed, after the size check. False: it was there already, and stays as it was."""
+    """Memoise what an op completed, after the size check. False: it was there already, and stays as it was."""
     run, limit = answer.run, answer.core.state_limit(answer.run)
     assert run.body is not None
     if op.id in run.body.steps:
@@ -140,7 +140,7 @@ def _wait_for_signal(answer: Answer, op: Op) -> None:
 
 
 def _displace(core: Core, holder: Pause) -> None:
-    """Takes a signal away from a wait: it can only run into its timeout, after a restart too."""
+    """Take a signal away from a wait: it can only run into its timeout, after a restart too."""
     core.waits.remove(holder)
     holder.lost, holder.key = holder.key, ""
     core.changes.pauses[holder.run_id, holder.no] = holder
@@ -291,7 +291,7 @@ def _opts(op: Op, shape: type[T]) -> T:
 
 
 def _known(answer: Answer, op: Op) -> bool:
-    """Whether the step was reported before: SDKs repeat unfinished siblings on later discoveries."""
+    """Return whether the step was reported before: SDKs repeat unfinished siblings on later discoveries."""
     run = answer.run
     assert run.body is not None
     if op.id in run.body.steps or run.opened(op.id) is not None:
@@ -326,7 +326,7 @@ def _too_long(what: str) -> bytes:
 
 
 def _interpolated(run: Run, source: str) -> str:
-    """The wait's expression with the trigger event's values put in."""
+    """Return the wait's expression with the trigger event's values put in."""
     if not source:
         return ""
     problem = check_wait(source)
@@ -365,7 +365,7 @@ def _invocation(
 
 
 def _object(raw: Raw) -> bytes:
-    """An object as sent; anything else becomes an empty one."""
+    """Return an object as sent; anything else becomes an empty one."""
     sent = bytes(raw).strip()
     return sent if sent[:1] == b"{" else b"{}"
 

@@ -38,7 +38,7 @@ class Listener(msgspec.Struct, frozen=True, gc=False):
 
 
 def patterns(name: str) -> list[str]:
-    """The trigger texts that an event name matches: itself, and a wildcard after each `/` and `.`."""
+    """Return the trigger texts that an event name matches: itself, and a wildcard after each `/` and `.`."""
     return [name, *(name[: i + 1] + "*" for i, char in enumerate(name) if char in "/.")]
 
 
@@ -85,7 +85,7 @@ class Registry:
         return function
 
     def find(self, reference: str) -> Function | None:
-        """A function by UUID or slug."""
+        """Return a function by UUID or slug."""
         found = self.functions.get(reference)
         return found or next(reversed(self._by_slug.get(reference, {}).values()), None)
 

@@ -21,7 +21,7 @@ INVOKE_TIMEOUT = (
 
 
 def by_event(core: Core, event: Event, pause: Pause) -> None:
-    """Ends a wait that the event matches, or cancels the run that it cancels.
+    """End a wait that the event matches, or cancel the run that it cancels.
 
     The order of arrival decides, not the event's id: that may hold the time of a sender whose clock is behind.
     """
@@ -36,7 +36,7 @@ def by_event(core: Core, event: Event, pause: Pause) -> None:
 
 
 def by_finish(core: Core, event: Event) -> None:
-    """Ends the invoke that an `inngest/function.finished` answers; `error` is looked at before `result`."""
+    """End the invoke that an `inngest/function.finished` answers; `error` is looked at before `result`."""
     pause = core.waits.correlations.get(event.correlation_id)
     if pause is None:
         return
@@ -47,7 +47,7 @@ def by_finish(core: Core, event: Event) -> None:
 
 
 def by_signal(core: Core, name: str, data: bytes) -> str | None:
-    """Ends the wait for a signal. Returns the run's id, or None when none waits."""
+    """End the wait for a signal. Returns the run's id, or None when none waits."""
     pause = core.waits.signals.get(name)
     if pause is None or pause.expires < core.now:
         return None
@@ -57,7 +57,7 @@ def by_signal(core: Core, name: str, data: bytes) -> str | None:
 
 
 def by_time(core: Core, pause: Pause) -> None:
-    """Ends a pause whose time is over."""
+    """End a pause whose time is over."""
     run = core.runs.get(pause.run_id)
     if run is None or not run.holds(pause):
         return

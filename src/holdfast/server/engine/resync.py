@@ -16,7 +16,7 @@ from holdfast.server.engine.run import Run
 
 
 def apply(core: Core, before: Mapping[str, Function | None]) -> None:
-    """Brings what waits in line with functions that may have changed: `before` is what was known of each, by id."""
+    """Bring what waits in line with functions that may have changed: `before` is what was known of each, by id."""
     for id, known in before.items():
         function = core.registry.functions.get(id)
         if function is None or known is None or known.config == function.config:

@@ -39,7 +39,7 @@ class Items:
         self._many: _Many | None = None
 
     def get(self, no: int) -> Job | Pause | None:
-        """The item of a number."""
+        """Return the item of a number."""
         if self._many is not None:
             return self._many.numbers.get(no)
         for item in self._few:
@@ -48,7 +48,7 @@ class Items:
         return None
 
     def of_step(self, step: str) -> Job | Pause | None:
-        """The item of a step."""
+        """Return the item of a step."""
         if self._many is not None:
             return self._many.steps.get(step)
         for item in self._few:
@@ -57,7 +57,7 @@ class Items:
         return None
 
     def put(self, item: Job | Pause) -> None:
-        """Adds an item, in place of one of the same number."""
+        """Add an item, in place of one of the same number."""
         if self._many is not None:
             self._many.put(item)
             return
@@ -71,7 +71,7 @@ class Items:
             self._few = []
 
     def drop(self, item: Job | Pause) -> None:
-        """Takes an item out."""
+        """Take an item out."""
         if self._many is not None:
             self._many.drop(item)
             return
@@ -156,19 +156,19 @@ class Run:
         return self.leased == 0
 
     def number(self) -> int:
-        """A new number for a job or pause."""
+        """Return a new number for a job or pause."""
         self.next_no += 1
         return self.next_no
 
     def sequence(self) -> int:
-        """The place of the next record in the run's history."""
+        """Return the place of the next record in the run's history."""
         self.seq += 1
         return self.seq
 
     def holds(self, item: Job | Pause) -> bool:
-        """Whether `item` is still current: not done, not replaced, not cancelled."""
+        """Return whether `item` is still current: not done, not replaced, not cancelled."""
         return self.open.get(item.no) is item
 
     def opened(self, step: str) -> Job | Pause | None:
-        """What is open for a step: its planned job, its sleep or its wait."""
+        """Return what is open for a step: its planned job, its sleep or its wait."""
         return self.open.of_step(step)

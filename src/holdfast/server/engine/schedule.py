@@ -48,7 +48,7 @@ class Endpoint(msgspec.Struct, frozen=True, gc=False):
 
 
 def schedule(core: Core, request: Request) -> Run | None:
-    """Creates the run with its first job, its cancel pauses and its rows. None for a duplicate or a skipped run."""
+    """Create the run with its first job, its cancel pauses and its rows. None for a duplicate or a skipped run."""
     if request.key and core.seen.holds(dedupe_key(request), core.now):
         return None
     run = begin(core, request)
@@ -56,7 +56,7 @@ def schedule(core: Core, request: Request) -> Run | None:
 
 
 def begin(core: Core, request: Request) -> Run:
-    """Creates the run, which may be a skipped one."""
+    """Create the run, which may be a skipped one."""
     run = _create(core, request)
     if _skipped(core, run, request):
         return run
@@ -75,7 +75,7 @@ def begin(core: Core, request: Request) -> Run:
 
 
 def dedupe_key(request: Request) -> str:
-    """The idempotency key of a request within all functions."""
+    """Return the idempotency key of a request within all functions."""
     return f"{request.function.id}:{request.key}"
 
 
@@ -90,7 +90,7 @@ def _open_first_job(core: Core, run: Run, request: Request) -> None:
 
 
 def _link(core: Core, run: Run, events: list[Event]) -> None:
-    """Ties the run to the run that deferred it, and to those that invoked it."""
+    """Tie the run to the run that deferred it, and to those that invoked it."""
     if events[0].name == lifecycle.DEFERRED:
         run.detail.deferred_from = lifecycle.parent_of(events[0].json)
     for event in events:
@@ -123,7 +123,7 @@ def _skipped(core: Core, run: Run, request: Request) -> bool:
 
 
 def _skip(core: Core, run: Run, request: Request, reason: str, existing: str = "") -> None:
-    """Records a run that never starts, and why."""
+    """Record a run that never starts, and why."""
     run.status, run.ended_at = RunStatus.SKIPPED, core.now
     run.detail.skip_reason, run.detail.skip_existing_run = reason, existing
     core.changes.new_runs[run.id] = run
@@ -131,7 +131,7 @@ def _skip(core: Core, run: Run, request: Request, reason: str, existing: str = "
 
 
 def remember(core: Core, key: str, run_id: str = "") -> None:
-    """Makes the next one of the same key a duplicate, for a day; `run_id` is kept for who asks what was the first."""
+    """Make the next one of the same key a duplicate, for a day; `run_id` is kept for who asks what was the first."""
     core.changes.forgotten += [(old,) for old in core.seen.forget(core.now, most=2)]
     expires = core.now + limits.IDEMPOTENCY_MS
     core.seen.add(key, expires)
@@ -162,7 +162,7 @@ def _create(core: Core, request: Request) -> Run:
 
 
 def _evaluate_keys(core: Core, run: Run, function: Function, event: Event) -> None:
-    """Evaluates concurrency keys, throttle key and priority once, from the first event."""
+    """Evaluate concurrency keys, throttle key and priority once, from the first event."""
     config = function.config
     keyed = [("", item) for item in config.concurrency.steps if item.key]
     keyed += [("run-", item) for item in config.concurrency.runs if item.key]

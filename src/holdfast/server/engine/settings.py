@@ -11,7 +11,7 @@ class IdSource(Protocol):
     """Mints ULIDs: time and randomness come into the engine with it."""
 
     def next(self, ms: int) -> str:
-        """A new id of that moment, greater than all before it."""
+        """Return a new id of that moment, greater than all before it."""
         ...
 
 

@@ -61,7 +61,7 @@ class Answer:
             self.kind = JobKind.EDGE_ERROR
 
     def span(self, op: Op, status: SpanStatus) -> Span:
-        """The record of a step.run that this answer carried."""
+        """Return the record of a step.run that this answer carried."""
         job, call = self.job, self.call
         return Span(
             "attempt" if status is SpanStatus.ERRORED else "step", status,
@@ -77,7 +77,7 @@ def discover(
     core: Core, run: Run, step: str, *, race: bool = False, kind: JobKind = JobKind.EDGE, after: Job | None = None,
     suffix: str = "",
 ) -> bool:  # fmt: skip
-    """Asks the app what comes after `step`, unless siblings of its group are still pending. Tells whether it does.
+    """Ask the app what comes after `step`, unless siblings of its group are still pending. Tells whether it does.
 
     `after` is the job whose lease and row the discovery takes over. A sibling that nothing open can bring any more is
     not waited for: the code that planned it may be gone, and the run would lie there for ever.
@@ -125,7 +125,7 @@ def _unasked(core: Core, run: Run, after: Job | None) -> Job | None:
 
 
 def fail(core: Core, run: Run, output: bytes) -> None:
-    """Fails a run for a reason that the server found: now, or once the shell has loaded its body."""
+    """Fail a run for a reason that the server found: now, or once the shell has loaded its body."""
     if run.body is None:
         run.output = output
         core.cancellations.append(Cancellation(run.id, ""))
@@ -163,7 +163,7 @@ def state_overflow(limit: int) -> bytes:
 
 
 def retry_due(core: Core, attempt: int) -> int:
-    """When the retry after failed attempt `attempt` (0-based) is due, ms."""
+    """Return when the retry after failed attempt `attempt` (0-based) is due, ms."""
     fixed = core.settings.retry_interval_ms
     if fixed:
         return core.now + fixed
@@ -172,7 +172,7 @@ def retry_due(core: Core, attempt: int) -> int:
 
 
 def check_plans(core: Core, run: Run) -> None:
-    """Raises FailEarly for a run that plans without end, before it opens another step."""
+    """Raise FailEarly for a run that plans without end, before it opens another step."""
     name, most = "InngestErrFunctionOverflowed", core.step_limit(run) * limits.MAX_PLANS_PER_STEP
     if len(run.open) > limits.MAX_OPEN_STEPS:
         message = f"The function run has more than {limits.MAX_OPEN_STEPS} steps open at once."

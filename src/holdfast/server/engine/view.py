@@ -39,19 +39,19 @@ class View:
         return len(self._core.runs)
 
     def unfinished(self, event_id: str) -> bool:
-        """Whether something is left to do of an event."""
+        """Return whether something is left to do of an event."""
         return event_id in self._core.fanouts
 
     def alive(self, run_id: str) -> bool:
-        """Whether a run is alive."""
+        """Return whether a run is alive."""
         return run_id in self._core.runs
 
     def run(self, run_id: str) -> Run | None:
-        """A live run, whose body may be parked."""
+        """Return a live run, whose body may be parked."""
         return self._core.runs.get(run_id)
 
     def runs(self) -> list[Run]:
-        """All live runs."""
+        """Return all live runs."""
         return list(self._core.runs.values())
 
     @property
@@ -64,19 +64,19 @@ class View:
         return tuple(item.function.slug for item in self._core.registry.listeners(event))
 
     def awaited(self, event: str) -> bool:
-        """Whether a run waits for events of this name, or would be cancelled by one."""
+        """Return whether a run waits for events of this name, or would be cancelled by one."""
         return self._core.waits.listens(event)
 
     def capacity(self, app_id: str) -> int | None:
-        """How many calls at once the workers of an app take; None for an app without that limit."""
+        """Return how many calls at once the workers of an app take; None for an app without that limit."""
         return self._core.capacities.get(app_id)
 
     def started_before(self, key: str, now: int) -> bool:
-        """Whether an idempotency key was used within its period."""
+        """Return whether an idempotency key was used within its period."""
         return self._core.seen.holds(key, now)
 
     def open_jobs(self, function_id: str) -> int:
-        """How many jobs of a function's runs are open."""
+        """Return how many jobs of a function's runs are open."""
         runs = self._core.runs.values()
         return sum(isinstance(item, Job) for run in runs if run.function_id == function_id for item in run.open)
 
@@ -87,25 +87,25 @@ class View:
     # --- operations -------------------------------------------------------------------------------------------------
 
     def paused(self, function_id: str) -> tuple[Mode, int] | None:
-        """How a function is paused, and how many runs wait for its resumption; None if it is not paused."""
+        """Return how a function is paused, and how many runs wait for its resumption; None if it is not paused."""
         pausing = self._core.pausing
         mode = pausing.modes.get(function_id)
         return (mode, len(pausing.held.get(function_id, ()))) if mode is not None else None
 
     def cancellations(self) -> Sequence[BulkCancellation]:
-        """All bulk cancellations, newest first."""
+        """Return all bulk cancellations, newest first."""
         records = self._core.bulk.records
         return [records[id] for id in sorted(records, reverse=True)]
 
     # --- why --------------------------------------------------------------------------------------------------------
 
     def why(self, run_ids: Iterable[str], now: int) -> dict[str, list[Reason]]:
-        """What each of these runs is doing or waiting for; those that are not alive are left out."""
+        """Return what each of these runs is doing or waiting for; those that are not alive are left out."""
         runs = self._core.runs
         return why.explain(self._core, [runs[id] for id in run_ids if id in runs], now)
 
     def glance(self, run_id: str, now: int) -> Reason | None:
-        """What a live run does, or waits for first, at the cost of this run alone; None if it is not alive."""
+        """Return what a live run does, or waits for first, at the cost of this run alone; None if it is not alive."""
         run = self._core.runs.get(run_id)
         return why.glance(self._core, run, now) if run is not None else None
 
@@ -114,14 +114,14 @@ class View:
         return why_event(self._core, event, started, now)
 
     def backlog(self, function_id: str, now: int) -> Backlog | None:
-        """What waits of a function, and how far its limits are used up; None if it is not registered."""
+        """Return what waits of a function, and how far its limits are used up; None if it is not registered."""
         function = self._core.registry.functions.get(function_id)
         return backlog(self._core, function, now) if function is not None else None
 
     # --- figures ----------------------------------------------------------------------------------------------------
 
     def count(self, census: Census, runs: Iterable[Run]) -> None:
-        """Adds some runs to a census."""
+        """Add some runs to a census."""
         census.count(self._core.queue.leases, runs)
 
     def gauges(self) -> Gauges:

@@ -8,7 +8,7 @@ Info = dict[str, str | int | bool]
 
 
 def of_pause(pause: Pause) -> Info:
-    """Whom or what a pause waits for, and until when."""
+    """Return whom or what a pause waits for, and until when."""
     info: Info = {"timeout": pause.expires, "timed_out": False}
     if pause.kind is PauseKind.INVOKE:
         return {**info, "function": pause.function, "event_id": pause.trigger, "run_id": pause.child}

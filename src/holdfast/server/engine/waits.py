@@ -19,7 +19,7 @@ class Waits:
         self._by_event: dict[str, EqualityIndex[Pause]] = {}
 
     def add(self, pause: Pause) -> None:
-        """Indexes a pause by its kind."""
+        """Index a pause by its kind."""
         if pause.kind is PauseKind.SIGNAL:
             if pause.key:  # else another wait took its signal
                 self.signals[pause.key] = pause
@@ -32,7 +32,7 @@ class Waits:
             index.add(pause, pause.expression or None)
 
     def remove(self, pause: Pause) -> None:
-        """Forgets a pause."""
+        """Forget a pause."""
         if pause.kind is PauseKind.SIGNAL:
             self.signals.pop(pause.key, None)
         elif pause.kind is PauseKind.INVOKE:
@@ -41,11 +41,11 @@ class Waits:
             self._remove_from_event(pause)
 
     def listens(self, event: str) -> bool:
-        """Whether any pause waits for events of this name."""
+        """Return whether any pause waits for events of this name."""
         return event in self._by_event
 
     def tested(self, event: str, activation: Activation) -> Iterator[Pause | None]:
-        """The pauses that an event ends, in the order in which they were made; None for each that it does not.
+        """Yield the pauses that an event ends, in the order in which they were made; None for each that it does not.
 
         They are those of the moment at which the first is asked for. Each is tested when it is asked for.
         """

@@ -72,14 +72,14 @@ class Activation:
         return cast("Document", self.look_up_async(())) if whole is None else whole
 
     def look_up_event(self, names: tuple[str, ...]) -> Value:
-        """Answer what the names lead to below `event`. Raises Exhausted for a part that is too large."""
+        """Return what the names lead to below `event`. Raises Exhausted for a part that is too large."""
         if self.event_whole is None:
             same = self._async_raw is self._event_raw
             self.event_whole = (self.async_whole if same else None) or self._decode(self._event_raw)
         return self._look_up(self.event_whole, self._event_raw, names)
 
     def look_up_async(self, names: tuple[str, ...]) -> Value:
-        """Answer what the names lead to below `async`. Raises Exhausted for a part that is too large."""
+        """Return what the names lead to below `async`. Raises Exhausted for a part that is too large."""
         if self.async_whole is None:
             same = self._async_raw is self._event_raw
             self.async_whole = (self.event_whole if same else None) or self._decode(self._async_raw)
@@ -139,7 +139,7 @@ def decoded(raw: bytes) -> Value:
 
 
 def below(value: Value, names: tuple[str, ...]) -> Value:
-    """Answer what the names lead to; MISSING if they lead nowhere."""
+    """Return what the names lead to; MISSING if they lead nowhere."""
     for name in names:
         if not isinstance(value, dict):
             return MISSING

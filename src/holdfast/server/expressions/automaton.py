@@ -73,7 +73,7 @@ class Automaton:
             self._remembered = 0
 
     def _step(self, states: frozenset[int], char: str, place: str, pay: Callable[[int], None]) -> frozenset[int] | None:
-        """Answer the states after a character, None if the match state is reached before it."""
+        """Return the states after a character, None if the match state is reached before it."""
         pay(_STEP + _REACHED * len(states))
         reached = self._reach([*states, self._start], place)
         pay((_REACHED + self._widest) * len(reached))

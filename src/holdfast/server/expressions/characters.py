@@ -72,7 +72,7 @@ CATEGORIES: Final = frozenset(
 
 
 def within(ranges: Ranges) -> Matcher:
-    """Answer a matcher of the characters in any of the ranges, ends included."""
+    """Return a matcher of the characters in any of the ranges, ends included."""
     if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
         only = ranges[0][0]
         return lambda char: char == only
@@ -80,23 +80,23 @@ def within(ranges: Ranges) -> Matcher:
 
 
 def outside(inside: Matcher) -> Matcher:
-    """Answer a matcher of all other characters."""
+    """Return a matcher of all other characters."""
     return lambda char: not inside(char)
 
 
 def either(matchers: Iterable[Matcher]) -> Matcher:
-    """Answer a matcher of what any of the matchers takes."""
+    """Return a matcher of what any of the matchers takes."""
     several = tuple(matchers)
     return lambda char: any(matcher(char) for matcher in several)
 
 
 def any_case(matcher: Matcher) -> Matcher:
-    """Answer a matcher of the same letters in either case."""
+    """Return a matcher of the same letters in either case."""
     return lambda char: matcher(char) or matcher(char.lower()) or matcher(char.upper())
 
 
 def in_category(category: str) -> Matcher:
-    """Answer a matcher of a general category of Unicode, such as `L` or `Nd`."""
+    """Return a matcher of a general category of Unicode, such as `L` or `Nd`."""
     return lambda char: unicodedata.category(char).startswith(category)
 
 

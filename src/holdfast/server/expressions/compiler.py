@@ -81,7 +81,7 @@ class Expression:
         return _plain(value) if value.__class__ in _SPECIAL else value
 
     def is_true(self, activation: Activation) -> bool:
-        """Say if the value is `true`; anything else is a no: false, other types, missing, errors (§3.3)."""
+        """Return whether the value is `true`; anything else is a no: false, other types, missing, errors (§3.3)."""
         activation.left = self._work
         try:
             return self._evaluate(activation) is True
@@ -161,7 +161,7 @@ def closure(node: Node, bound: frozenset[str] = frozenset()) -> Evaluate:  # noq
 
 
 def find(node: Call) -> Function | None:
-    """Answer the function that a call means, None if there is none for this form and number of arguments."""
+    """Return the function that a call means, None if there is none for this form and number of arguments."""
     function = FUNCTIONS.get(node.function)
     if function is None or not (function.plain if node.target is None else function.method):
         return None
@@ -169,7 +169,7 @@ def find(node: Call) -> Function | None:
 
 
 def is_clock(node: Call) -> bool:
-    """Say if a call asks for the time."""
+    """Return whether a call asks for the time."""
     return node.target is None and CLOCK.get(node.function) == len(node.arguments)
 
 

@@ -42,7 +42,7 @@ _TIMES: Final = frozenset({(Timestamp, Duration), (Duration, Timestamp), (Durati
 
 
 def no_overload(function: str, *arguments: Value) -> ExpressionError:
-    """Answer the error for a function that is not made for its arguments' types."""
+    """Return the error for a function that is not made for its arguments' types."""
     kinds = ", ".join(map(kind_of, arguments))
     return ExpressionError(f"no such overload: {function}({kinds})")
 

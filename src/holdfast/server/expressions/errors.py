@@ -47,7 +47,7 @@ def render(text: str, issues: list[Issue]) -> str:
 
 
 def too_deep() -> ExpressionError:
-    """Answer the error for a text nested more deeply than an evaluation may recurse."""
+    """Return the error for a text nested more deeply than an evaluation may recurse."""
     return ExpressionError(_PREFIX + "ERROR: <input>:-1:0: expression recursion limit exceeded")
 
 

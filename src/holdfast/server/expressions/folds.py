@@ -22,7 +22,7 @@ _TURN: Final = 2
 
 
 def present(value: Value) -> Value:
-    """Answer what an element of a built list or map is: null in the place of a missing value."""
+    """Return what an element of a built list or map is: null in the place of a missing value."""
     return None if value is MISSING else value
 
 

@@ -181,7 +181,7 @@ def _ends_with(target: Value, part: Value) -> Value:
 
 
 def matches(target: Value, expression: Value, pay: Callable[[int], None]) -> bool:
-    """Say if a pattern is found in a text, and pay for the search."""
+    """Return whether a pattern is found in a text, and pay for the search."""
     return pattern.search(_text("matches", expression, target), _text("matches", target, expression), pay)
 
 

@@ -186,7 +186,7 @@ def _looked_up(activation: Activation, path: Path) -> Hashable:
 
 
 def _hashable(value: Value) -> Hashable:
-    """Answer what stands for a value in a group: equal for values that `==` finds equal, and only for those."""
+    """Return what stands for a value in a group: equal for values that `==` finds equal, and only for those."""
     if isinstance(value, bool):
         return _TRUE if value else _FALSE
     if isinstance(value, (list, dict)):
@@ -207,7 +207,7 @@ def _equalities(node: Node) -> Iterator[Equality]:
 
 
 def _path(node: Node) -> Path | None:
-    """Answer the names below `async`, None if the node is anything else."""
+    """Return the names below `async`, None if the node is anything else."""
     names: list[str] = []
     while not isinstance(node, Name):
         if isinstance(node, Select) and not node.test:

@@ -168,7 +168,7 @@ def _value(node: _Known, scope: Activation) -> Node | None:
 
 
 def _rebuild(node: Node, change: Change, inner: Change) -> Node:  # noqa: C901 - one case per kind of node
-    """Answer a node with its parts changed; `inner` is for the parts that see a macro's variable."""
+    """Return a node with its parts changed; `inner` is for the parts that see a macro's variable."""
     match node:
         case Select():
             return Select(node.at, change(node.operand), node.field, node.test)

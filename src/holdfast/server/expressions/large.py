@@ -35,7 +35,7 @@ class Large:
         self._values: dict[tuple[str, ...], Value] = {}
 
     def look_up(self, names: tuple[str, ...], pay: Callable[[int], None]) -> Value:
-        """Answer what the names lead to; MISSING if nowhere. Raises Exhausted for a part that is too large."""
+        """Return what the names lead to; MISSING if nowhere. Raises Exhausted for a part that is too large."""
         if names in self._values:
             return self._values[names]
         part = self._part(names, pay)
@@ -72,6 +72,6 @@ def _member(raw: bytes | memoryview, name: str) -> memoryview | None:
 
 @lru_cache(256)
 def _reader(name: str) -> msgspec.json.Decoder[Any]:
-    """A decoder of one member of an object, which makes nothing of the others."""
+    """Return a decoder of one member of an object, which makes nothing of the others."""
     shape = msgspec.defstruct("Member", [("value", Raw | UnsetType, UNSET)], rename={"value": name})
     return msgspec.json.Decoder(shape)

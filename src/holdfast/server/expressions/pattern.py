@@ -42,7 +42,7 @@ _OCTAL: Final = frozenset("01234567")
 
 
 def search(pattern: str, text: str, pay: Callable[[int], None] = lambda _: None) -> bool:
-    """Say if the pattern is found anywhere in the text; ExpressionError for a pattern that RE2 would refuse.
+    """Return whether the pattern is found anywhere in the text; ExpressionError for a pattern that RE2 would refuse.
 
     `pay` is told the units of work before they are done, and may raise.
     """
@@ -62,7 +62,7 @@ def _automaton(pattern: str, pay: Callable[[int], None]) -> Automaton:
 
 
 def compiled(pattern: str, pay: Callable[[int], None] = lambda _: None) -> Automaton:
-    """A pattern to search with, for one thread alone; ExpressionError as for `search`."""
+    """Return a pattern to search with, for one thread alone; ExpressionError as for `search`."""
     parser = _Parser(pattern, pay)
     return Automaton(parser.program, parser.start, parser.widest)
 

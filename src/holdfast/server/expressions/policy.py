@@ -36,7 +36,7 @@ _PACKAGES: Final = frozenset(name.split(".")[0] for name in KIND_NAMES if "." in
 
 
 def check(text: str, use: ExpressionUse) -> str | None:
-    """Answer what is wrong with an expression of a registration, None if it may be used so.
+    """Return what is wrong with an expression of a registration, None if it may be used so.
 
     The text starts with `error compiling expression: ERROR: <input>:1:5: …`; callers say in front of it whose it is.
     """
@@ -53,7 +53,7 @@ def check(text: str, use: ExpressionUse) -> str | None:
 
 
 def check_wait(text: str) -> str | None:
-    """Answer what is wrong with the `if` of a waitForEvent, None if it compiles; macros and functions are fine."""
+    """Return what is wrong with the `if` of a waitForEvent, None if it compiles; macros and functions are fine."""
     try:
         issues = list(undeclared(parse(text), _VARIABLES))
     except ExpressionError as error:
@@ -125,7 +125,7 @@ def _qualified(node: Node) -> str:
 
 
 def _restricted(node: Node) -> str | None:
-    """Answer what a cancelOn expression must not have: macros, arithmetic, functions other than conversions."""
+    """Return what a cancelOn expression must not have: macros, arithmetic, functions other than conversions."""
     word = _forbidden(node)
     if word is not None:
         return f"error compiling expression: {word} is not allowed here"

@@ -42,7 +42,7 @@ def redacted(value: object) -> object:
 
 
 def redact(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """A processor of structlog: the entry without secrets."""
+    """Return a processor of structlog: the entry without secrets."""
     return {name: _named(name, value) for name, value in event.items()}
 
 
@@ -50,7 +50,7 @@ class Redaction(logging.Filter):
     """The same, for what libraries log."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Lets every record pass, redacted."""
+        """Let every record pass, redacted."""
         record.msg, record.args = redacted(record.getMessage()), None
         if record.exc_info:  # formatters print this text instead
             record.exc_text = str(redacted(logging.Formatter().formatException(record.exc_info)))

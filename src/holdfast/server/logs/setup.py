@@ -17,7 +17,7 @@ _LEVELS = {"trace": 10, "debug": 10, "info": 20, "warn": 30, "error": 40}
 
 
 def set_up(config: Config) -> None:
-    """Configures structlog and the logging of libraries."""
+    """Configure structlog and the logging of libraries."""
     number = _LEVELS["debug" if config.verbose else config.log_level]
     json = as_json(config)
     renderer: list[structlog.typing.Processor] = (
@@ -44,7 +44,7 @@ def set_up(config: Config) -> None:
 
 
 def tell(file: Path | None, warnings: Iterable[str]) -> None:
-    """Says which configuration file counts, and what looks wrong."""
+    """Say which configuration file counts, and what looks wrong."""
     log = structlog.get_logger(__name__)
     if file is not None:
         log.info("configuration file", path=str(file))
@@ -64,14 +64,14 @@ class _Forward(logging.Handler):
     """Hands what libraries log to structlog, so that every line is JSON."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Logs one record."""
+        """Log one record."""
         exc_info = record.exc_info if record.exc_info and record.exc_info[0] is not None else None
         more = {"exc_info": exc_info} if exc_info else {}
         structlog.get_logger(record.name).log(record.levelno, record.getMessage(), logger=record.name, **more)
 
 
 def as_json(config: Config) -> bool:
-    """Whether logs are JSON lines: if asked for, else where stderr is no terminal."""
+    """Return whether logs are JSON lines: if asked for, else where stderr is no terminal."""
     if config.json or config.log_format == "auto":
         return config.json or not sys.stderr.isatty()
     return config.log_format == "json"

@@ -19,7 +19,7 @@ class BulkCancellation(msgspec.Struct, array_like=True, frozen=True, gc=False):
     swept: bool = False  # all runs that were alive have been looked at
 
     def covers(self, function_id: str, scheduled_at: int) -> bool:
-        """Whether a run is of the function, and of the window."""
+        """Return whether a run is of the function, and of the window."""
         return (
             function_id == self.function_id
             and scheduled_at <= self.before

@@ -62,7 +62,7 @@ class Subscription:
         self._turn: asyncio.Future[None] | None = None
 
     async def take(self) -> list[Item]:
-        """Waits for something to deliver; at most `BATCH` items, in order. None at all: the subscription has ended."""
+        """Wait for something to deliver; at most `BATCH` items, in order. None at all: the subscription has ended."""
         self._turn = asyncio.get_running_loop().create_future()
         if self._items or self.ended:
             self._broadcaster.due(self)
@@ -82,13 +82,13 @@ class Subscription:
         return len(self._items) > BACKLOG or self._size > BACKLOG_BYTES
 
     def put(self, item: Item) -> None:
-        """Lets an item wait."""
+        """Let an item wait."""
         self._items.append(item)
         self._size += len(item.data)
         self._broadcaster.due(self)
 
     def end(self, end: End, *, drop: bool = False) -> None:
-        """Ends it, after what waits, or instead of it."""
+        """End it, after what waits, or instead of it."""
         self.ended = end
         if drop:
             self._items.clear()
@@ -97,7 +97,7 @@ class Subscription:
         self._broadcaster.due(self)
 
     def queue(self) -> bool:
-        """Whether it has to be lined up: it waits for a turn, and is not in the line yet."""
+        """Return whether it has to be lined up: it waits for a turn, and is not in the line yet."""
         if self._due or self._turn is None or self._turn.done():
             return False
         self._due = True
@@ -126,11 +126,11 @@ class Broadcaster:
         return len(self._all)
 
     def wanted(self, topic: Topic) -> bool:
-        """Whether anybody listens, for publishers who would have to make what they publish."""
+        """Return whether anybody listens, for publishers who would have to make what they publish."""
         return topic in self._topics
 
     def subscribe(self, topics: Iterable[Topic]) -> Subscription:
-        """A new subscription: what is published from now on is delivered. Raises RefusedError."""
+        """Return a new subscription: what is published from now on is delivered. Raises RefusedError."""
         if self._closed:
             raise RefusedError("the server is shutting down; reconnect")
         subscription = Subscription(self)
@@ -167,7 +167,7 @@ class Broadcaster:
         self.remove(subscription, subscription.topics)
 
     def publish(self, topic: Topic, data: bytes, *, raw: bool = False) -> None:
-        """Delivers to all who listen at this moment; never waits, never fails."""
+        """Deliver to all who listen at this moment; never waits, never fails."""
         listeners = self._topics.get(topic)
         if listeners is None:
             return

@@ -49,7 +49,7 @@ class _Claims(msgspec.Struct):
 
 
 def parse_topics(body: bytes) -> list[Wanted]:
-    """Reads the body of a token request. Raises ValueError with the text for the client."""
+    """Read the body of a token request. Raises ValueError with the text for the client."""
     try:
         topics = msgspec.json.decode(body, type=list[Wanted])
     except UNREADABLE as error:
@@ -77,12 +77,12 @@ def _listed(topic: Wanted) -> dict[str, str]:
 
 
 def run_stream(run_id: str, now: int, jti: str) -> dict[str, object]:
-    """The claims of the token with which a durable endpoint's client follows a run (§8)."""
+    """Return the claims of the token with which a durable endpoint's client follows a run (§8)."""
     return claims([Wanted(run_id, STREAM, run_id=run_id)], now, jti, STREAM_LIFETIME_S)
 
 
 def grant(claimed: Mapping[str, object]) -> Grant | None:
-    """What verified claims allow; None if they are no realtime token's of this environment."""
+    """Return what verified claims allow; None if they are no realtime token's of this environment."""
     try:
         found = msgspec.convert(claimed, _Claims)
     except msgspec.ValidationError:

@@ -21,7 +21,7 @@ CLOSING: Final = "closing"
 
 
 def message(kind: str, data: bytes, topic: Topic, run_id: str = "", metadata: bytes = b"") -> bytes:
-    """A message of now. `data` and `metadata` are JSON; what is empty is left out."""
+    """Return a message of now. `data` and `metadata` are JSON; what is empty is left out."""
     fields: dict[str, object] = {"kind": kind, "data": Raw(data)}
     if metadata:
         fields["metadata"] = Raw(metadata)
@@ -48,7 +48,7 @@ def closing() -> bytes:
 
 
 def payload(body: bytes) -> bytes:
-    """A published body as JSON on one line: itself if it is JSON, else as a string."""
+    """Return a published body as JSON on one line: itself if it is JSON, else as a string."""
     found = valid(body)
     return one_line(found) if found is not None else quote(body.decode("utf-8", "replace"))
 

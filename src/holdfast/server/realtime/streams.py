@@ -30,7 +30,7 @@ class _Stream:
         self._left = most
 
     def write(self, data: bytes) -> None:
-        """Publishes some data. Raises StreamTooLongError once there is too much; what fits is published before."""
+        """Publish some data. Raises StreamTooLongError once there is too much; what fits is published before."""
         for piece in self._cutter.feed(data[: self._left]):
             self._publish(piece)
         self._left -= len(data)
@@ -39,7 +39,7 @@ class _Stream:
             raise StreamTooLongError
 
     def end(self) -> None:
-        """Publishes what is left, whatever became of the source."""
+        """Publish what is left, whatever became of the source."""
         if rest := self._cutter.rest():
             self._publish(rest)
 
@@ -62,7 +62,7 @@ class DataStream(_Stream):
         self._mark(messages.STREAM_START)
 
     def end(self) -> None:
-        """Publishes what is left, and the end."""
+        """Publish what is left, and the end."""
         super().end()
         self._mark(messages.STREAM_END)
 

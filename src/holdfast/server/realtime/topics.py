@@ -19,5 +19,5 @@ class Topic(NamedTuple):
 
     @classmethod
     def of(cls, kind: str, channel: str, name: str) -> Self:
-        """The topic that clients mean: all kinds but `run` have no channels."""
+        """Return the topic that clients mean: all kinds but `run` have no channels."""
         return cls(channel, name) if kind == RUN else cls("", name, EVENT)

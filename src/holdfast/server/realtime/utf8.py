@@ -6,7 +6,7 @@ _LEAD_2, _LEAD_3, _LEAD_4, _NO_LEAD = 0xC0, 0xE0, 0xF0, 0xF8
 
 
 def whole(data: bytes) -> int:
-    """How many bytes come before a character that `data` ends within; all of them, if it ends within none."""
+    """Return how many bytes come before a character that `data` ends within; all of them, if it ends within none."""
     for back in range(1, min(3, len(data)) + 1):
         byte = data[-back]
         if byte & 0xC0 == 0x80:  # a continuation: the lead is further back
@@ -38,6 +38,6 @@ class Cutter:
         return pieces
 
     def rest(self) -> bytes:
-        """What was kept and never completed."""
+        """Return what was kept and never completed."""
         rest, self._rest = self._rest, b""
         return rest

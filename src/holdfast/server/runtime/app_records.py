@@ -36,15 +36,15 @@ class AppRecords:
             self._of_app.setdefault(function.app_id, {})[function.id] = function
 
     def by_name(self, name: str) -> AppRecord | None:
-        """The app of a name, archived or not."""
+        """Return the app of a name, archived or not."""
         return self.apps.get(self._by_name.get(name, ""))
 
     def by_url(self, url: str) -> list[AppRecord]:
-        """The apps at a URL, in the order in which they came; placeholders and archived ones included."""
+        """Return the apps at a URL, in the order in which they came; placeholders and archived ones included."""
         return [self.apps[id] for id in self._by_url.get(url, ())]
 
     def functions_of(self, app_id: str) -> list[FunctionRecord]:
-        """The functions of an app, archived ones included."""
+        """Return the functions of an app, archived ones included."""
         return list(self._of_app.get(app_id, {}).values())
 
     def _forget(self, app: AppRecord) -> None:

@@ -24,7 +24,7 @@ _TEXTS: Final = {
 
 
 def trouble(app: AppRecord, error: str, answered: int, now: int) -> Happening:
-    """What to tell of an app with an error (a code, or a text); `answered` is when it was well last, or 0."""
+    """Return what to tell of an app with an error (a code, or a text); `answered` is when it was well last, or 0."""
     if error == UNREACHABLE:
         hint = f"start it, or remove it: holdfast apps remove {app.name or 'URL'}"
         return Happening(

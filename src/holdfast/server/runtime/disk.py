@@ -38,17 +38,17 @@ class Disk:
         """Why the database is not where it was, as of the last look; empty if it is."""
 
     def start(self) -> None:
-        """Begins to look."""
+        """Begin to look."""
         self.look()
         self._timer = asyncio.get_running_loop().call_later(INTERVAL_S, self.start)
 
     def close(self) -> None:
-        """Stops."""
+        """Stop."""
         if self._timer is not None:
             self._timer.cancel()
 
     def look(self) -> None:
-        """Looks once, and logs what is new."""
+        """Look once, and log what is new."""
         was_low, was_gone = self.low, self.gone
         self._look()
         if self.gone and not was_gone:

@@ -49,11 +49,11 @@ class Gateways:
         self.on_end: Callable[[], None] = lambda: None
 
     def __len__(self) -> int:
-        """How many exchanges are under way."""
+        """Return how many exchanges are under way."""
         return len(self._tasks)
 
     def perform(self, effect: Perform) -> None:
-        """Starts the exchange of a gateway step."""
+        """Start the exchange of a gateway step."""
         task = asyncio.ensure_future(self._run(effect))
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -63,7 +63,7 @@ class Gateways:
         self.on_end()
 
     async def close(self) -> None:
-        """Drops the exchanges under way: they are made again after the next start."""
+        """Drop the exchanges under way: they are made again after the next start."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -88,7 +88,7 @@ class Gateways:
 
 
 async def _infer(client: HttpClient, opts: _Opts, relay: Relay | None) -> tuple[bytes, bool, Answer]:
-    """Asks a model provider. Any status above 299 is a failure."""
+    """Ask a model provider. Any status above 299 is a failure."""
     url, headers = _authorised(opts)
     answer = await _exchange(client, relay, "POST", url, headers, bytes(opts.body))
     body = valid(answer.body)
@@ -101,7 +101,7 @@ async def _infer(client: HttpClient, opts: _Opts, relay: Relay | None) -> tuple[
 
 
 async def _fetch(client: HttpClient, opts: _Opts, relay: Relay | None) -> tuple[bytes, bool, Answer]:
-    """Makes any request: every status is a success."""
+    """Make any request: every status is a success."""
     answer = await _exchange(client, relay, opts.method or "POST", opts.url, _pairs(opts.headers), _sent(opts.body))
     data = {
         "body": answer.body.decode("utf-8", "replace"),
@@ -129,7 +129,7 @@ async def _exchange(
 
 
 def _authorised(opts: _Opts) -> tuple[str, list[tuple[str, str]]]:
-    """The provider's URL and headers, with the key where its API wants it."""
+    """Return the provider's URL and headers, with the key where its API wants it."""
     key, url = opts.auth_key or "", opts.url
     headers = [("content-type", "application/json"), *_pairs(opts.headers)]
     if not key:

@@ -235,5 +235,5 @@ class Live:
 
 
 def _listed(run: Run) -> bool:
-    """Whether lists show a run at all."""
+    """Return whether lists show a run at all."""
     return run.status is not RunStatus.SKIPPED and not run.detail.debug_run_id

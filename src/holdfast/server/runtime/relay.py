@@ -35,12 +35,12 @@ class Relay:
         self._stream: DataStream | None = None
 
     def heard(self, status: int, headers: dict[str, str], piece: bytes) -> None:
-        """Publishes a piece; a compressed answer waits until it is whole."""
+        """Publish a piece; a compressed answer waits until it is whole."""
         if "content-encoding" not in headers and not (status in _REDIRECTS and "location" in headers):
             self._write(headers, piece)
 
     def end(self, answer: Answer | None) -> None:
-        """Publishes the end; before it, the answer, if it could not be read piece by piece."""
+        """Publish the end; before it, the answer, if it could not be read piece by piece."""
         if self._stream is None and answer is not None:
             self._write(answer.headers, answer.body)
         if self._stream is not None:

@@ -65,7 +65,7 @@ class Syncer:
         self.found: set[str] = set()
 
     def start(self, urls: Sequence[str], *, poll: bool, discover: bool) -> None:
-        """Expects apps at `urls`, and keeps pinging: all, or without `poll` those in error. `discover` scans ports."""
+        """Expect apps at `urls`, and keep pinging: all, or without `poll` those in error. `discover` scans ports."""
         self._wanted = [with_scheme(url) for url in urls]
         self._to_expect = self._wanted.copy()
         self._remember(0)
@@ -74,13 +74,13 @@ class Syncer:
             self._tasks.append(asyncio.create_task(self._discover()))
 
     async def close(self) -> None:
-        """Stops pinging."""
+        """Stop pinging."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def ping(self, url: str) -> str:
-        """Asks the app at a URL to register. Returns the error's code, or nothing."""
+        """Ask the app at a URL to register. Returns the error's code, or nothing."""
         error, _ = await self._ping(url)
         return error
 
@@ -117,7 +117,7 @@ class Syncer:
         return ""
 
     async def sync(self, app: AppRecord) -> str:
-        """Pings a known app and remembers an error. Success leaves an old one: only a registration clears it."""
+        """Ping a known app and remember an error. Success leaves an old one: only a registration clears it."""
         apps = self._apps
         apps.refusals.pop(app.url, None)
         error = await self.ping(app.url)
@@ -140,7 +140,7 @@ class Syncer:
             await asyncio.sleep(self._interval)
 
     def _remember(self, forget_after_ms: int) -> None:
-        """Forgets who never came, and expects who is wanted; the next time, if the store is away."""
+        """Forget who never came, and expect who is wanted; the next time, if the store is away."""
         with contextlib.suppress(StoreError):
             self._apps.forget_placeholders(self._wanted, forget_after_ms)
             while self._to_expect:
@@ -150,7 +150,7 @@ class Syncer:
     # --- discovery --------------------------------------------------------------------------------------------------
 
     async def _discover(self) -> None:
-        """Looks for apps on this machine until one has synced."""
+        """Look for apps on this machine until one has synced."""
         scans = 0
         while not any(app.name and not app.error for app in self._apps.active()):
             for url in await self.scan():
@@ -161,7 +161,7 @@ class Syncer:
         log.info("autodiscovery stopped: an app has synced; add others with -u URL, or let them register themselves")
 
     async def _found(self, url: str) -> None:
-        """Asks an app that was found to register; one that is known is pinged anyway."""
+        """Ask an app that was found to register; one that is known is pinged anyway."""
         if self._apps.by_url(url) is not None:
             return
         if url not in self.found:
@@ -200,7 +200,7 @@ class Syncer:
 
 
 def _error_of(answer: Answer) -> str:
-    """What an answer to a ping says of the app; nothing if it is well."""
+    """Return what an answer to a ping says of the app; nothing if it is well."""
     if answer.status == 400:
         try:
             message = msgspec.json.decode(answer.body, type=_Message).message

@@ -26,7 +26,7 @@ class Times:
         self.total = 0.0
 
     def add(self, seconds: float) -> None:
-        """Counts one."""
+        """Count one."""
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.total += seconds
 
@@ -40,7 +40,7 @@ class FunctionCounts:
         self.counts: Counter[tuple[str, str, str]] = Counter()  # what, function id, status or ""
 
     def turn(self, changes: Changes) -> None:
-        """Counts a committed turn's runs and calls."""
+        """Count a committed turn's runs and calls."""
         counts = self.counts
         for run in changes.new_runs.values():
             counts["run_scheduled", run.function_id, ""] += 1
@@ -67,7 +67,7 @@ class Tally:
         self.functions: FunctionCounts | None = None  # only if asked for: it costs a little with each call
 
     def turn(self, changes: Changes, seconds: float, commit_s: float) -> None:
-        """Counts a committed turn."""
+        """Count a committed turn."""
         self.turns.add(seconds)
         self.commits.add(commit_s)
         if changes.events:
@@ -88,7 +88,7 @@ class Tally:
                     self.functions.counts["run_ended", run.function_id, run.status.name.lower()] += 1
 
     def answer(self, outcome: str, function_id: str) -> None:
-        """Counts an app's answer."""
+        """Count an app's answer."""
         self.calls[outcome] += 1
         if self.functions is not None:
             self.functions.counts["call_ended", function_id, outcome] += 1

@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 def show(config: Config, port: int, server: Server) -> None:
-    """Prints the banner on stderr; one line where logs are JSON."""
+    """Print the banner on stderr; one line where logs are JSON."""
     if as_json(config):
         urls = [url for _, url in _urls(config.host, port)]
         log.info("started", version=config.version, kind=config.kind, urls=urls, gateway_port=server.gateway.port,
@@ -45,13 +45,13 @@ def show(config: Config, port: int, server: Server) -> None:
 
 
 def _commands(port: int) -> str:
-    """What to ask a running server with."""
+    """Return what to ask a running server with."""
     elsewhere = "" if port == DEFAULT_PORT else f" (with --port {port})"
     return f"holdfast runs, holdfast run ID, holdfast why ID, holdfast events, holdfast apps{elsewhere}"
 
 
 def _open(config: Config, *, color: bool) -> list[str]:
-    """A warning, if a server that asks nobody who they are can be reached from other machines."""
+    """Return a warning, if a server that asks nobody who they are can be reached from other machines."""
     if config.kind != "dev" or config.host in {"127.0.0.1", "::1", "localhost"}:
         return []
     text = (

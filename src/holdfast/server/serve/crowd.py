@@ -18,7 +18,7 @@ class Guest(ABC):
 
     @abstractmethod
     def idle_since(self) -> tuple[bool, float] | None:
-        """Whether it has shown a credential, and when it last did something; None: it is being served."""
+        """Return whether it has shown a credential, and when it last did something; None: it is being served."""
 
     @abstractmethod
     def give_way(self) -> None:

@@ -267,7 +267,7 @@ class GuardedHttp(HttpToolsProtocol, Guest):
                 return _NEVER
 
     def _unread_deadline(self, now: float) -> float:
-        """When an answer is given up that waits, and is not read, or too slowly."""
+        """Return when an answer is given up that waits, and is not read, or too slowly."""
         waiting = self.transport.get_write_buffer_size()
         taken = self.sent - waiting
         if not waiting or taken - self._taken >= self.pace.body_rate * (now - self._taken_at):
@@ -291,11 +291,11 @@ class GuardedHttp(HttpToolsProtocol, Guest):
     # --- the others -------------------------------------------------------------------------------------------------
 
     def _known(self) -> bool:
-        """Whether the last request that came had a credential."""
+        """Return whether the last request that came had a credential."""
         return self._asked and "known" in self.cycle.scope.get("state", ())
 
     def idle_since(self) -> tuple[bool, float] | None:
-        """Whether it has shown a credential, and when it last did something; None: it is being served."""
+        """Return whether it has shown a credential, and when it last did something; None: it is being served."""
         if self._ended or self.transport.is_closing():
             return None
         known = self._known()

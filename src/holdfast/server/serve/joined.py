@@ -32,7 +32,7 @@ class Joined(asyncio.Transport):
         self._started = False
 
     def write(self, data: bytes) -> None:  # type: ignore[override]  # uvicorn writes nothing else
-        """Keeps the head; writes whatever follows, behind it."""
+        """Keep the head; write whatever follows, behind it."""
         self._counter.sent += len(data)
         if self._started:
             if self._head:
@@ -50,16 +50,16 @@ class Joined(asyncio.Transport):
             self._loop.call_soon(self._flush)
 
     def close(self) -> None:
-        """Closes the connection, once all is written."""
+        """Close the connection, once all is written."""
         self._flush()
         self._transport.close()
 
     def is_closing(self) -> bool:
-        """Whether the connection is closing, or closed."""
+        """Return whether the connection is closing, or closed."""
         return self._transport.is_closing()
 
     def _flush(self) -> None:
-        """Writes a head that no body followed: an event stream that has nothing to say yet, or the answer to HEAD."""
+        """Write a head that no body followed: an event stream that has nothing to say yet, or the answer to HEAD."""
         if self._head:
             head, self._head = self._head, b""
             if not self._transport.is_closing():

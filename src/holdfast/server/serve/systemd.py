@@ -20,7 +20,7 @@ class Notifier:
         self._period = int(period) / 2e6 if watched and period.isdecimal() else 0.0
 
     def send(self, state: str) -> None:
-        """Sends one state. A manager that is gone is no reason to stop."""
+        """Send one state. A manager that is gone is no reason to stop."""
         if not self._address:
             return
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:

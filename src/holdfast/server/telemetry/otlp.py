@@ -76,7 +76,7 @@ class OtlpSpan(msgspec.Struct, frozen=True):
 
 
 def unpack(body: bytes, encoding: str, most: int) -> bytes:
-    """A body without its content encoding. Raises OtlpError, or TooLargeError above `most` bytes."""
+    """Return a body without its content encoding. Raises OtlpError, or TooLargeError above `most` bytes."""
     if encoding in {"", "identity"}:
         plain = body
     elif encoding == "gzip":
@@ -95,12 +95,12 @@ def unpack(body: bytes, encoding: str, most: int) -> bytes:
 
 
 def decode(body: bytes, *, json: bool) -> list[OtlpSpan]:
-    """The spans of an `ExportTraceServiceRequest`. Raises OtlpError."""
+    """Return the spans of an `ExportTraceServiceRequest`. Raises OtlpError."""
     return list(_from_json(body) if json else _from_protobuf(body))
 
 
 def encode_response(rejected: int, message: str, *, json: bool) -> bytes:
-    """An `ExportTraceServiceResponse`, with what was rejected and why."""
+    """Return an `ExportTraceServiceResponse`, with what was rejected and why."""
     if json:
         partial = {"rejectedSpans": str(rejected), "errorMessage": message}
         return msgspec.json.encode({"partialSuccess": partial} if rejected else {})
@@ -114,7 +114,7 @@ def encode_response(rejected: int, message: str, *, json: bool) -> bytes:
 
 
 def encode_status(message: str, *, json: bool) -> bytes:
-    """A `google.rpc.Status` that says what went wrong."""
+    """Return a `google.rpc.Status` that says what went wrong."""
     if json:
         return msgspec.json.encode({"message": message})
     text = message.encode()
@@ -122,7 +122,7 @@ def encode_status(message: str, *, json: bool) -> bytes:
 
 
 def zipped(body: bytes) -> bytes:
-    """A body with content encoding gzip."""
+    """Return a body with content encoding gzip."""
     return gzip.compress(body, compresslevel=5)
 
 

@@ -114,7 +114,7 @@ class _Outline:
         self, context: SpanContext, name: str, parent: SpanContext | None, kind: SpanKind, start: int, end: int,
         attributes: Attributes, failed: str | None, links: Iterable[Link] = (),
     ) -> None:  # fmt: skip
-        """Adds a span; what has no value is left out, as are numbers that are 0 for "none"."""
+        """Add a span; what has no value is left out, as are numbers that are 0 for "none"."""
         told = {key: value for key, value in attributes.items() if value not in {"", ()} and _says(key, value)}
         self._made[f"{context.span_id:016x}"] = ReadableSpan(
             name, context, parent, self._resource, {"inngest.run.id": self._run.id, **told}, (), tuple(links), kind,

@@ -41,7 +41,7 @@ class Sampler(msgspec.Struct, frozen=True):
     ratio: float = 1.0
 
     def takes(self, trace_id: str, *, sent_by: bool | None) -> bool:
-        """Whether a run is sent. `sent_by` is the decision of its sender, None if there was none."""
+        """Return whether a run is sent. `sent_by` is the decision of its sender, None if there was none."""
         if self.parent_based and sent_by is not None:
             return sent_by
         return int(trace_id[16:], 16) < self.ratio * _RATIO_BASE
@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings | None:
-    """What the environment asks for; None for nothing. Raises TelemetryError."""
+    """Return what the environment asks for; None for nothing. Raises TelemetryError."""
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
     endpoint = _first(environment, _ENDPOINTS)

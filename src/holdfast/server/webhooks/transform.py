@@ -48,7 +48,7 @@ class HookRequest(msgspec.Struct, frozen=True):
     query: Mapping[str, str]
 
     def variables(self) -> dict[str, Value]:
-        """What the expressions see."""
+        """Return what the expressions see."""
         raw = self.body.decode("utf-8", "replace")
         return {
             "body": _parsed(raw, self.headers.get("content-type", "")),
@@ -59,7 +59,7 @@ class HookRequest(msgspec.Struct, frozen=True):
 
 
 def check_transform(text: str) -> None:
-    """Raises TransformError for a transform that can't be used."""
+    """Raise TransformError for a transform that can't be used."""
     if _JAVASCRIPT.search(text):
         raise TransformError(
             "Transform is JavaScript, which this server does not run. Write it as one CEL expression over body,"
@@ -69,12 +69,12 @@ def check_transform(text: str) -> None:
 
 
 def check_response(text: str) -> None:
-    """Raises TransformError for a response that can't be used."""
+    """Raise TransformError for a response that can't be used."""
     _compiled(text, RESPONSE_VARIABLES)
 
 
 def events_of(transform: str, request: HookRequest, now_ms: int) -> list[bytes]:
-    """The events that a request means, as JSON. Raises TransformError."""
+    """Return the events that a request means, as JSON. Raises TransformError."""
     value = _evaluated(transform, VARIABLES, request.variables(), now_ms)
     found = value if isinstance(value, list) else [value]
     if len(found) > _MAX_EVENTS:
@@ -89,7 +89,7 @@ def events_of(transform: str, request: HookRequest, now_ms: int) -> list[bytes]:
 
 
 def response_of(response: str, request: HookRequest, ids: list[str], now_ms: int) -> tuple[bytes, str]:
-    """The answer that a webhook gives, and its content type: a text as it is, anything else as JSON."""
+    """Return the answer that a webhook gives, and its content type: a text as it is, anything else as JSON."""
     variables = request.variables() | {"ids": cast("Value", ids)}
     value = _evaluated(response, RESPONSE_VARIABLES, variables, now_ms)
     if isinstance(value, str):
@@ -114,7 +114,7 @@ def _evaluated(text: str, names: frozenset[str], variables: Mapping[str, Value],
 
 
 def _parsed(raw: str, content_type: str) -> Value:
-    """A body as a value. Whole numbers stay whole: ids are larger than a double holds."""
+    """Return a body as a value. Whole numbers stay whole: ids are larger than a double holds."""
     form = content_type.partition(";")[0].strip().lower() == _FORM
     if form and not raw.lstrip().startswith(("{", "[")):  # JSON that curl calls a form: a form has %7B there
         return cast("Value", dict(parse_qsl(raw, keep_blank_values=True)))
@@ -125,7 +125,7 @@ def _parsed(raw: str, content_type: str) -> Value:
 
 
 def _measure(value: object) -> None:
-    """Raises TransformError for a value that is too large, before JSON is made of it."""
+    """Raise TransformError for a value that is too large, before JSON is made of it."""
     with suppress(RecursionError):  # JSON says so, too
         _size(value, {})
 

@@ -33,7 +33,7 @@ class DisconnectedError(Exception):
 
 
 async def read_body(receive: Receive, most: int) -> bytes:
-    """Reads a request body of at most `most` bytes. Raises TooLargeError or DisconnectedError."""
+    """Read a request body of at most `most` bytes. Raises TooLargeError or DisconnectedError."""
     message = await receive()
     if message["type"] == "http.disconnect":
         raise DisconnectedError
@@ -55,7 +55,7 @@ async def read_body(receive: Receive, most: int) -> bytes:
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Does what a client waits for whose request was read. If it goes, the work is ended: raises DisconnectedError."""
+    """Do what a client waits for whose request was read. If it goes, the work is ended: raises DisconnectedError."""
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(receive))
     try:
@@ -112,7 +112,7 @@ class BodyLimit:
 
 
 async def answer(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    """Sends a whole answer. `headers` are without content-length."""
+    """Send a whole answer. `headers` are without content-length."""
     await send({
         "type": "http.response.start",
         "status": status,
@@ -122,7 +122,7 @@ async def answer(send: Send, status: int, body: bytes, headers: list[tuple[bytes
 
 
 def header(scope: Scope, name: bytes) -> str:
-    """A request header's value, or nothing."""
+    """Return a request header's value, or nothing."""
     for key, value in scope["headers"]:
         if key == name:
             return str(value, "latin-1")

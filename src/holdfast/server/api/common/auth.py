@@ -53,7 +53,7 @@ class Guard:
         access.changes.on_change = self._look
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one request."""
+        """Handle one request."""
         if scope["type"] not in {"http", "websocket"} or scope.get("method") == "OPTIONS":
             await self._app(scope, receive, send)
             return
@@ -182,18 +182,18 @@ def session_cookie(text: str) -> str:
 
 
 def other_site(scope: Scope) -> bool:
-    """Whether a browser made a request for a page of another site."""
+    """Return whether a browser made a request for a page of another site."""
     return from_elsewhere(header(scope, b"host"), header(scope, b"origin"), header(scope, b"sec-fetch-site"))
 
 
 def about_other_site(scope: Scope) -> str:
-    """Tells why a request was refused as one of another site, and what to do if it is none."""
+    """Return why a request was refused as one of another site, and what to do if it is none."""
     origin = header(scope, b"origin")[:100] or "of unknown origin"
     return _OTHER_SITE.format(origin=origin, host=header(scope, b"host")[:100] or "nothing")
 
 
 def foreign(scope: Scope, allowed: tuple[str, ...]) -> str:
-    """Tell why `dev`, where nothing else protects what is open, refuses a request: for a page of another site."""
+    """Return why `dev`, where nothing else protects what is open, refuses a request: for a page of another site."""
     host, origin = header(scope, b"host"), header(scope, b"origin")
     address = (scope.get("server") or ("",))[0]
     if origin and not of_own_page(origin, host, address, allowed):

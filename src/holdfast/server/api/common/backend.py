@@ -140,11 +140,11 @@ class Backend(Protocol):
         ...
 
     def now_ms(self) -> int:
-        """The server's time in ms since the epoch."""
+        """Return the server's time in ms since the epoch."""
         ...
 
     def new_id(self) -> str:
-        """A new ULID."""
+        """Return a new ULID."""
         ...
 
     async def invoke(
@@ -214,7 +214,7 @@ class Backend(Protocol):
         ...
 
     async def run_state(self, run_id: str) -> RunSnapshot | None:
-        """The state of a live run; None for one that has ended or never was."""
+        """Return the state of a live run; None for one that has ended or never was."""
         ...
 
     async def record_metadata(self, run_id: str, target: Target, updates: Sequence[Update]) -> None:
@@ -222,15 +222,15 @@ class Backend(Protocol):
         ...
 
     async def why_runs(self, runs: Sequence[StoredRun]) -> dict[str, list[Reason]]:
-        """What each run is doing, waits for, or came to; by id."""
+        """Return what each run is doing, waits for, or came to; by id."""
         ...
 
     async def doing(self, run_ids: Sequence[str]) -> dict[str, Reason]:
-        """Tell in short what each live run is doing, or waits for first, by id; those that ended are left out."""
+        """Return in short what each live run is doing, or waits for first, by id; those that ended are left out."""
         ...
 
     async def why_event(self, event: StoredEvent, runs: Sequence[StoredRun]) -> list[Reason]:
-        """What became of an event, whose `runs` are known."""
+        """Return what became of an event, whose `runs` are known."""
         ...
 
     async def cancel_many(self, cancellation: BulkCancellation) -> None:
@@ -238,7 +238,7 @@ class Backend(Protocol):
         ...
 
     def cancellations(self) -> Sequence[BulkCancellation]:
-        """All bulk cancellations, newest first."""
+        """Return all bulk cancellations, newest first."""
         ...
 
     async def remove_cancellation(self, id: str) -> bool:
@@ -254,7 +254,7 @@ class Backend(Protocol):
         ...
 
     def paused(self, function_id: str) -> Paused | None:
-        """Whether, and how, a function is paused."""
+        """Return whether, and how, a function is paused."""
         ...
 
     async def backlog(self, function_id: str) -> Backlog | None:
@@ -262,7 +262,7 @@ class Backend(Protocol):
         ...
 
     async def workers(self) -> Sequence[Worker]:
-        """All known workers' connections."""
+        """Return all known workers' connections."""
         ...
 
     def set_step_limit(self, function_id: str, limit: int | None) -> bool:
@@ -282,5 +282,5 @@ class Backend(Protocol):
         ...
 
     def test_queue_size(self, function_id: str) -> int:
-        """How many jobs of a function are open."""
+        """Return how many jobs of a function are open."""
         ...

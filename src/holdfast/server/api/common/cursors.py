@@ -35,18 +35,18 @@ class _IdCursor(msgspec.Struct):
 
 
 def run_cursor(run: StoredRun, order: Sequence[RunOrder]) -> str:
-    """Where a run stands in an order."""
+    """Return where a run stands in an order."""
     return position_cursor(RunPosition.of(run), order)
 
 
 def position_cursor(place: RunPosition, order: Sequence[RunOrder]) -> str:
-    """A place in an order, of a run or not."""
+    """Return a place in an order, of a run or not."""
     levels = {_NAMES[level.time]: _Level(_NAMES[level.time], place.times.get(level.time, 0)) for level in order}
     return _encode(_RunCursor(place.id, levels))
 
 
 def read_run_cursor(text: str | None) -> RunPosition | None:
-    """The place that a run's cursor names."""
+    """Return the place that a run's cursor names."""
     cursor = _decode(text, _RunCursor)
     if cursor is None:
         return None
@@ -54,12 +54,12 @@ def read_run_cursor(text: str | None) -> RunPosition | None:
 
 
 def id_cursor(row_id: str) -> str:
-    """Where a row stands in a list that is ordered by id."""
+    """Return where a row stands in a list that is ordered by id."""
     return _encode(_IdCursor(row_id))
 
 
 def read_id_cursor(text: str | None) -> str:
-    """The id that a cursor names, `""` for none."""
+    """Return the id that a cursor names, `""` for none."""
     cursor = _decode(text, _IdCursor)
     return cursor.id if cursor else ""
 

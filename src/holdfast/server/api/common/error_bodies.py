@@ -22,22 +22,22 @@ _encode = msgspec.json.Encoder().encode
 
 
 def json_response(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """A JSON body with the newline that streaming encoders leave."""
+    """Return a JSON body with the newline that streaming encoders leave."""
     return Response(_encode(value) + b"\n", status, headers, "application/json")
 
 
 def public_error(status: int, message: str, data: object = None) -> Response:
-    """The public error `{"error","data","status"}`, sent with its own status."""
+    """Return the public error `{"error","data","status"}`, sent with its own status."""
     return json_response({"error": message, "data": data, "status": status}, status)
 
 
 def page_not_found() -> Response:
-    """The 404 of routes that don't exist."""
+    """Return the 404 of routes that don't exist."""
     return PlainTextResponse("404 page not found\n", 404, {"x-content-type-options": "nosniff"})
 
 
 def not_stored(error: StoreError) -> str:
-    """What a caller is told while the store is away or the state is reloaded."""
+    """Return what a caller is told while the store is away or the state is reloaded."""
     if isinstance(error, DiskFullError):
         return "The server's disk is full; nothing was done. Try again when there is room"
     if isinstance(error, MissingError):
@@ -46,7 +46,7 @@ def not_stored(error: StoreError) -> str:
 
 
 async def unexpected(request: Request, error: Exception) -> Response:
-    """Answers what a route did not foresee: as JSON with a text, like every other error. For HTTP only."""
+    """Return what a route did not foresee: as JSON with a text, like every other error. For HTTP only."""
     if request.scope["type"] != "http":
         raise error
     if isinstance(error, StoreError):
@@ -67,17 +67,17 @@ async def unexpected(request: Request, error: Exception) -> Response:
 
 
 async def no_route(_request: Request, _error: Exception) -> Response:
-    """Answers a path that nothing is at, in the reference's words for a server without UI."""
+    """Return a path that nothing is at, in the reference's words for a server without UI."""
     return page_not_found()
 
 
 async def no_method(request: Request, _error: Exception) -> Response:
-    """Answers a method that a route doesn't take."""
+    """Return a method that a route doesn't take."""
     return wrong_method(request.scope)
 
 
 def add_handlers(app: Starlette) -> None:
-    """Has an application answer errors. Starlette would raise again what its own handlers take, for the log."""
+    """Have an application answer errors. Starlette would raise again what its own handlers take, for the log."""
     app.add_middleware(ExceptionMiddleware, handlers={Exception: unexpected})
     app.add_exception_handler(404, no_route)
     app.add_exception_handler(405, no_method)

@@ -28,7 +28,7 @@ class EventDocument(msgspec.Struct):
         return _encode(members).decode("utf-8", "replace")
 
     def sorted_text(self) -> str:
-        """The event with sorted keys and an explicit `v` (`protocol/graphql.md` §6)."""
+        """Return the event with sorted keys and an explicit `v` (`protocol/graphql.md` §6)."""
         members = {"data": self.data, "id": self.id, "name": self.name, "ts": self.ts, "v": self.v}
         return _encode(members).decode("utf-8", "replace")
 

@@ -22,7 +22,7 @@ class Tokens:
 
     @staticmethod
     async def load() -> None:
-        """Brings in the library, a tenth of a second's work, without holding up the event loop."""
+        """Bring in the library, a tenth of a second's work, without holding up the event loop."""
         if "jwt" not in sys.modules:
             await asyncio.to_thread(importlib.import_module, "jwt")
 
@@ -31,7 +31,7 @@ class Tokens:
         return issue(claims, self._secret)
 
     def read(self, token: str, issuer: str) -> dict[str, object]:
-        """The claims of a token of ours. Raises TokenError."""
+        """Return the claims of a token of ours. Raises TokenError."""
         import jwt  # noqa: PLC0415 - brings a whole cryptography library, which few servers ever need
 
         try:

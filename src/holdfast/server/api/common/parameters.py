@@ -21,17 +21,17 @@ _LAYOUTS: Final = ("%m/%d/%Y", "%m/%d/%Y %H:%M:%S", "%b %d, %Y", "%b %d %Y", "%d
 
 
 def read_int(text: str) -> int | None:
-    """A whole number of at most 18 digits; None for a text that is none."""
+    """Return a whole number of at most 18 digits; None for a text that is none."""
     return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def read_ulid(text: str) -> str | None:
-    """A ULID in upper case, None for a text that is none."""
+    """Return a ULID in upper case, None for a text that is none."""
     return text.upper() if is_ulid(text) else None
 
 
 def read_uuid(text: str) -> str | None:
-    """A UUID in lower case, None for a text that is none."""
+    """Return a UUID in lower case, None for a text that is none."""
     try:
         return str(uuid.UUID(text))
     except ValueError:

@@ -24,7 +24,7 @@ class EscapedPaths:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one request."""
+        """Handle one request."""
         raw: bytes = scope.get("raw_path") or b""
         if b"%" in raw:
             if scope["type"] == "http" and _BAD_ESCAPE.search(raw):
@@ -38,7 +38,7 @@ class ApiRoute(Route):
     """A route whose parameters are unescaped one by one, and whose 405 has no body."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Whether the request is for this route, and its parameters."""
+        """Return whether the request is for this route, and its parameters."""
         match, found = super().matches(scope)
         if match is not Match.NONE and "%" in scope["path"]:
             found["path_params"] = {name: unquote(value) for name, value in found["path_params"].items()}

@@ -126,14 +126,14 @@ class _Walk:
         self._open: set[str] = set()
 
     def check(self, operation: OperationDefinitionNode) -> None:
-        """Raises CostError."""
+        """Raise CostError."""
         self._within(self._size(operation.selection_set, 0))
         roots = self._root_fields(operation.selection_set)
         if roots > GQL_ROOTS:
             raise CostError(f"operation has {roots} root fields, which exceeds the limit of {GQL_ROOTS}")
 
     def fragment(self, name: str, level: int = 0) -> _Size:
-        """The size of what a fragment stands for. One within itself has none: validation tells of it."""
+        """Return the size of what a fragment stands for. One within itself has none: validation tells of it."""
         known = self._sizes.get(name)
         definition = self.fragments.get(name)
         if known is not None or definition is None or name in self._open:
@@ -283,7 +283,7 @@ def _is_list(kind: object) -> bool:
 
 
 def _bare(kind: object) -> object:
-    """A type without its wrappers."""
+    """Return a type without its wrappers."""
     while isinstance(kind, GraphQLNonNull | GraphQLList):
         kind = cast("Any", kind).of_type
     return kind

@@ -121,7 +121,7 @@ def _checked(function: Resolver, names: Mapping[str, str]) -> Resolver:
 
 
 def _bad_values(value: object) -> Iterator[tuple[list[str | int], BadValue]]:
-    """The inputs within a value that their scalars couldn't read, each with its path."""
+    """Yield the inputs within a value that their scalars couldn't read, each with its path."""
     if isinstance(value, BadValue):
         yield [], value
     elif isinstance(value, dict):

@@ -28,7 +28,7 @@ class Loader(Generic[V]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     def load(self, key: str) -> asyncio.Future[V | None]:
-        """The value of a key, None if there is none."""
+        """Return the value of a key, None if there is none."""
         future = self._known.get(key)
         if future is None:
             loop = asyncio.get_running_loop()
@@ -44,7 +44,7 @@ class Loader(Generic[V]):
         return await self.load(key)
 
     def forget(self) -> None:
-        """Drops what was loaded."""
+        """Drop what was loaded."""
         self._known.clear()
 
     def _start(self, turns: int) -> None:
@@ -97,7 +97,7 @@ class Context:
         self.functions_of_app = Loader(history.functions_of_apps)
 
     def forget(self) -> None:
-        """Drops what was loaded, once the request has ended: cycles keep this object until a collection."""
+        """Drop what was loaded, once the request has ended: cycles keep this object until a collection."""
         for part in vars(self).values():
             if isinstance(part, Loader):
                 part.forget()
@@ -125,7 +125,7 @@ class Context:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asked(), self._home))
 
     async def new_id(self) -> str:
-        """A new ULID."""
+        """Return a new ULID."""
 
         async def made(backend: Backend) -> str:
             return backend.new_id()

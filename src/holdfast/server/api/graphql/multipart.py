@@ -22,7 +22,7 @@ class FormError(Exception):
 
 
 async def read_form(content_type: str, body: bytes) -> tuple[bytes, dict[str, str]]:
-    """The JSON of the operations, and texts by the path of the variable that they are for. Raises FormError."""
+    """Return the JSON of the operations, and texts by the path of the variable that they are for. Raises FormError."""
 
     async def stream() -> AsyncGenerator[bytes]:
         yield body

@@ -21,7 +21,7 @@ _HEADERS: Final = {
 
 
 def routes() -> list[BaseRoute]:
-    """The page, with and without its slash."""
+    """Return the page, with and without its slash."""
     return [Route(path, _show, methods=["GET"]) for path in ("/v0", "/v0/")]
 
 

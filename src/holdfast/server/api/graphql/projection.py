@@ -58,7 +58,7 @@ class Projection:
         self._budget = budget
 
     def __call__(self, source: object) -> dict[str, object]:
-        """The answer for one object."""
+        """Return the answer for one object."""
         self._budget.take(self._count)
         return {key: write(value) for (key, write), value in zip(self._writers, self._get(source), strict=False)}
 
@@ -72,7 +72,7 @@ class Projector:
         self._known: dict[tuple[str, int], Projection | None] = {}
 
     def projection(self, kind: GraphQLObjectType, places: Sequence[Any]) -> Projection | None:
-        """How the selection at some places of the query reads objects of a type; None if it isn't plain."""
+        """Return how the selection at some places of the query reads objects of a type; None if it isn't plain."""
         key = (kind.name, id(places))  # graphql-core keeps these lists for as long as the request lasts
         if key not in self._known:
             self._known[key] = self._compile(kind, places)
@@ -140,7 +140,7 @@ def _nullable(write: Write, *, required: bool) -> Write:
 
 
 def _leaf(kind: GraphQLScalarType | GraphQLEnumType, budget: Budget, *, required: bool) -> Write:
-    """A scalar's or an enum's writer, with a shorter way for what is of the type that it is of as a rule."""
+    """Return a scalar's or an enum's writer, with a shorter way for what is of the type that it is of as a rule."""
 
     def other(value: object) -> object:
         if value is None:

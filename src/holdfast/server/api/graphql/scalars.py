@@ -71,7 +71,7 @@ def parse_ulid_text(value: object) -> str | BadValue:
 
 
 def ulid_problem(text: str) -> str:
-    """What is wrong with a ULID, in the words of the reference; empty if nothing is."""
+    """Return what is wrong with a ULID, in the words of the reference; empty if nothing is."""
     if len(text) != ULID_LENGTH:
         return "ulid: bad data size when unmarshaling"
     return "" if is_ulid(text) else "ulid: bad data characters when unmarshaling"
@@ -86,7 +86,7 @@ def parse_uuid(value: object) -> str | BadValue:
 
 
 def uuid_problem(text: str) -> str:
-    """What is wrong with a UUID; empty if nothing is."""
+    """Return what is wrong with a UUID; empty if nothing is."""
     if len(text) not in _UUID_LENGTHS:
         return f"invalid UUID length: {len(text)}"
     try:
@@ -180,7 +180,7 @@ def _literal(parse: Callable[[object], object]) -> Callable[..., object]:
 
 
 def _kind(value: object) -> str:
-    """What Go calls the type of a decoded JSON value."""
+    """Return what Go calls the type of a decoded JSON value."""
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int | float):
@@ -191,7 +191,7 @@ def _kind(value: object) -> str:
 
 
 def _time_problem(text: str) -> str:
-    """The reference's words: which part of its layout the text failed at."""
+    """Return the reference's words: which part of its layout the text failed at."""
     rest = text
     for part, pattern in _TIME_PARTS:
         match = re.match(pattern, rest, re.ASCII)

@@ -98,7 +98,7 @@ class GraphQLApi:
         self._worker.close()
 
     async def answer(self, request: Request) -> Response:
-        """The handler of `/v0/gql`, for all methods."""
+        """Return the handler of `/v0/gql`, for all methods."""
         if request.method == "OPTIONS":
             return Response(headers={"allow": "OPTIONS, GET, POST"})
         try:
@@ -140,7 +140,7 @@ class GraphQLApi:
             self._under_way -= 1
 
     async def _execute_text(self, payload: bytes) -> bytes:
-        """Executes a request as POST has it; answers a body as POST does."""
+        """Execute a request as POST has it; return a body as POST does."""
         given = _Request("POST", "application/json", {}, payload)
         with self._place() as free:
             if not free:
@@ -169,7 +169,7 @@ class GraphQLApi:
         return self._service
 
     def _text(self, query: Query) -> str:
-        """The query's text; a persisted query is remembered by its hash or found by it."""
+        """Return the query's text; a persisted query is remembered by its hash or found by it."""
         persisted = query.extensions.persisted if query.extensions else None
         if persisted is None:
             return query.query or ""
@@ -216,7 +216,7 @@ def _from_json(body: bytes) -> Query:
 
 
 def _with_files(operations: bytes, files: Mapping[str, str]) -> Query:
-    """A query whose variables, named by paths such as `variables.data.0`, are texts of files."""
+    """Return a query whose variables, named by paths such as `variables.data.0`, are texts of files."""
     query = _from_json(operations)
     for path, text in files.items():
         if not _place_text({"variables": query.variables}, path.split("."), text):
@@ -255,7 +255,7 @@ def _from_url(parameters: Mapping[str, str]) -> Query:
 
 
 def _reason(body: bytes, error: Exception) -> str:
-    """What is wrong with a body, in the words of the reference's decoder where they are known."""
+    """Return what is wrong with a body, in the words of the reference's decoder where they are known."""
     try:
         kind = go_kind(msgspec.json.decode(first_value(body)))
     except GoJsonError as problem:

@@ -51,7 +51,7 @@ class Debug:
         self._started = time.monotonic()
 
     def routes(self) -> list[ApiRoute]:
-        """The routes."""
+        """Return the routes."""
         pages = {
             "/debug": self.index, "/debug/": self.index, "/debug/engine": self.engine, "/debug/tasks": self.tasks,
             "/debug/vars": self.variables, "/debug/memory": self.memory, "/debug/profile": self.profile,
@@ -60,7 +60,7 @@ class Debug:
         return [ApiRoute(path, page, methods=["GET"]) for path, page in pages.items()]
 
     async def index(self, _: Request) -> Response:
-        """What there is."""
+        """Return what there is."""
         return PlainTextResponse(
             "/debug/engine   counts, queue, keys, waits, timers (JSON)\n"
             "/debug/tasks    asyncio tasks and threads with their stacks\n"
@@ -71,7 +71,7 @@ class Debug:
         )
 
     async def engine(self, _: Request) -> Response:
-        """The engine's state in numbers."""
+        """Return the engine's state in numbers."""
         partition = self._partition
         census = await self._metrics.census()
         view, trouble = partition.look(), partition.trouble
@@ -85,7 +85,7 @@ class Debug:
         return json_response(found | _engine(view, census, self._partition.now()) if view is not None else found)
 
     async def tasks(self, _: Request) -> Response:
-        """Every task and thread, with its stack."""
+        """Return every task and thread, with its stack."""
         out = io.StringIO()
         tasks = sorted(asyncio.all_tasks(), key=lambda task: task.get_name())
         out.write(f"{len(tasks)} tasks\n")
@@ -101,7 +101,7 @@ class Debug:
         return PlainTextResponse(out.getvalue())
 
     async def variables(self, _: Request) -> Response:
-        """The process and its configuration."""
+        """Return the process and its configuration."""
         return json_response(
             {
                 "pid": os.getpid(), "python": platform.python_version(), "platform": platform.platform(),

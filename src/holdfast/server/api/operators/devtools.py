@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def routes(backend: Backend, *, test_mode: bool = False) -> list[ApiRoute]:
-    """The routes of this module; those under `/test` only in test mode."""
+    """Return the routes of this module; those under `/test` only in test mode."""
     found = [
         ApiRoute("/dev", _Dev(backend).show, methods=["GET"]),
         ApiRoute("/fn/remove", _remove(backend), methods=["DELETE"]),
@@ -156,6 +156,6 @@ def _invalid(name: str) -> Response:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """The fields of a request: of its URL and, before those, of an encoded body."""
+    """Return the fields of a request: of its URL and, before those, of an encoded body."""
     body = (await request.body()).decode("utf-8", "replace")
     return dict(request.query_params) | dict(parse_qsl(body, keep_blank_values=True))

@@ -95,7 +95,7 @@ class Login:
         self._oidc = oidc
 
     def routes(self) -> list[ApiRoute]:
-        """The routes of this module."""
+        """Return the routes of this module."""
         found = [
             ApiRoute("/login", self.handle, methods=["GET", "POST"]),
             ApiRoute("/logout", self.leave, methods=["POST"]),
@@ -106,7 +106,7 @@ class Login:
         return found
 
     async def handle(self, request: Request) -> Response:
-        """Shows the form, or takes it."""
+        """Show the form, or take it."""
         if request.method == "POST":
             return await self._enter(request)
         next = _path(request.query_params.get("next", "/"))
@@ -116,7 +116,7 @@ class Login:
         return self._page(200, next)
 
     async def leave(self, request: Request) -> Response:
-        """Ends the session. Without its cookie, too: a browser forgets it by this answer whoever's page asked."""
+        """End the session. Without its cookie, too: a browser forgets it by this answer whoever's page asked."""
         if other_site(request.scope):
             return public_error(403, about_other_site(request.scope))
         principal = current.get()
@@ -163,7 +163,7 @@ class Login:
     # --- identity provider ------------------------------------------------------------------------------------------
 
     async def depart(self, request: Request) -> Response:
-        """Sends the browser to the identity provider."""
+        """Send the browser to the identity provider."""
         assert self._oidc is not None
         try:
             where, state = await self._oidc.begin(_callback(request), _path(request.query_params.get("next", "/")))
@@ -177,7 +177,7 @@ class Login:
         return answer
 
     async def arrive(self, request: Request) -> Response:
-        """Takes the browser back, with the identity provider's word for who it is."""
+        """Take the browser back, with the identity provider's word for who it is."""
         assert self._oidc is not None
         given = request.query_params
         state = given.get("state", "")
@@ -225,7 +225,7 @@ def _digest(text: str) -> str:
 
 
 def _path(next: str) -> str:
-    """Where to go after the login: a path of this server, whatever was asked for."""
+    """Return where to go after the login: a path of this server, whatever was asked for."""
     fine = next.startswith("/") and not next.startswith(("//", "/\\", "/login", "/logout"))
     return next if fine and next.isprintable() and "\\" not in next else "/"
 

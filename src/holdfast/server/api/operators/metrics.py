@@ -71,14 +71,14 @@ class Metrics:
         self._lock = asyncio.Lock()
 
     def routes(self) -> list[ApiRoute]:
-        """The routes; `/v1/prom/{env}` is the reference's second name."""
+        """Return the routes; `/v1/prom/{env}` is the reference's second name."""
         return [
             ApiRoute("/metrics", self.answer, methods=["GET"]),
             ApiRoute("/v1/prom/{env}", self.answer, methods=["GET"]),
         ]
 
     async def answer(self, _: Request) -> Response:
-        """The text."""
+        """Return the text."""
         from prometheus_client import generate_latest  # noqa: PLC0415 - a start does without it
 
         async with self._lock:
@@ -99,7 +99,7 @@ class Metrics:
         return census
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics (prometheus_client's collector interface)."""
+        """Yield all metrics (prometheus_client's collector interface)."""
         yield from self._state()
         yield from self._totals()
         yield from self._store()
@@ -130,7 +130,7 @@ class Metrics:
             yield from self._of_engine(view.gauges())
 
     def _of_engine(self, gauges: Gauges) -> Iterator[Metric]:
-        """What the engine knows; missing while the state is reloaded."""
+        """Yield what the engine knows; missing while the state is reloaded."""
         from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415 - as above
 
         census = self._census
@@ -196,7 +196,7 @@ class Metrics:
         yield Gauge("holdfast_disk_free_bytes", "Free space on the database's disk", sources.disk.free)
 
     def _parts(self) -> Iterator[Metric]:
-        """What works beside the engine: realtime, retention, traces that are sent out."""
+        """Yield what works beside the engine: realtime, retention, traces that are sent out."""
         from prometheus_client.core import CounterMetricFamily as Counter  # noqa: PLC0415 - as above
         from prometheus_client.core import GaugeMetricFamily as Gauge  # noqa: PLC0415 - as above
 
@@ -238,7 +238,7 @@ class Metrics:
         yield refused
 
     def _functions(self) -> Iterator[Metric]:
-        """The reference's counters by function, if they are switched on."""
+        """Yield the reference's counters by function, if they are switched on."""
         functions = self._sources.partition.tally.functions
         if functions is None:
             return

@@ -26,7 +26,7 @@ _HEADERS: Final = {
 
 
 def routes() -> list[ApiRoute]:
-    """The routes of this module; they come before those of the API itself."""
+    """Return the routes of this module; they come before those of the API itself."""
     return [ApiRoute(f"{prefix}/operations", _show, methods=["GET"]) for prefix in PREFIXES]
 
 
@@ -55,7 +55,7 @@ def _operation(operation: Operation) -> Schema:
 
 
 def tool_of(operation: Operation) -> Schema:
-    """The declaration of an operation's tool."""
+    """Return the declaration of an operation's tool."""
     return {
         "name": operation.tool, "title": operation.summary, "description": operation.description,
         "inputSchema": input_schema(operation), "annotations": _hints(reads=operation.reads),
@@ -63,7 +63,7 @@ def tool_of(operation: Operation) -> Schema:
 
 
 def _hints(*, reads: bool) -> Schema:
-    """What a client may think of a tool before it calls it."""
+    """Return what a client may think of a tool before it calls it."""
     if reads:
         return {"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": False}
     return {"destructiveHint": True, "openWorldHint": False}

@@ -29,7 +29,7 @@ class Readiness:
         """`starting`, `running` or `draining`."""
 
     async def reason(self) -> str:
-        """Why the server isn't ready; empty if it is."""
+        """Return why the server isn't ready; empty if it is."""
         if self.phase != "running":
             return self.phase
         if trouble := self._trouble():
@@ -51,5 +51,5 @@ class Readiness:
         return json_response({"status": 200, "message": "OK"})
 
     def routes(self) -> list[ApiRoute]:
-        """The route."""
+        """Return the route."""
         return [ApiRoute("/ready", self.answer, methods=["GET", "HEAD"])]

@@ -76,7 +76,7 @@ def together(values: dict[str, object], later: dict[str, object]) -> dict[str, o
 
 
 def add(known: object, later: object) -> object:
-    """The sum of two numbers, if a double holds it; of anything else the later one."""
+    """Return the sum of two numbers, if a double holds it; of anything else the later one."""
     if not isinstance(known, int | float) or not isinstance(later, int | float):
         return later
     try:
@@ -136,7 +136,7 @@ def _pick(
 
 
 def _number(value: object) -> int | float | None:
-    """A number, which some write as text."""
+    """Return a number, which some write as text."""
     if isinstance(value, str):
         try:
             value = float(value)

@@ -117,7 +117,7 @@ def build_history(trace: RunTrace) -> list[HistoryItem]:
 
 
 def history_output_seq(item_id: str) -> int | None:
-    """The number of the row whose output a history item shows; None for an item without output."""
+    """Return the number of the row whose output a history item shows; None for an item without output."""
     number = int.from_bytes(parse_ulid(item_id)[6:], "big")
     seq, slot = divmod(number, _SLOTS)
     return seq if slot in _WITH_OUTPUT and seq < _AFTER_ROWS else None

@@ -141,7 +141,7 @@ def group_id(run_id: str, job: str) -> str:
 
 
 def span_status(span: Span) -> str:
-    """How a finished span is shown; an invocation that timed out has failed, a wait has come to nothing."""
+    """Return how a finished span is shown; an invocation that timed out has failed, a wait has come to nothing."""
     if span.op == "InvokeFunction" and span.status is SpanStatus.TIMED_OUT:
         return FAILED
     return SPAN_STATUSES[span.status]

@@ -43,7 +43,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def call_metadata(call: Call) -> list[Metadata]:
-    """The timing of one request: of the HTTP exchange, unless no answer came, and of the time around it."""
+    """Return the timing of one request: of the HTTP exchange, unless no answer came, and of the time around it."""
     took = call.ended_at - call.started_at
     http: dict[str, object] = {
         "content_transfer_ms": 0,
@@ -65,7 +65,7 @@ def call_metadata(call: Call) -> list[Metadata]:
 
 
 def reported(updates: msgspec.Raw | None, at: int) -> list[Update]:
-    """The updates that an SDK sent with a step; nothing for what isn't a list of updates."""
+    """Return the updates that an SDK sent with a step; nothing for what isn't a list of updates."""
     if not updates:
         return []
     try:
@@ -112,12 +112,12 @@ class Posted:
         return [*told, *self._steps.get((step_id, None), [])] if ended else told
 
     def of_span(self, span_id: str) -> list[Update]:
-        """What was told of a span of user code."""
+        """Return what was told of a span of user code."""
         return self._spans.get(span_id, [])
 
 
 def run_metadata(values: dict[str, msgspec.Raw] | None, at: int) -> list[Metadata]:
-    """What was stored for a run as a whole, by kind."""
+    """Return what was stored for a run as a whole, by kind."""
     found: list[Metadata] = []
     for kind, raw in (values or {}).items():
         found.append(Metadata("run", kind, _decode_values(raw), at))
@@ -125,7 +125,7 @@ def run_metadata(values: dict[str, msgspec.Raw] | None, at: int) -> list[Metadat
 
 
 def usage(entries: Iterable[Metadata], at: int) -> list[Metadata]:
-    """How much metadata a run has; nothing if it has none."""
+    """Return how much metadata a run has; nothing if it has none."""
     size = sum(len(_encode(entry.values)) for entry in entries)
     return [Metadata("run", "inngest.usage", {"metadata_bytes": size}, at)] if size else []
 

@@ -125,7 +125,7 @@ def answer_text(stored: bytes, *, is_text: bool) -> str:
 
 
 def read_result(run: StoredRun, output: bytes | None, events: Sequence[StoredEvent]) -> SpanOutput:
-    """A run as a whole: its events, and its value or its error once it has ended."""
+    """Return a run as a whole: its events, and its value or its error once it has ended."""
     given = f"[{','.join(_text(event.json) for event in events)}]"
     if output is None:
         return SpanOutput(given)
@@ -147,7 +147,7 @@ def step_error(raw: bytes) -> StepError:
 
 
 def is_value(stored: bytes | None) -> bool:
-    """Whether a wait or a sleep came to something: its output is not `null`."""
+    """Return whether a wait or a sleep came to something: its output is not `null`."""
     return stored is not None and stored != b"null"
 
 

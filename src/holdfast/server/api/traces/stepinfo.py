@@ -60,7 +60,7 @@ PAUSE_OPS = {PauseKind.EVENT: "WaitForEvent", PauseKind.INVOKE: "InvokeFunction"
 
 
 def finished_step_info(span: Span) -> StepInfo | None:
-    """The info of a finished step, but for steps that run user code or call a gateway."""
+    """Return the info of a finished step, but for steps that run user code or call a gateway."""
     if span.info is None:
         return None
     known = _Known(span.info)
@@ -88,12 +88,12 @@ def finished_step_info(span: Span) -> StepInfo | None:
 
 
 def sleep_info(job: Job) -> SleepStepInfo:
-    """The info of a sleep under way."""
+    """Return the info of a sleep under way."""
     return SleepStepInfo(job.due)
 
 
 def pause_info(pause: Pause) -> StepInfo:
-    """The info of a wait under way."""
+    """Return the info of a wait under way."""
     if pause.kind is PauseKind.EVENT:
         return WaitForEventStepInfo(pause.event, pause.expression or None, pause.expires)
     if pause.kind is PauseKind.SIGNAL:

@@ -36,7 +36,7 @@ class Places:
         self.requests: dict[str, TraceNode] = {}
 
     def of(self, span: UserSpan) -> TraceNode | None:
-        """The node that a span belongs to, None for the root."""
+        """Return the node that a span belongs to, None for the root."""
         if span.step_id and (node := self.steps.get((span.step_id, span.attempt))) is not None:
             return node
         return self.requests.get(span.request)
@@ -64,7 +64,7 @@ def graft(run: StoredRun, spans: Sequence[UserSpan], places: Places, posted: Pos
 
 
 def _top(span: UserSpan, shown: Mapping[str, UserSpan]) -> UserSpan:
-    """The first of a span's line in the tree; itself where the line is too long, or leads back to it."""
+    """Return the first of a span's line in the tree; itself where the line is too long, or leads back to it."""
     first = span
     for _ in range(_DEEPEST):
         above = shown.get(first.parent_id)

@@ -340,7 +340,7 @@ class Connection(asyncio.Protocol):
         return "content-length" not in self._headers and "transfer-encoding" not in self._headers
 
     def _unheard(self, error: Exception | None, transport: asyncio.Transport) -> bool:
-        """Tell whether the peer had closed before our request reached it, so that it can't have run anything.
+        """Return whether the peer had closed before our request reached it, so that it can't have run anything.
 
         The peer's FIN acknowledges all that had arrived until then. If it acknowledges nothing of this request, the
         peer was gone before. A reset proves nothing: it may overtake the acknowledgement.
@@ -375,7 +375,7 @@ def _text(value: bytes) -> str:
 
 
 def _unacceptable(status: int, headers: dict[str, str], limit: int) -> CallFailure | None:
-    """Tell from an answer's head why its body must not be read, if so."""
+    """Return from an answer's head why its body must not be read, if so."""
     length = headers.get("content-length")
     if length is not None and int(length) > limit:
         return failures.too_large()

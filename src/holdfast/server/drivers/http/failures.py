@@ -56,18 +56,18 @@ def other(cause: str, code: str | None = None) -> CallFailure:
 
 
 def too_large() -> CallFailure:
-    """Say that the body exceeds the limit, before or after decompression."""
+    """Report that the body exceeds the limit, before or after decompression."""
     return CallFailure(TOO_LARGE, TOO_LARGE_CODE)
 
 
 def of_lookup(host: str, error: OSError) -> CallFailure:
-    """Say that the host's name did not resolve."""
+    """Report that the host's name did not resolve."""
     unknown = error.errno == socket.EAI_NONAME
     return other(f"lookup {host}: {'no such host' if unknown else (error.strerror or str(error)).lower()}")
 
 
 def of_connect(error: OSError) -> CallFailure:
-    """Say why no TCP connection came about."""
+    """Return why no TCP connection came about."""
     if error.errno in _UNREACHABLE_ERRNOS:
         return CallFailure(UNREACHABLE)
     if error.errno in _BLOCKED_ERRNOS or isinstance(error, TimeoutError):
@@ -76,7 +76,7 @@ def of_connect(error: OSError) -> CallFailure:
 
 
 def of_handshake(error: OSError) -> CallFailure:
-    """Say why no TLS session came about on a TCP connection."""
+    """Return why no TLS session came about on a TCP connection."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return other(f"tls: failed to verify certificate: {error.verify_message}")
     if isinstance(error, ssl.SSLError):
@@ -96,7 +96,7 @@ def _of_tls(error: ssl.SSLError) -> CallFailure:
 
 
 def of_transport(error: Exception | None, *, sent: bool) -> CallFailure:
-    """Say why a connection broke before the answer was complete.
+    """Return why a connection broke before the answer was complete.
 
     Args:
         error: What the event loop reported; None for an orderly end.

@@ -41,7 +41,7 @@ def method(name: str) -> bytes:
 
 
 def has(lines: bytes, name: bytes) -> bool:
-    """Tell whether rendered ``lines`` contain the field ``name`` (lower case)."""
+    """Return whether rendered ``lines`` contain the field ``name`` (lower case)."""
     return b"\r\n" + name + b":" in b"\r\n" + lines.lower()
 
 

@@ -31,7 +31,7 @@ _SECRET_PARAMETER: Final = re.compile(r"(?i)(?:[\w-]*api[_-]?key|key|[\w-]*token
 
 
 def location(answer: Answer) -> str | None:
-    """Where ``answer`` redirects to (absolute or relative), or None if it is no redirect."""
+    """Return where ``answer`` redirects to (absolute or relative), or None if it is no redirect."""
     return answer.headers.get("location") or None if answer.status in _REDIRECTS else None
 
 
@@ -74,7 +74,7 @@ def follow(target: Target, where: str) -> Target:
 
 
 def _leaves(before: Target, after: Target) -> bool:
-    """Whether a hop leads to another host, or gives up TLS."""
+    """Return whether a hop leads to another host, or gives up TLS."""
     return before.host != after.host or before.secure > after.secure
 
 

@@ -18,7 +18,7 @@ class Alarms:
         self._at: dict[str, int] = {}
 
     def set(self, key: str, due: int, timers: Timers) -> None:
-        """Has a key looked at by `due` (ms)."""
+        """Have a key looked at by `due` (ms)."""
         known = self._at.get(key)
         if known is None or due < known:
             self._at[key] = due
@@ -30,11 +30,11 @@ class Alarms:
             timers.ended()
 
     def counts(self, item: Deadline) -> bool:
-        """Whether a deadline is its key's alarm, not one that was superseded."""
+        """Return whether a deadline is its key's alarm, not one that was superseded."""
         return self._at.get(item.key) == item.at
 
     def rings(self, item: Deadline) -> bool:
-        """Whether a deadline that is due is its key's alarm, which is over then."""
+        """Return whether a deadline that is due is its key's alarm, which is over then."""
         if not self.counts(item):
             return False
         del self._at[item.key]

@@ -34,7 +34,7 @@ class Full(msgspec.Struct, frozen=True, gc=False):
 
 
 def timeout_ms(config: Batch) -> int:
-    """How long a batch is filled at most."""
+    """Return how long a batch is filled at most."""
     return max(1, (config.timeout_ns or 0) // NS_PER_MS)
 
 
@@ -53,7 +53,7 @@ class Batches:
         self, config: Batch, bucket: str, function_id: str, event: Event, new_id: Callable[[int], str],
         timers: Timers, changes: Changes, now: int,
     ) -> Full | None:  # fmt: skip
-        """Adds an event to its bucket's batch, once. Returns the batch if that filled it."""
+        """Add an event to its bucket's batch, once. Returns the batch if that filled it."""
         known = self.filling.get(bucket)
         if known is None:
             due = now + timeout_ms(config)
@@ -72,7 +72,7 @@ class Batches:
         return None
 
     def take(self, bucket: str, timers: Timers, changes: Changes, now: int) -> Full | None:
-        """Ends a batch whose time has come."""
+        """End a batch whose time has come."""
         known = self.filling.get(bucket)
         if known is None:
             return None
@@ -82,20 +82,20 @@ class Batches:
         return self._close(bucket, known, changes)
 
     def bring_back(self, bucket: str, sooner: Filling, timers: Timers, changes: Changes) -> None:
-        """Takes a batch's record with a moment that lies nearer, for a clock that went back."""
+        """Take a batch's record with a moment that lies nearer, for a clock that went back."""
         if sooner != self.filling[bucket]:
             self.filling[bucket] = changes.flow[KIND, bucket] = sooner
             self.alarms.set(bucket, sooner.due, timers)
 
     def restore(self, bucket: str, filling: Filling, events: list[Event], timers: Timers) -> None:
-        """Takes a batch from the store."""
+        """Take a batch from the store."""
         self.filling[bucket] = filling
         self._events[bucket] = {e.id: e for e in events}
         self._sizes[bucket] = sum(len(e.json) for e in events)
         self.alarms.set(bucket, filling.due, timers)
 
     def holding(self, event_id: str) -> list[str]:
-        """The buckets whose batches hold an event."""
+        """Return the buckets whose batches hold an event."""
         return [bucket for bucket, events in self._events.items() if event_id in events]
 
     def first(self, bucket: str) -> Event:
@@ -103,7 +103,7 @@ class Batches:
         return next(iter(self._events[bucket].values()))
 
     def size(self, bucket: str) -> int:
-        """How many events a bucket's batch holds."""
+        """Return how many events a bucket's batch holds."""
         return len(self._events.get(bucket, ()))
 
     def _close(self, bucket: str, known: Filling, changes: Changes) -> Full:

@@ -45,12 +45,12 @@ class BulkCancellations:
         return bool(self._open)
 
     def add(self, record: BulkCancellation, changes: Changes, now: int) -> None:
-        """Begins a cancellation."""
+        """Begin a cancellation."""
         changes.flow[KIND, record.id] = record
         self.restore(record, now)
 
     def restore(self, record: BulkCancellation, now: int) -> None:
-        """Takes a cancellation, new or from the store."""
+        """Take a cancellation, new or from the store."""
         self.records[record.id] = record
         if not record.swept:
             self._sweeps[record.id] = None
@@ -58,7 +58,7 @@ class BulkCancellations:
             self._open.append(record)
 
     def remove(self, id: str, changes: Changes) -> bool:
-        """Removes a cancellation: what it has not cancelled yet goes on. False if there is none."""
+        """Remove a cancellation: what it has not cancelled yet goes on. False if there is none."""
         record = self.records.pop(id, None)
         if record is None:
             return False
@@ -68,12 +68,12 @@ class BulkCancellations:
         return True
 
     def meeting(self, run: Run, now: int) -> list[str]:
-        """The causes that cancel a new run."""
+        """Return the causes that cancel a new run."""
         self._open = [record for record in self._open if record.before >= now]
         return [_PREFIX + record.id for record in self._open if record.covers(run.function_id, run.scheduled_at)]
 
     def take(self, runs: Mapping[str, Run], changes: Changes) -> list[tuple[str, str]]:
-        """The next slice: runs that are covered, each with its cause; `allows` tells whether they end."""
+        """Return the next slice: runs that are covered, each with its cause; `allows` tells whether they end."""
         found: list[tuple[str, str]] = []
         for id in list(self._sweeps):
             record = self.records[id]
@@ -94,7 +94,7 @@ class BulkCancellations:
         return found
 
     def allows(self, run: Run, cause: str, now: int) -> bool:
-        """Whether a run, whose body is loaded, ends for this cause; always, if that is no bulk cancellation."""
+        """Return whether a run, whose body is loaded, ends for this cause; always, if that is no bulk cancellation."""
         if not cause.startswith(_PREFIX):
             return True
         record = self.records.get(cause.removeprefix(_PREFIX))

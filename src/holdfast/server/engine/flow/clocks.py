@@ -23,7 +23,7 @@ class Clocks:
         self._order: deque[str] = deque()
 
     def free_at(self, bucket: str, rate: Rate, at: int) -> int:
-        """When a bucket lets the next one through (ns): `at`, or later."""
+        """Return when a bucket lets the next one through (ns): `at`, or later."""
         return rate.free_at(self._tat(bucket, rate, at), at)
 
     def count(self, bucket: str, rate: Rate, changes: Changes, at: int) -> None:
@@ -46,7 +46,7 @@ class Clocks:
         return ((bucket, tat) for bucket, tat in self._tats.items() if bucket.startswith(prefix))
 
     def restore(self, bucket: str, tat: int) -> None:
-        """Takes a bucket from the store."""
+        """Take a bucket from the store."""
         self._tats[bucket] = tat
         self._order.append(bucket)
 

@@ -29,12 +29,12 @@ class Pending(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 def period_ms(config: Debounce) -> int:
-    """How long a stream must be quiet."""
+    """Return how long a stream must be quiet."""
     return max(1_000, (config.period_ns or 0) // NS_PER_MS)
 
 
 def timeout_ms(config: Debounce) -> int:
-    """How long an event is held back at most; 0 = no maximum."""
+    """Return how long an event is held back at most; 0 = no maximum."""
     return (config.timeout_ns or 0) // NS_PER_MS
 
 
@@ -52,7 +52,7 @@ class Debounces:
         self, config: Debounce, bucket: str, function_id: str, event: Event, cron: str, timers: Timers,
         changes: Changes, now: int,
     ) -> None:  # fmt: skip
-        """Holds an event back: a new debounce, or the newest event of one that is pending."""
+        """Hold an event back: a new debounce, or the newest event of one that is pending."""
         period = period_ms(config)
         known = self.pending.get(bucket)
         if known is not None and known.ts > event.ts:
@@ -64,7 +64,7 @@ class Debounces:
         self.alarms.set(bucket, due, timers)
 
     def take(self, bucket: str, timers: Timers, changes: Changes, now: int) -> tuple[Pending, Event] | None:
-        """Ends a debounce whose time has come, and gives its event. None for one that was put off."""
+        """End a debounce whose time has come, and give its event. None for one that was put off."""
         known = self.pending.get(bucket)
         if known is None:
             return None
@@ -76,7 +76,7 @@ class Debounces:
         return known, self._events.pop(bucket)
 
     def bring_back(self, bucket: str, sooner: Pending, timers: Timers, changes: Changes) -> None:
-        """Takes a debounce's record with moments that lie nearer, for a clock that went back."""
+        """Take a debounce's record with moments that lie nearer, for a clock that went back."""
         if sooner != self.pending[bucket]:
             self.pending[bucket] = changes.flow[KIND, bucket] = sooner
             self.alarms.set(bucket, sooner.due, timers)
@@ -86,7 +86,7 @@ class Debounces:
         return self._events[bucket]
 
     def restore(self, bucket: str, pending: Pending, event: Event, timers: Timers) -> None:
-        """Takes a debounce from the store."""
+        """Take a debounce from the store."""
         self.pending[bucket] = pending
         self._events[bucket] = event
         self.alarms.set(bucket, pending.due, timers)

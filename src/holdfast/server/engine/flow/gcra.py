@@ -18,7 +18,7 @@ class Rate(msgspec.Struct, frozen=True, gc=False):
     tolerance: int
 
     def free_at(self, tat: int, now: int) -> int:
-        """When the next one is allowed: `now`, or later."""
+        """Return when the next one is allowed: `now`, or later."""
         return max(now, tat - self.tolerance + self.emission)
 
     def after(self, tat: int, now: int) -> int:

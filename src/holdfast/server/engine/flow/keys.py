@@ -11,17 +11,17 @@ INVALID = "<invalid>"
 
 
 def bucket(function_id: str, expression: str, activation: Activation) -> str:
-    """A function's bucket for an event: one for all without a key, else one per value."""
+    """Return a function's bucket for an event: one for all without a key, else one per value."""
     return bucket_of(function_id, value(expression, activation)) if expression else function_id
 
 
 def bucket_of(function_id: str, value: str) -> str:
-    """A function's bucket for a value of its key."""
+    """Return a function's bucket for a value of its key."""
     return f"{function_id}-{xxh36(value)}"
 
 
 def value(expression: str, activation: Activation) -> str:
-    """The value of a key expression as text; an error is a value of its own."""
+    """Return the value of a key expression as text; an error is a value of its own."""
     try:
         return compile(expression).key(activation)
     except ExpressionError:

@@ -28,19 +28,19 @@ class Pausing:
         self.held: dict[str, dict[tuple[str, int], Entry]] = {}
 
     def pause(self, function_id: str, mode: Mode, changes: Changes) -> None:
-        """Pauses a function, or changes what becomes of its new runs."""
+        """Pause a function, or change what becomes of its new runs."""
         self.modes[function_id] = mode
         changes.flow[KIND, function_id] = mode.value
 
     def resume(self, function_id: str, changes: Changes) -> list[Entry]:
-        """Resumes a function; returns what waited for that, in the order in which it goes."""
+        """Resume a function; return what waited for that, in the order in which it goes."""
         if self.modes.pop(function_id, None) is not None:
             changes.flow[KIND, function_id] = None
         held = self.held.pop(function_id, {}).values()
         return sorted(held, key=lambda entry: (entry.score, not entry.order, entry.order))
 
     def hold(self, entry: Entry) -> None:
-        """Keeps an entry back until its function is resumed."""
+        """Keep an entry back until its function is resumed."""
         self.held.setdefault(entry.function_id, {})[entry.job.run_id, entry.job.no] = entry
 
     def forget(self, function_id: str, job: Job) -> None:

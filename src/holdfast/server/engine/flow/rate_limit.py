@@ -21,7 +21,7 @@ class RateLimits:
         self.clocks = Clocks(KIND)
 
     def admit(self, config: RateLimit, function_id: str, activation: Activation, changes: Changes, now: int) -> bool:
-        """Whether an event may start the function at `now` (ms); counts it if so."""
+        """Return whether an event may start the function at `now` (ms); count it if so."""
         value = keys.value(config.key, activation) if config.key else ""
         if not config.period_ns or value in {keys.NONE, keys.INVALID}:
             return True

@@ -21,7 +21,7 @@ _cancellation = msgspec.json.Decoder(BulkCancellation).decode
 
 
 def needed_events(kind: str, record: bytes) -> list[str]:
-    """The ids of the events that a record needs besides those of its batch."""
+    """Return the ids of the events that a record needs besides those of its batch."""
     if kind == debounce.KIND:
         return [_pending(record).event_id]
     return [_rest(record).event_id] if kind == fanout.KIND else []
@@ -33,7 +33,7 @@ def batch_of(kind: str, record: bytes) -> str:
 
 
 def record(core: Core, kind: str, key: str, raw: bytes, events: dict[str, Event]) -> None:
-    """Puts a record back where it was; `events` are those that it needs, by id, in order."""
+    """Put a record back where it was; `events` are those that it needs, by id, in order."""
     timers = core.queue.timers
     if kind == rate_limit.KIND:
         core.rate_limits.clocks.restore(key, msgspec.json.decode(raw, type=int))

@@ -17,13 +17,13 @@ class Singletons:
 
     @staticmethod
     def key(config: Singleton, function_id: str, activation: Activation) -> str:
-        """The key that an event's run would hold; nothing if it is no singleton for this event."""
+        """Return the key that an event's run would hold; nothing if it is no singleton for this event."""
         if not config.key:
             return function_id
         value = keys.value(config.key, activation)
         return "" if value in {keys.NONE, keys.INVALID} else keys.bucket_of(function_id, value)
 
     def release(self, key: str, run_id: str) -> None:
-        """Gives a key back, unless another run took it over."""
+        """Give a key back, unless another run took it over."""
         if self.holders.get(key) == run_id:
             del self.holders[key]

@@ -17,12 +17,12 @@ KIND = "throttle"
 
 
 def throttle_prefix(config: Throttle) -> str:
-    """How the buckets of a throttle's key expression begin: runs that were keyed by another one pass freely."""
+    """Return how the buckets of a throttle's key expression begin: runs that were keyed by another one pass freely."""
     return f"{xxh36(config.key)}:" if config.key else ":"
 
 
 def gate(config: Throttle, bucket: str) -> Gate:
-    """The gate of a throttled function's bucket."""
+    """Return the gate of a throttled function's bucket."""
     return Gate(bucket, rate(config.limit, config.period_ns, config.burst))
 
 
@@ -37,7 +37,7 @@ class Throttles:
         self._waiting: dict[str, list[tuple[int, int, Entry]]] = {}
 
     def admit(self, entry: Entry, passing: Gate, timers: Timers, changes: Changes, now: int) -> bool:
-        """Lets an entry pass at `now` (ms), or has it wait for its turn."""
+        """Let an entry pass at `now` (ms), or have it wait for its turn."""
         bucket, at = passing.bucket, now * NS_PER_MS
         waiting = self._waiting.get(bucket)
         if (entry.turn or not waiting) and self.clocks.free_at(bucket, passing.rate, at) <= at:
@@ -51,7 +51,7 @@ class Throttles:
         return False
 
     def pop(self, bucket: str, now: int) -> Entry | None:
-        """Takes the first that waits for a bucket, if one may pass at `now` (ms); it is counted once it is admitted."""
+        """Take the first that waits for a bucket, if one may pass at `now` (ms); it is counted once it is admitted."""
         waiting = self._waiting.get(bucket)
         if not waiting or self.free_at(_gate(waiting), now) > now:
             return None
@@ -60,7 +60,7 @@ class Throttles:
         return entry
 
     def settle(self, bucket: str, timers: Timers, now: int) -> None:
-        """Has the bucket looked at again for who still waits."""
+        """Have the bucket looked at again for who still waits."""
         waiting = self._waiting.get(bucket)
         if waiting:
             self.alarms.set(bucket, self.free_at(_gate(waiting), now), timers)
@@ -68,19 +68,19 @@ class Throttles:
             self._waiting.pop(bucket, None)
 
     def settle_all(self, timers: Timers, now: int) -> None:
-        """Has all buckets looked at again, for a clock that went back."""
+        """Have all buckets looked at again, for a clock that went back."""
         for bucket in list(self._waiting):
             self.settle(bucket, timers, now)
 
     def withdraw(self, function_id: str, timers: Timers) -> list[Entry]:
-        """Takes out what waits of a function, whose throttle changed."""
+        """Take out what waits of a function, whose throttle changed."""
         mine = [b for b, waiting in self._waiting.items() if waiting and waiting[0][2].function_id == function_id]
         for bucket in mine:
             self.alarms.clear(bucket, timers)
         return [entry for bucket in mine for _, _, entry in self._waiting.pop(bucket)]
 
     def queues(self) -> Iterator[list[Entry]]:
-        """Who waits for each bucket, in order, for who asks."""
+        """Yield who waits for each bucket, in order, for who asks."""
         for waiting in self._waiting.values():
             yield [entry for _, _, entry in sorted(waiting, key=lambda item: item[:2])]
 
@@ -91,11 +91,11 @@ class Throttles:
                 yield bucket, [entry for _, _, entry in sorted(waiting, key=lambda item: item[:2])]
 
     def free_at(self, passing: Gate, now: int) -> int:
-        """When the next may pass, ms."""
+        """Return when the next may pass, ms."""
         return -(-self.clocks.free_at(passing.bucket, passing.rate, now * NS_PER_MS) // NS_PER_MS)
 
     def waiting(self) -> int:
-        """How many wait."""
+        """Return how many wait."""
         return sum(map(len, self._waiting.values()))
 
 

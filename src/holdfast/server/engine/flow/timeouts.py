@@ -15,7 +15,7 @@ FINISH = "finish-timeout"
 
 
 def due(kind: str, config: FunctionConfig, run: Run) -> int | None:
-    """When a run's timeout is due (ms), if it still has one."""
+    """Return when a run's timeout is due (ms), if it still has one."""
     timeouts = config.timeouts
     if timeouts is None:
         return None
@@ -28,7 +28,7 @@ def due(kind: str, config: FunctionConfig, run: Run) -> int | None:
 
 
 def arm(kind: str, config: FunctionConfig, run: Run, timers: Timers) -> None:
-    """Sets the timer of a run's timeout, if it has one."""
+    """Set the timer of a run's timeout, if it has one."""
     at = due(kind, config, run)
     if at is not None:
         timers.add(at, Deadline(kind, run.id, at))

@@ -64,7 +64,7 @@ def _session_run(run: StoredRun) -> _SessionRun:
 
 
 async def _runs(context: Context, query: _Query, key: Literal["debug_run_id", "debug_session_id"]) -> list[StoredRun]:
-    """The runs that share an id, given as such or by one of them."""
+    """Return the runs that share an id, given as such or by one of them."""
     wanted = query.get(key) or ""
     if not wanted and (run_id := query.get("run_id")):
         run = await context.runs.load(checked_run_id(run_id))

@@ -171,7 +171,7 @@ def _occurred_at(event: StoredEvent, _context: Context) -> int:
 
 @resolver("EventV2.excerpt")
 def _excerpt(event: StoredEvent, _context: Context) -> str:
-    """An extension of ours: how an event's data begins, for lists."""
+    """Return, as an extension of ours, how an event's data begins, for lists."""
     return bytes(event_document(event).data)[:_EXCERPT].decode("utf-8", "ignore")
 
 

@@ -129,7 +129,7 @@ async def _rerun(
 
 @resolver("Mutation.pauseFunction")
 async def _pause_function(_source: None, context: Context, slug: str, mode: str) -> FunctionRecord:
-    """An extension of ours, as REST `/v1/functions/{slug}/pause`."""
+    """Return an extension of ours, as REST `/v1/functions/{slug}/pause`."""
     chosen = _PAUSE_MODES.get(mode) or fail('mode is "queue" or "skip"')
     function = await context.functions_by_slug.load(slug) or fail(f"function not found: {slug}")
     await context.ask(lambda backend: backend.pause_function(function.id, chosen))

@@ -124,7 +124,7 @@ async def _run_app(run: StoredRun, context: Context) -> AppRecord:
 
 @resolver("FunctionRunV2.function")
 async def run_function(run: StoredRun, context: Context) -> FunctionRecord:
-    """The function of a run; a nameless one if it is gone."""
+    """Return the function of a run; a nameless one if it is gone."""
     return await context.functions.load(run.function_id) or FunctionRecord(
         run.function_id, run.app_id, "", "", 0, b"{}"
     )
@@ -209,7 +209,7 @@ async def _run_trace(run: StoredRun, context: Context, preview: bool | None = No
 
 @resolver("FunctionRunV2.defers")
 async def _run_defers(run: StoredRun, context: Context) -> list[_Defer]:
-    """What this run deferred, with the runs that came of it."""
+    """Return what this run deferred, with the runs that came of it."""
     if not run.defers:
         return []
     started = list(await context.deferred_runs.load(run.id) or [])
@@ -234,13 +234,13 @@ async def _run_deferred_from(run: StoredRun, context: Context) -> list[_Deferred
 
 @resolver("FunctionRunV2.originalRunID")
 def _run_original(run: StoredRun, _context: Context) -> str | None:
-    """An extension of ours: the run that this one is a rerun of."""
+    """Return, as an extension of ours, the run that this one is a rerun of."""
     return run.original_run_id or None
 
 
 @resolver("FunctionRunV2.reruns")
 async def _run_reruns(run: StoredRun, context: Context) -> list[StoredRun]:
-    """An extension of ours: the reruns of this run, which share its first event."""
+    """Return, as an extension of ours, the reruns of this run, which share its first event."""
     found = await context.runs_of_event.load(run.event_ids[0]) if run.event_ids else None
     return [other for other in found or () if other.original_run_id == run.id]
 
@@ -263,19 +263,19 @@ def _saved_step(row: TraceRow) -> _SavedStep:
 
 @resolver("FunctionRunV2.why")
 async def _run_why(run: StoredRun, context: Context) -> list[Reason]:
-    """An extension of ours: what the run waits for, or came to."""
+    """Return, as an extension of ours, what the run waits for, or came to."""
     return list(await context.reasons.load(run.id) or [])
 
 
 @resolver("FunctionRunV2.doing")
 async def _run_doing(run: StoredRun, context: Context) -> Reason | None:
-    """An extension of ours: the first of the reasons of a live run, in short and cheap enough for lists."""
+    """Return, as an extension of ours, the first of the reasons of a live run, in short and cheap enough for lists."""
     return await context.doing.load(run.id) if not run.status.ended else None
 
 
 @resolver("FunctionRunV2.errorLine")
 async def _run_error_line(run: StoredRun, context: Context) -> str | None:
-    """An extension of ours: the name of a failed run's error, and the first line of its message."""
+    """Return, as an extension of ours, the name of a failed run's error, and the first line of its message."""
     if run.status is not RunStatus.FAILED:
         return None
     return error_line(await context.outputs.load(run.id), run.detail.error)
@@ -283,7 +283,7 @@ async def _run_error_line(run: StoredRun, context: Context) -> str | None:
 
 @resolver("FunctionRunV2.failedAttempts")
 async def _run_failed_attempts(run: StoredRun, context: Context) -> int:
-    """An extension of ours: how many attempts failed and were made again, in all steps."""
+    """Return, as an extension of ours, how many attempts failed and were made again, in all steps."""
     return await context.failed_attempts.load(run.id) or 0
 
 
@@ -298,7 +298,7 @@ async def _deferred_from_function(parent: _DeferredFrom, context: Context) -> Fu
 
 
 def checked_run_id(text: str) -> str:
-    """A run id in upper case, or the error of one that is none."""
+    """Return a run id in upper case, or the error of one that is none."""
     problem = ulid_problem(text)
     return text.upper() if not problem else fail(f"error parsing runID: {problem}")
 

@@ -89,7 +89,7 @@ async def _grep(_backend: Backend, given: GrepDocs) -> object:
 
 
 def _search(pattern: Automaton, most: int) -> tuple[list[dict[str, object]], bool]:
-    """The first lines that match, and whether all were looked at that had to be."""
+    """Return the first lines that match, and whether all were looked at that had to be."""
     deadline = time.monotonic() + _SEARCH_S
     matches: list[dict[str, object]] = []
     for path, text in _pages().items():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _load() -> Callable[[Backend, str], StreamableHTTPSessionManager]:
-    """Takes a second: runs must go on meanwhile."""
+    """Take a second: runs must go on meanwhile."""
     from holdfast.server.api.operators.mcp.tool_server import session_manager  # noqa: PLC0415 - as this module tells
 
     return session_manager
@@ -35,17 +35,17 @@ class McpApi:
         self._stop = asyncio.Event()
 
     def routes(self) -> list[ApiRoute]:
-        """The route of this module."""
+        """Return the route of this module."""
         return [ApiRoute("/mcp", self, methods=["POST"])]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one request."""
+        """Handle one request."""
         async with self._starting:
             manager = self._manager or await self._start()
         await manager.handle_request(scope, receive, send)
 
     async def close(self) -> None:
-        """Ends what is under way."""
+        """End what is under way."""
         self._stop.set()
         if self._running is not None:
             with contextlib.suppress(asyncio.CancelledError):

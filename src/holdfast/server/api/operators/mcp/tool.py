@@ -38,13 +38,13 @@ class Tool(msgspec.Struct, frozen=True):
         return Role.VIEWER if self.reads else Role.OPERATOR
 
     def schema(self) -> Schema:
-        """What its arguments are."""
+        """Return what its arguments are."""
         _, parts = components([self.request], "#/$defs/{name}")
         return {"additionalProperties": False, **parts[self.request.__name__]}
 
 
 def tool(request: type[R], handler: Callable[[Backend, R], Awaitable[object]]) -> Callable[..., Awaitable[object]]:
-    """Makes a handler of typed arguments one of JSON."""
+    """Make a handler of typed arguments one of JSON."""
     decode = msgspec.json.Decoder(request).decode
 
     async def run(backend: Backend, arguments: bytes) -> object:

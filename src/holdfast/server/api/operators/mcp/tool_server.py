@@ -44,7 +44,7 @@ _TOOLS: Final = {tool.name: tool for tool in TOOLS}
 
 
 def session_manager(backend: Backend, version: str) -> StreamableHTTPSessionManager:
-    """What answers requests: each for itself, with JSON."""
+    """Return what answers requests: each for itself, with JSON."""
     tools = _Tools(backend)
     server: Server[dict[str, Any]] = Server(
         "holdfast", version=version, title="Holdfast", instructions=_INSTRUCTIONS, on_list_tools=tools.list,
@@ -60,7 +60,7 @@ class _Tools:
     async def list(
         self, _context: ServerRequestContext[dict[str, Any]], _page: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
-        """All tools."""
+        """Return all tools."""
         known = [*map(tool_of, _OPERATIONS.values()), *map(declared, TOOLS)]
         return types.ListToolsResult(tools=[types.Tool.model_validate(tool) for tool in known])
 

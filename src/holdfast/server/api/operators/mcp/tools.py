@@ -142,7 +142,7 @@ async def _function(backend: Backend, given: str) -> FunctionRecord:
 
 
 async def _until_ended(backend: Backend, ids: Sequence[str], timeout_s: int, interval_ms: int) -> None:
-    """Waits until all runs have ended, or for as long as the caller will."""
+    """Wait until all runs have ended, or for as long as the caller will."""
     pause = min(max(interval_ms, 50), 10_000) / 1_000
     try:
         async with asyncio.timeout(min(max(timeout_s, 0), _LONGEST_S)):

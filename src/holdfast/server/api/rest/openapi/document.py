@@ -40,12 +40,12 @@ _DATA_TOO: Final = {("InvokeFunction", 409), ("SyncApp", 422)}
 
 @cache
 def document(version: str) -> bytes:
-    """The document as JSON."""
+    """Return the document as JSON."""
     return msgspec.json.encode(build(version))
 
 
 def build(version: str) -> Schema:
-    """The document of a server of this version."""
+    """Return the document of a server of this version."""
     types = _Types()
     paths: dict[str, Schema] = {}
     for entry in ENTRIES:
@@ -83,7 +83,7 @@ class _Types:
             self.parts.pop(name, None)  # requests are shown as parameters and bodies
 
     def schema(self, kind: object) -> Schema:
-        """The schema of a type, by reference if it is a struct."""
+        """Return the schema of a type, by reference if it is a struct."""
         return self._schemas[self._keys[repr(kind)]]
 
 

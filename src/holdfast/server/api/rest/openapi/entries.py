@@ -328,7 +328,7 @@ _DEVELOPMENT = (
     ),
     Entry(
         method="GET", path="/dev", tag="Server", summary="Describe a dev server",
-        replies=(Reply(200, "Version, options, functions.", _Json), Reply(404, "Not a dev server.", None, "text/plain")),
+        replies=(Reply(200, "Version, options, functions.", _Json), Reply(404, "Not a dev server", None, "text/plain")),
     ),
     Entry(
         method="POST", path="/fn/register", tag="For SDKs", summary="Register an app and its functions", body=_Json,

@@ -24,7 +24,7 @@ _STYLE: Final = (
 
 
 def routes(version: str) -> list[ApiRoute]:
-    """The routes of this module. What they show is made when it is first asked for."""
+    """Return the routes of this module. What they show is made when it is first asked for."""
 
     async def document(_request: Request) -> Response:
         from holdfast.server.api.rest.openapi import document as made  # noqa: PLC0415 - half of it is only for this
@@ -42,7 +42,7 @@ def routes(version: str) -> list[ApiRoute]:
 
 @cache
 def _page(version: str) -> bytes:
-    """The page. It costs milliseconds, and strangers may ask for it: it is made once."""
+    """Return the page. It costs milliseconds, and strangers may ask for it: it is made once."""
     from holdfast.server.api.rest.openapi import reference  # noqa: PLC0415 - as above
 
     groups = groupby(reference.lines(version), key=itemgetter(0))

@@ -28,7 +28,7 @@ are `{"error", "data", "status"}`.
 
 
 def lines(version: str = "") -> list[Line]:
-    """All routes, by tag."""
+    """Return all routes, by tag."""
     found: list[Line] = []
     for path, methods in _schema(build(version)["paths"]).items():
         for method, shown in _schema(methods).items():
@@ -40,7 +40,7 @@ def lines(version: str = "") -> list[Line]:
 
 
 def markdown() -> str:
-    """The page of the manual."""
+    """Return the page of the manual."""
     return "\n".join([_INTRODUCTION, *_sections()]).rstrip() + "\n"
 
 
@@ -90,7 +90,7 @@ def _body(route: Schema, parts: Schema) -> Iterator[tuple[str, str, str]]:
 
 
 def _resolved(schema: Schema, parts: Schema) -> Schema:
-    """A schema by its reference; the first of several."""
+    """Return a schema by its reference; the first of several."""
     if isinstance(schema.get("anyOf"), list):
         schema = _schema(cast("list[object]", schema["anyOf"])[0])
     if schema.get("type") == "array" and "items" in schema:

@@ -77,7 +77,7 @@ class Rotation(_Input):
 
 
 def routes(access: Access) -> list[ApiRoute]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     return [
         *_me(access), *_users(access), *_tokens(access), *_keys(access),
         ApiRoute("/v0/access/audit", _audit(access), methods=["GET"]),
@@ -224,7 +224,7 @@ def _audit(access: Access) -> Handler:
 
 
 def user_json(user: User) -> dict[str, object]:
-    """A user without secrets."""
+    """Return a user without secrets."""
     kind = "oidc" if user.subject else "local"
     return {
         "id": user.id, "name": user.name, "role": user.role, "kind": kind, "created_at": user.created_at,
@@ -233,18 +233,18 @@ def user_json(user: User) -> dict[str, object]:
 
 
 def token_json(token: ApiToken) -> dict[str, object]:
-    """A token without its secret."""
+    """Return a token without its secret."""
     names = ("id", "name", "hint", "role", "created_by", "created_at", "expires_at", "used_at", "revoked_at")
     return {name: getattr(token, name) for name in names}
 
 
 def event_key_json(key: EventKey) -> dict[str, object]:
-    """An event key, as it is."""
+    """Return an event key, as it is."""
     return msgspec.structs.asdict(key)
 
 
 def signing_key_json(key: SigningKey) -> dict[str, object]:
-    """A signing key, as it is."""
+    """Return a signing key, as it is."""
     return msgspec.structs.asdict(key)
 
 
@@ -263,7 +263,7 @@ def _by_method(handlers: dict[str, Handler]) -> Handler:
 
 
 def _told(handler: Handler) -> Handler:
-    """Tells what was wrong with the input."""
+    """Return what was wrong with the input."""
 
     async def handle(request: Request) -> Response:
         try:

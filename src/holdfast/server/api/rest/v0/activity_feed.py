@@ -30,11 +30,11 @@ class ActivityApi:
         self._queues: set[asyncio.Queue[Happening | None]] = set()
 
     def routes(self) -> list[ApiRoute]:
-        """The route."""
+        """Return the route."""
         return [ApiRoute("/v0/activity", self._follow, methods=["GET"])]
 
     def close(self) -> None:
-        """Ends all streams."""
+        """End all streams."""
         for queue in self._queues:
             _put(queue, None)
 
@@ -57,7 +57,7 @@ class ActivityApi:
 
 
 async def _next(queue: asyncio.Queue[Happening | None]) -> Happening | bytes | None:
-    """What is next: a happening, None for the end, or nothing for a while."""
+    """Return what is next: a happening, None for the end, or nothing for a while."""
     try:
         async with asyncio.timeout(KEEPALIVE_S):
             return await queue.get()

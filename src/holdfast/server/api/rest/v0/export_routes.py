@@ -37,7 +37,7 @@ _STATUSES: Final = {status.name.lower(): status for status in RunStatus}
 
 
 def routes(readers: Readers) -> list[ApiRoute]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     exports = _Exports(readers)
     return [
         ApiRoute("/v1/export/runs", exports.runs, methods=["GET"]),
@@ -81,7 +81,7 @@ class _Exports:
 
 
 def _wanted(query: QueryParams, known: Collection[str]) -> Wanted:
-    """What the query asks for. Raises ValueError, with a text for the client."""
+    """Return what the query asks for. Raises ValueError, with a text for the client."""
     for name in query:
         if name not in known:  # a misspelt filter would export everything
             raise ValueError(f"there is no parameter {name!r}{did_you_mean(name, known)}")

@@ -31,7 +31,7 @@ _SLACK_MS: Final = 5_000
 
 
 def routes(backend: Backend) -> list[ApiRoute]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     cancellations = _Cancellations(backend)
     return [
         ApiRoute("/v1/cancellations", cancellations.create, methods=["POST"]),

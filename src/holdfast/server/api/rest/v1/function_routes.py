@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def routes(backend: Backend) -> list[ApiRoute]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     functions = _Functions(backend)
     return [
         ApiRoute("/v1/functions/{function}", functions.show, methods=["GET"]),

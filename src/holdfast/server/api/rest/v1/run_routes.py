@@ -40,7 +40,7 @@ _EVENT_S, _EVENT_RUNS_S, _RUN_S, _JOBS_S = 5, 15, 3, 5  # how long clients may c
 
 
 def routes(backend: Backend) -> list[ApiRoute]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     reads, commands = _Reads(backend), _Commands(backend)
     return [
         ApiRoute("/v1/events", reads.events, methods=["GET"]),
@@ -123,7 +123,7 @@ class _Reads:
         self._history = backend.history
 
     async def events(self, request: Request) -> Response:
-        """The newest events, of the last hour unless told otherwise."""
+        """Return the newest events, of the last hour unless told otherwise."""
         given = request.query_params
         now = self._backend.now_ms()
         cursor = given.get("cursor", "")
@@ -171,14 +171,14 @@ class _Reads:
         return self._answer([_job(job, run) for job in jobs[:_MOST_JOBS]], _JOBS_S)
 
     async def functions(self, request: Request) -> Response:
-        """The functions of an app by its name; a bare list, empty for an unknown app."""
+        """Return the functions of an app by its name; a bare list, empty for an unknown app."""
         name = request.path_params["name"]
         apps = [app.id for app in await self._history.apps() if app.name == name]
         found = await self._history.functions_of_apps(apps)
         return json_response([_function(function) for app_id in apps for function in found.get(app_id, [])])
 
     async def _run(self, request: Request) -> StoredRun | str:
-        """A run, or the id as given."""
+        """Return a run, or the id as given."""
         given: str = request.path_params["run_id"]
         run_id = read_ulid(given)
         run = await self._history.run(run_id) if run_id else None

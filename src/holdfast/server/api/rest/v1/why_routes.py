@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def routes(backend: Backend) -> list[ApiRoute]:
-    """The routes of this module."""
+    """Return the routes of this module."""
     why = _Why(backend)
     return [
         ApiRoute("/v1/runs/{run_id}/why", why.run, methods=["GET"]),
@@ -61,7 +61,7 @@ class _Why:
 
 
 def _document(reason: Reason) -> dict[str, object]:
-    """A reason with its moments as times; what a kind has no use for is left out."""
+    """Return a reason with its moments as times; what a kind has no use for is left out."""
     document: dict[str, object] = msgspec.to_builtins(reason)
     for name, ms in (("since", reason.since), ("until", reason.until)):
         if ms is not None:

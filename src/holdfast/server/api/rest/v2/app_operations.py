@@ -104,7 +104,7 @@ class Sync(Shown):
 
 
 async def find_app(backend: Backend, given: str) -> AppRecord:
-    """An app by its name, or by its UUID. Raises RefusalError."""
+    """Return an app by its name, or by its UUID. Raises RefusalError."""
     found = next((app for app in await backend.history.apps() if app.name and app.name == given), None)
     id = read_uuid(given)
     if found is None and id is not None:
@@ -135,7 +135,7 @@ async def _remove(backend: Backend, given: RemoveApp) -> Answer:
 
 
 async def _sync(backend: Backend, given: SyncApp) -> Answer:
-    """Has the app register itself: by its URL, which may be new."""
+    """Have the app register itself: by its URL, which may be new."""
     known = next((app for app in await backend.history.apps() if given.app_id in {app.name, app.id}), None)
     url = given.url or (known.url if known is not None else "")
     if not url:
@@ -148,7 +148,7 @@ async def _sync(backend: Backend, given: SyncApp) -> Answer:
 
 
 def read_cursor(text: str) -> str:
-    """The UUID behind which a page begins. Raises RefusalError."""
+    """Return the UUID behind which a page begins. Raises RefusalError."""
     found = read_uuid(text) if text else ""
     if found is None:
         raise invalid("Cursor is invalid")

@@ -56,7 +56,7 @@ class Answer(msgspec.Struct, frozen=True):
     status: int = 200
 
     def document(self, now_ms: int) -> bytes:
-        """The body; an empty list has no `data`."""
+        """Return the body; an empty list has no `data`."""
         members: dict[str, object] = {} if self.data == [] else {"data": self.data}
         members["metadata"] = Metadata(fetched_at=show_time(now_ms), time_range=self.time_range)
         if self.page is not None:
@@ -86,7 +86,7 @@ class RefusalError(Exception):
         self.problems = [Problem(code=code, message=message) for message in messages]
 
     def document(self) -> bytes:
-        """The body."""
+        """Return the body."""
         return msgspec.json.encode(Problems(errors=self.problems))
 
 
@@ -106,7 +106,7 @@ def not_found(message: str) -> RefusalError:
 
 
 def refused(*messages: str) -> RefusalError:
-    """What a server of one's own does not offer."""
+    """Return what a server of one's own does not offer."""
     return RefusalError(501, "not_implemented", *messages)
 
 
@@ -114,7 +114,7 @@ PAGE: Final = 20
 
 
 def page_size(limit: int | None, most: int, default: int = PAGE) -> int:
-    """The size of a page. Raises RefusalError for one out of its range."""
+    """Return the size of a page. Raises RefusalError for one out of its range."""
     if limit is None:
         return default
     if limit < 1:
@@ -125,12 +125,12 @@ def page_size(limit: int | None, most: int, default: int = PAGE) -> int:
 
 
 def page_of(rows: Sequence[object], size: int, cursor: str) -> Page:
-    """Describes a page that was read with one row more than it shows; `cursor` is the place of the last one shown."""
+    """Describe a page that was read with one row more than it shows; `cursor` is the place of the last one shown."""
     return Page(cursor=cursor, has_more=True, limit=size) if len(rows) > size else Page(limit=size)
 
 
 def show_time(ms: int) -> str:
-    """A moment, RFC 3339."""
+    """Return a moment, RFC 3339."""
     return format_rfc3339(ms, fraction=True)
 
 
@@ -140,5 +140,5 @@ def show_moment(ms: int | None) -> str:
 
 
 def show_duration(started: int | None, ended: int | None) -> str:
-    """How long something took, in ms; nothing for what has not ended."""
+    """Return how long something took, in ms; nothing for what has not ended."""
     return str(max(ended - started, 0)) if started is not None and ended is not None else ""

@@ -68,7 +68,7 @@ async def _send(backend: Backend, given: SendEvent) -> Answer:
 
 
 def _members(given: SendEvent) -> dict[str, object]:
-    """The event as `/e` takes it; a 64-bit number may have come as text."""
+    """Return the event as `/e` takes it; a 64-bit number may have come as text."""
     ts = read_int(given.ts) if isinstance(given.ts, str) else given.ts
     if ts is None:
         raise invalid("Event ts must be a number of milliseconds")

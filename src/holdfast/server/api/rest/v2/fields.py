@@ -35,7 +35,7 @@ def sent(given: Raw | UnsetType) -> bytes:
 
 
 def read_place(cursor: str) -> str:
-    """The place that a cursor names; "" for none. Raises RefusalError."""
+    """Return the place that a cursor names; "" for none. Raises RefusalError."""
     place = read_id_cursor(cursor)
     if cursor and not place:
         raise invalid("Cursor is invalid")
@@ -43,7 +43,7 @@ def read_place(cursor: str) -> str:
 
 
 def limit(most: int) -> Meta:
-    """The description of a page's size."""
+    """Return the description of a page's size."""
     return Meta(description=f"Page size, 1 to {most}.", extra_json_schema={"minimum": 1, "maximum": most})
 
 

@@ -108,7 +108,7 @@ class Configuration(Shown, kw_only=True):
 
 @lru_cache(_CONFIGS)
 def read_config(stored: bytes) -> FunctionConfig:
-    """The stored configuration; an empty one for a function that is gone."""
+    """Return the stored configuration; an empty one for a function that is gone."""
     try:
         return load_config(stored)
     except (ValueError, KeyError):
@@ -116,7 +116,7 @@ def read_config(stored: bytes) -> FunctionConfig:
 
 
 def show_triggers(config: FunctionConfig) -> list[Trigger]:
-    """What starts a function."""
+    """Return what starts a function."""
     return [
         Trigger(type="CRON", value=trigger.cron)
         if trigger.cron is not None
@@ -126,7 +126,7 @@ def show_triggers(config: FunctionConfig) -> list[Trigger]:
 
 
 def show_configuration(config: FunctionConfig) -> Configuration:
-    """The settings of a function."""
+    """Return the settings of a function."""
     batch, rate, debounce = config.batch, config.rate_limit, config.debounce
     throttle, singleton = config.throttle, config.singleton
     return Configuration(

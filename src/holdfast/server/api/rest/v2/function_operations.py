@@ -123,7 +123,7 @@ async def show_functions(backend: Backend, ids: Collection[str]) -> dict[str, Ow
 
 
 async def find_function(backend: Backend, app: AppRecord, given: str) -> FunctionRecord:
-    """A function of an app by its id. Raises RefusalError."""
+    """Return a function of an app by its id. Raises RefusalError."""
     slugs = [f"{app.name}-{given}", given]
     found = await backend.history.functions_by_slug(slugs)
     for slug in slugs:

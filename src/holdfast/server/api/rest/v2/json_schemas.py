@@ -21,20 +21,20 @@ _ZEROS: Final[tuple[object, ...]] = ("", None, [], {}, 0, False)
 def components(
     types: Iterable[object], ref: str = "#/components/schemas/{name}"
 ) -> tuple[list[Schema], dict[str, Schema]]:
-    """The schema of each type, and the structs that they refer to by name."""
+    """Return the schema of each type, and the structs that they refer to by name."""
     found, parts = msgspec.json.schema_components(types, schema_hook=_any, ref_template=ref)
     return [_object(_clean(schema)) for schema in found], {name: _object(_clean(part)) for name, part in parts.items()}
 
 
 def _any(kind: type) -> Schema:
-    """The schema of `object`: any JSON."""
+    """Return the schema of `object`: any JSON."""
     if kind is not object:
         raise NotImplementedError
     return {"$comment": "any JSON"}  # an empty one would be taken for none
 
 
 def input_schema(operation: Operation) -> Schema:
-    """The schema of what an operation takes, in one piece: as tools declare their arguments."""
+    """Return the schema of what an operation takes, in one piece: as tools declare their arguments."""
     _, parts = components([operation.request], "#/$defs/{name}")
     schema = parts.pop(operation.request.__name__)
     properties = {name: part for name, part in _members(schema, "properties").items() if name not in FILLED_IN}

@@ -69,7 +69,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 def runner(
     request: type[R], handler: Callable[[Backend, R], Awaitable[Answer]]
 ) -> Callable[[Backend, Fields], Coroutine[Any, Any, Answer]]:
-    """Makes a handler of a typed request one of fields. Raises RefusalError for fields that can't be read."""
+    """Make a handler of a typed request one of fields. Raises RefusalError for fields that can't be read."""
 
     @cache
     def decoder() -> msgspec.json.Decoder[R]:  # seventy of them take their time: made at the first request
@@ -104,7 +104,7 @@ def renamed(fields: Mapping[str, msgspec.Raw], request: type[msgspec.Struct]) ->
 
 
 def renamed_within(value: msgspec.Raw, kind: type[msgspec.Struct] | None) -> msgspec.Raw:
-    """A value, or a list of values, whose members are renamed if it is of a struct."""
+    """Return a value, or a list of values, whose members are renamed if it is of a struct."""
     if kind is None:
         return value
     try:
@@ -117,7 +117,7 @@ def renamed_within(value: msgspec.Raw, kind: type[msgspec.Struct] | None) -> msg
 
 
 def struct_of(kind: object) -> type[msgspec.Struct] | None:
-    """The struct in a field's type: itself, of a list, or beside None."""
+    """Return the struct in a field's type: itself, of a list, or beside None."""
     info = msgspec.inspect.type_info(kind)
     while True:
         if isinstance(info, msgspec.inspect.Metadata):

@@ -37,7 +37,7 @@ ENV_HEADER: Final = "x-inngest-env"
 
 
 def routes(backend: Backend) -> list[Route]:
-    """The routes of all operations, and of all other paths below the prefixes."""
+    """Return the routes of all operations, and of all other paths below the prefixes."""
     found: list[Route] = []
     for prefix in PREFIXES:
         found += [V2Route(prefix + each.path, _endpoint(backend, each), methods=[each.method]) for each in OPERATIONS]
@@ -91,7 +91,7 @@ def _endpoint(backend: Backend, operation: Operation) -> Callable[[Request], Awa
 
 
 async def read_fields(operation: Operation, request: Request) -> Fields:
-    """The members of a request: of its body or its query, and of its path. Raises RefusalError."""
+    """Return the members of a request: of its body or its query, and of its path. Raises RefusalError."""
     fields: Fields = {}
     if operation.max_body and len(await request.body()) > operation.max_body:
         raise RefusalError(413, "invalid_request", f"Request body cannot exceed {operation.max_body} bytes")
@@ -147,7 +147,7 @@ def _check_json(body: bytes) -> None:
 
 
 def _checked(fields: Fields, operation: Operation, body: bytes) -> Fields:
-    """The members of a body, all of which the operation has to know."""
+    """Return the members of a body, all of which the operation has to know."""
     if not operation.request.__struct_config__.forbid_unknown_fields:
         return fields
     known = {field.encode_name for field in msgspec.structs.fields(operation.request)}

@@ -8,7 +8,7 @@ from holdfast.protocol.rawjson import UNREADABLE, decode_members, json_or_text
 
 
 def as_object(stored: bytes) -> Raw:
-    """An output as an object."""
+    """Return an output as an object."""
     json = bytes(json_or_text(stored.strip()))
     return Raw(json if json.startswith(b"{") else b'{"data":' + json + b"}")
 

@@ -21,7 +21,7 @@ _LAYOUT: Final = "2006-01-02T15:04:05.999999999Z07:00"
 
 
 def read_query(request: type[msgspec.Struct], pairs: Iterable[tuple[str, str]]) -> Fields:
-    """Reads parameters in camel or snake case. Raises RefusalError with the text of the reference."""
+    """Read parameters in camel or snake case. Raises RefusalError with the text of the reference."""
     known = {alias: field for field in msgspec.structs.fields(request) for alias in _names(field)}
     values: dict[str, object] = {}
     for name, text in pairs:
@@ -45,7 +45,7 @@ def _names(field: msgspec.structs.FieldInfo) -> set[str]:
 
 
 def _bare(info: msgspec.inspect.Type) -> msgspec.inspect.Type:
-    """A type without its description and its None."""
+    """Return a type without its description and its None."""
     while True:
         if isinstance(info, msgspec.inspect.Metadata):
             info = info.type
@@ -66,7 +66,7 @@ def _read(name: str, text: str, info: msgspec.inspect.Type) -> object:
 
 
 def is_time(info: msgspec.inspect.Type) -> bool:
-    """Whether a field is a moment."""
+    """Return whether a field is a moment."""
     if isinstance(info, msgspec.inspect.UnionType):
         return any(is_time(part) for part in info.types)
     if not isinstance(info, msgspec.inspect.Metadata):

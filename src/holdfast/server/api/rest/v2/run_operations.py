@@ -159,7 +159,7 @@ class RunRef(Shown):
 
 
 def checked_run_id(text: str) -> str:
-    """A run's id in upper case. Raises RefusalError."""
+    """Return a run's id in upper case. Raises RefusalError."""
     found = read_ulid(text)
     if found is None:
         raise invalid("Run ID must be a valid ULID")
@@ -167,7 +167,7 @@ def checked_run_id(text: str) -> str:
 
 
 async def find_run(backend: Backend, given: str) -> StoredRun:
-    """A run by its id. Raises RefusalError."""
+    """Return a run by its id. Raises RefusalError."""
     run = await backend.history.run(checked_run_id(given))
     if run is None:
         raise not_found("Run not found")
@@ -248,7 +248,7 @@ def _window(given: _List, where: RunFilter) -> RunFilter:
 
 
 def window(from_: str, until: str) -> tuple[int, int | None]:
-    """A window of time in ms, both ends included. Raises RefusalError."""
+    """Return a window of time in ms, both ends included. Raises RefusalError."""
     first, last = _moment(from_, "from"), _moment(until, "until")
     if first is not None and last is not None and first > last:
         raise invalid("from must be before until")
@@ -301,7 +301,7 @@ async def _rerun(backend: Backend, given: Rerun) -> Answer:
 
 
 async def _step(backend: Backend, run: StoredRun, name: str) -> str:
-    """The hashed id of the step that the code calls `name`. Raises RefusalError unless there is exactly one."""
+    """Return the hashed id of the step that the code calls `name`. Raises RefusalError unless there is exactly one."""
     if not name:
         raise missing("Step ID is required")
     trace = (await backend.history.traces([run.id])).get(run.id)
@@ -332,7 +332,7 @@ def _document(
 
 
 def show_status(run: StoredRun) -> str:
-    """A run's status as this API calls it."""
+    """Return a run's status as this API calls it."""
     return RUN_STATUSES[RunStatus.CANCELLED if run.status is RunStatus.SKIPPED else run.status]
 
 

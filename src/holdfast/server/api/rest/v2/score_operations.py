@@ -91,7 +91,7 @@ async def _record(backend: Backend, run_id: str, score: Score) -> RecordedScore:
 
 
 def _problem(score: Score) -> str:
-    """What is wrong with a score; nothing if it is good."""
+    """Return what is wrong with a score; nothing if it is good."""
     if problem := score_name_problem(score.name):
         return problem
     if not is_finite(score.value):
