@@ -72,7 +72,7 @@ async def no_route(_request: Request, _error: Exception) -> Response:
 
 
 async def no_method(request: Request, _error: Exception) -> Response:
-    """Return a method that a route doesn't take."""
+    """Return the response to a method that a route doesn't have."""
     return wrong_method(request.scope)
 
 

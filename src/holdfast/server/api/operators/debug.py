@@ -60,7 +60,7 @@ class Debug:
         return [ApiRoute(path, page, methods=["GET"]) for path, page in pages.items()]
 
     async def index(self, _: Request) -> Response:
-        """Return what there is."""
+        """List the pages below /debug."""
         return PlainTextResponse(
             "/debug/engine   counts, queue, keys, waits, timers (JSON)\n"
             "/debug/tasks    asyncio tasks and threads with their stacks\n"

@@ -106,7 +106,7 @@ def not_found(message: str) -> RefusalError:
 
 
 def refused(*messages: str) -> RefusalError:
-    """Return what a server of one's own does not offer."""
+    """Return the refusal of an operation that a self-hosted server does not have."""
     return RefusalError(501, "not_implemented", *messages)
 
 
