@@ -153,4 +153,4 @@ def test_a_follower_that_fails_keeps_no_turn_from_going_on(world: World) -> None
     told.activity.follow(broken, everything=True)
     with capture_logs() as entries:
         world.start("go")
-    assert "could not be told" in entries[0]["event"]
+    assert "could not be reported" in entries[0]["event"]

@@ -336,7 +336,7 @@ def test_an_app_that_never_has_news_is_not_asked_for_ever(world: World) -> None:
     assert asked == MAX_IDLE + 1
     assert world.status(run) is RunStatus.FAILED
     assert world.output(run)["error"]["name"] == "NoProgressError"
-    assert "reported neither a step nor the end" in world.output(run)["error"]["message"]
+    assert "reported neither a step nor its end" in world.output(run)["error"]["message"]
     world.check_idle()
 
 

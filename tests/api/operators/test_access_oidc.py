@@ -334,7 +334,7 @@ def test_a_local_user_is_not_taken_over(rig: Rig, idp: Provider) -> None:
     rig.user(Role.VIEWER, "anna@example.com")
     answer = log_in(rig, idp)
     assert answer.status_code == 401
-    assert "known already" in answer.text
+    assert "already exists" in answer.text
 
 
 def test_a_provider_that_is_away_is_told(tmp_path: Path) -> None:

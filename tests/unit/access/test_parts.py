@@ -283,7 +283,7 @@ def test_a_browser_tells_where_a_request_is_from(origin: str, site: str, elsewhe
 
 
 READS = {"now_ms", "new_id", "run_state", "doing", "why_runs", "why_event", "cancellations", "paused", "workers",
-         "test_queue_size", "history", "info", "keys", "webhooks"}  # fmt: skip
+         "test_queue_size", "backlog", "history", "info", "keys", "webhooks"}  # fmt: skip
 
 
 def test_each_thing_that_the_server_can_be_asked_is_a_command_or_a_query() -> None:

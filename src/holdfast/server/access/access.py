@@ -98,7 +98,7 @@ class Access:
     # --- who is asking ----------------------------------------------------------------------------------------------
 
     def by_bearer(self, token: str, address: str = "", *, use: bool = True) -> Principal | None:
-        """Whom an API token or the signing key stands for. `use`: whether this counts as a use."""
+        """Return the principal of an API token or the signing key. `use`: whether this counts as a use."""
         if token.startswith(PREFIX):
             known = self.tokens.find(token, use=use)
             return Principal("token", known.rank, known.name, known.id, address=address) if known else None

@@ -230,7 +230,7 @@ OPTIONS: Final = (
     Option("no-poll", "Don't ping healthy apps again.", Switch(), field="poll", inverted=True, commands=(DEV,),
            group="Apps"),
     Option("poll-interval", "Time between pings of apps.", Duration(), check=_never_zero, group="Apps"),
-    Option("queue-workers", "Calls in flight at once; one function has nine tenths of them at most.", Integer(1),
+    Option("queue-workers", "Maximum number of calls in flight; one function gets nine tenths at most.", Integer(1),
            field="workers", group="Execution"),
     Option("retry-interval", "Seconds between retries; 0: back-off.", Integer(), group="Execution"),
     Option("egress-deny", "Networks (10.0.0.0/8) and names (*.internal) that the server does not call: not for apps, "

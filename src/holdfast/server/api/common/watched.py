@@ -9,7 +9,7 @@ from holdfast.server.api.common.asgi import Message, Receive, Send
 
 #: How often (seconds) it is looked whether a login or token is too old by now.
 LOOK_S: Final = 30.0
-_CLOSE: Final = {"type": "websocket.close", "code": 1008, "reason": "the login or token has ended"}
+_CLOSE: Final = {"type": "websocket.close", "code": 1008, "reason": "the session or token has expired"}
 
 
 class Known(Protocol):
