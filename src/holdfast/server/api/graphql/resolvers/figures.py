@@ -86,7 +86,7 @@ async def _histogram(_source: None, context: Context, filter: Filter, bars: int)
     _check(bars)
     where = run_filter(filter)
     if where.search:
-        fail("runs that a search finds can't be shown over time; leave out query")
+        fail("a search can't be combined with runs over time; leave out query")
     stretches = _stretches(where.since, where.until if where.until is not None else context.now, bars)
     counts = iter(await context.history.count_each([one for each in stretches for one in _by_group(where, *each)]))
     return [_Bar(first, last + 1, next(counts), next(counts), next(counts), next(counts)) for first, last in stretches]
