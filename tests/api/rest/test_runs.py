@@ -242,11 +242,13 @@ def test_any_text_is_a_search_or_an_error(text: str) -> None:
 
 def test_huge_numbers_and_deep_nesting(api: Api) -> None:
     api.library.run(Book(1).returns(1))
-    for query in (f"event.data.n < {'9' * 30}", f"event.data.n == -{'9' * 400}", "1e999 == event.ts"):
+    for query in (f"event.data.n < {2**64 - 1}u", f"event.data.n[{2**63 - 1}] == 1", "1e999 == event.ts"):
         assert page(api, filter=EVER | {"query": query})["edges"] == []
+    body = api.gql(QUERY, first=1, order=NEWEST, filter=EVER | {"query": f"event.data.n == {'9' * 30}"})
+    assert body["errors"][0]["message"].startswith("error retrieving runs: invalid int literal")
     body = api.gql(QUERY, first=1, order=NEWEST, filter=EVER | {"query": "(" * 5_000})
     assert body["errors"][0]["message"] == "error retrieving runs: invalid syntax detected"
-    assert len(page(api, filter=EVER | {"query": "(" * 99 + "event.ts > 0" + ")" * 99})["edges"]) == 1
+    assert len(page(api, filter=EVER | {"query": "(" * 50 + "event.ts > 0" + ")" * 50})["edges"]) == 1
 
 
 @pytest.mark.usefixtures("functions")

@@ -70,6 +70,7 @@ def test_recorded_texts(text: str, use: ExpressionUse, error: str) -> None:
         ("(1 2)", ["1:4: Syntax error: extraneous input '2' expecting ')'"]),
         ("[1", ["1:3: Syntax error: mismatched input '<EOF>' expecting {']', ','}"]),
         ("f(1", ["1:4: Syntax error: missing ')' at '<EOF>'"]),
+        ("!-a", [f"1:2: Syntax error: extraneous input '-' {OPERANDS}"]),
         ("a ? b", ["1:6: Syntax error: mismatched input '<EOF>' expecting ':'"]),
         ("a ==== b", [f"1:5: Syntax error: extraneous input '==' {OPERANDS}"]),
         ("a.b. ==\n 1", ["1:6: Syntax error: no viable alternative at input '.=='"]),

@@ -272,7 +272,7 @@ class _Parser:
                 return ListOf(token.at, self._items("]"))
             case "{":
                 return self._map(token)
-            case "-":
+            case "-" if self._token.kind in _NUMBERS:
                 return self._number(self._next(), token)
             case "int" | "uint" | "float":
                 return self._number(token)
