@@ -250,8 +250,8 @@ def test_a_name_can_be_allowed(tmp_path: Any) -> None:
     ("path", "headers", "passes"),
     [
         ("/v1/realtime/connect", {}, True),  # it asks for a token of its own
-        ("/v0/gql", {}, False), ("/nothing", {}, False), ("/v0/gql", bearer("wrong"), False),
-        ("/v0/gql", bearer(KEY), True),
+        ("/v0/live", {}, False), ("/nothing", {}, False), ("/v0/live", bearer("wrong"), False),
+        ("/v0/live", bearer(KEY), True),
     ],
 )  # fmt: skip
 def test_web_sockets_pass_the_same_middleware(start: Rig, path: str, headers: dict[str, str], passes: bool) -> None:
@@ -260,8 +260,8 @@ def test_web_sockets_pass_the_same_middleware(start: Rig, path: str, headers: di
 
 def test_a_web_socket_of_another_site_has_no_use_of_a_cookie(start: Rig) -> None:
     browser = {**start.cookie(Role.ADMIN), "host": "holdfast.test"}
-    assert knock(start, "/v0/gql", {**browser, "origin": "http://holdfast.test"}) == []
-    assert knock(start, "/v0/gql", {**browser, "origin": "http://evil.example"}) != []
+    assert knock(start, "/v0/live", {**browser, "origin": "http://holdfast.test"}) == []
+    assert knock(start, "/v0/live", {**browser, "origin": "http://evil.example"}) != []
 
 
 @pytest.mark.parametrize("end", ["logout", "role", "token", "age"])

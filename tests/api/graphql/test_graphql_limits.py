@@ -201,7 +201,7 @@ def test_a_body_that_is_too_large(api: Api) -> None:
         (b'{"query": "\\u0000"}', 422, "Unexpected character"),
         (b'{"query": "{ run(runID: \\"\\ud800\\") { id } }"}', 400, "surrogate pair"),
         (b'{"query": "{ run(runID: \\"\\\\ud800\\") { id } }"}', 422, "Invalid Unicode escape"),
-        (b'[{"query": "{ apps { id } }"}]', 400, "cannot unmarshal array into Go value"),
+        (b'[{"query": "{ apps { id } }"}]', 400, "Expected `object`, got `array`"),
         (b'{"query": "{ apps { id } }", "query": "{ functions { id } }"}', 200, ""),
         ((b'{"query": "query($n: Int!) { stream(query: {limit: $n}) { id } }",'
          b' "variables": {"n": 99999999999999999999999999}}'), 422, "Int cannot represent non 32-bit signed integer"),

@@ -154,7 +154,7 @@ def test_a_web_socket_ends_with_the_login_that_opened_it(rig: Rig, session: bool
         sent.append(message)
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "websocket", "path": "/v0/gql", "headers": raw, "query_string": b""}
+    scope = {"type": "websocket", "path": "/v0/live", "headers": raw, "query_string": b""}
     rig.run(Guard(app, rig.access)(scope, receive, send))
     assert heard == ["websocket.connect", "websocket.receive"]
     assert [(message["type"], message["code"]) for message in sent] == [("websocket.close", 1008)]

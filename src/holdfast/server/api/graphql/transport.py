@@ -7,13 +7,12 @@ import gc
 import hashlib
 from collections import OrderedDict
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 from starlette.responses import Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Route
 
-from holdfast.protocol.go_json import GoJsonError, first_value, go_kind
 from holdfast.protocol.limits import GQL_BODY, GQL_WAITING
 from holdfast.protocol.rawjson import UNREADABLE
 from holdfast.server.api.common.asgi import DisconnectedError, TooLargeError, read_body, while_connected
@@ -25,14 +24,12 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
     from starlette.routing import BaseRoute
-    from starlette.websockets import WebSocket
 
     from holdfast.server.api.common.backend import Backend
     from holdfast.server.api.graphql.documents import GraphQLService
 
 _KNOWN_HASHES: Final = 100
 _SHOWN: Final = 4_096  # bytes of a body that an error repeats
-_DIGITS: Final = 6
 BUSY: Final = f"the server is busy with {GQL_WAITING} GraphQL requests; try again"
 _METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -87,11 +84,7 @@ class GraphQLApi:
 
     def routes(self) -> list[BaseRoute]:
         """`/v0/gql`, and a page to try it on."""
-        return [
-            Route("/v0/gql", self.answer, methods=_METHODS),
-            WebSocketRoute("/v0/gql", self.converse),
-            *playground.routes(),
-        ]
+        return [Route("/v0/gql", self.answer, methods=_METHODS), *playground.routes()]
 
     def close(self) -> None:
         """End the thread."""
@@ -121,12 +114,6 @@ class GraphQLApi:
                 return Response(status_code=400)  # nobody reads it
         return Response(answer, status, media_type="application/json")
 
-    async def converse(self, socket: WebSocket) -> None:
-        """The handler of WebSockets on the same path."""
-        from holdfast.server.api.graphql.websocket import Conversation  # noqa: PLC0415 - nobody needs it
-
-        await Conversation(socket, self._execute_text).hold()
-
     @contextmanager
     def _place(self) -> Generator[bool]:
         """A place among the requests under way, if there is one."""
@@ -139,18 +126,9 @@ class GraphQLApi:
         finally:
             self._under_way -= 1
 
-    async def _execute_text(self, payload: bytes) -> bytes:
-        """Execute a request as POST has it; return a body as POST does."""
-        given = _Request("POST", "application/json", {}, payload)
-        with self._place() as free:
-            if not free:
-                return _encode({"errors": [{"message": BUSY}], "data": None})
-            home = asyncio.get_running_loop()
-            return (await self._worker.run(lambda: self._process(given, home)))[1]
-
     async def _process(self, given: _Request, home: asyncio.AbstractEventLoop) -> tuple[int, bytes]:
         try:
-            query = await _read(given)
+            query = _read(given)
             text = self._text(query)
         except _RefusedError as refused:
             return refused.status, _encode({"errors": [refused.error], "data": None})
@@ -187,19 +165,12 @@ class GraphQLApi:
         return query.query
 
 
-async def _read(given: _Request) -> Query:
+def _read(given: _Request) -> Query:
     if given.method == "GET":
         return _from_url(given.parameters)
     content_type = given.content_type.partition(";")[0].strip().lower()
     if given.method == "POST" and content_type == "application/json":
         return _from_json(given.body)
-    if given.method == "POST" and content_type == "multipart/form-data":
-        from holdfast.server.api.graphql.multipart import FormError, read_form  # noqa: PLC0415 - nobody needs it
-
-        try:
-            return _with_files(*await read_form(given.content_type, given.body))
-        except FormError as error:
-            raise _RefusedError(400, str(error)) from None
     raise _RefusedError(400, "transport not supported")
 
 
@@ -210,37 +181,7 @@ def _from_json(body: bytes) -> Query:
         raise _RefusedError(400, "json request body could not be decoded: it is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         text = body[:_SHOWN].decode("utf-8", "replace")
-        raise _RefusedError(
-            400, f"json request body could not be decoded: {_reason(body, error)} body:{text}"
-        ) from None
-
-
-def _with_files(operations: bytes, files: Mapping[str, str]) -> Query:
-    """Return a query whose variables, named by paths such as `variables.data.0`, are texts of files."""
-    query = _from_json(operations)
-    for path, text in files.items():
-        if not _place_text({"variables": query.variables}, path.split("."), text):
-            raise _RefusedError(400, f"map names {path}, which is no variable of the operation")
-    return query
-
-
-def _place_text(within: object, path: list[str], text: str) -> bool:
-    name, *rest = path
-    if isinstance(within, list):
-        items = cast("list[object]", within)
-        if not name.isdecimal() or len(name) > _DIGITS or int(name) >= len(items):
-            return False
-        if rest:
-            return _place_text(items[int(name)], rest, text)
-        items[int(name)] = text
-        return True
-    if not isinstance(within, dict) or name not in within:
-        return False
-    members = cast("dict[str, object]", within)
-    if rest:
-        return _place_text(members[name], rest, text)
-    members[name] = text
-    return True
+        raise _RefusedError(400, f"json request body could not be decoded: {error} body:{text}") from None
 
 
 def _from_url(parameters: Mapping[str, str]) -> Query:
@@ -252,17 +193,6 @@ def _from_url(parameters: Mapping[str, str]) -> Query:
             except UNREADABLE:
                 raise _RefusedError(400, f"{name} could not be decoded") from None
     return query
-
-
-def _reason(body: bytes, error: Exception) -> str:
-    """Return what is wrong with a body, in the words of the reference's decoder where they are known."""
-    try:
-        kind = go_kind(msgspec.json.decode(first_value(body)))
-    except GoJsonError as problem:
-        return str(problem)
-    except UNREADABLE:
-        return str(error)
-    return str(error) if kind == "object" else f"json: cannot unmarshal {kind} into Go value of type graphql.RawParams"
 
 
 def _encode(body: object) -> bytes:
