@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PACE = Pace(
     head_s=0.5, body_idle_s=0.8, body_rate=100, stream_idle_s=1.2, write_idle_s=0.6, keep_alive_s=1.0, linger_s=0.3,
-    handshake_s=0.7,
+    handshake_s=0.7, half_closed_s=0.9,
 )  # fmt: skip
 PING_S = 0.3
 #: How much later than its clock says a connection may end: it is looked at again after its shortest clock.
@@ -62,8 +62,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
         await _converse(scope, receive, send)
         return
-    if scope["path"] == "/slow":
-        await asyncio.sleep(3)
+    if scope["path"] in {"/slow", "/soon"}:
+        await asyncio.sleep(3 if scope["path"] == "/slow" else 0.5)
     elif scope["path"] != "/refused":
         while (message := await receive())["type"] == "http.request" and message["more_body"]:
             pass
@@ -93,6 +93,7 @@ class Row(msgspec.Struct, frozen=True):
     answer: bytes  # begins so
     then: bytes = b""  # sent again and again, to hold it
     reads: bool = True
+    closes: bool = False  # its side, after what it sent
 
 
 def head(method: bytes = b"GET", path: bytes = b"/", more: bytes = b"") -> bytes:
@@ -114,6 +115,8 @@ TABLE = [
     Row(State.STREAM, head(b"POST", b"/v1/realtime/publish", CHUNKS), PACE.stream_idle_s, LATE),
     Row(State.ANSWERED, head(b"POST", b"/refused", LONG), PACE.body_idle_s, GOOD, then=b"x" * 1_000),
     Row(State.WORKING, head(path=b"/slow", more=b"Connection: close\r\n"), 3.0, GOOD, then=b"\r\n"),
+    Row(State.WORKING, head(b"POST", b"/soon", b"Content-Length: 2\r\n") + b"{}", 0.5, GOOD, closes=True),
+    Row(State.HALF_CLOSED, head(path=b"/slow"), PACE.half_closed_s, b"", closes=True),
     Row(State.IDLE, head(), PACE.keep_alive_s, GOOD),
     Row(State.IDLE, head(), PACE.keep_alive_s, GOOD, then=b"\r\n"),
     Row(State.IDLE, head(path=b"/large"), PACE.write_idle_s, GOOD, reads=False),
@@ -156,6 +159,8 @@ def test_a_clock_ends_it(address: tuple[str, int], row: Row) -> None:
     with socket.create_connection(address) as client:
         began = time.monotonic()
         client.sendall(row.sent)
+        if row.closes:
+            client.shutdown(socket.SHUT_WR)
         got = _until_closed(client, row, began + row.clock_s + LATE_S + 5)
         took = time.monotonic() - began
     assert got.startswith(row.answer)

@@ -48,6 +48,8 @@ BODY_IDLE_S: Final = 30.0
 BODY_RATE: Final = 500.0  # bytes per second, after the first BODY_IDLE_S
 STREAM_IDLE_S: Final = 15 * 60.0  # what is published while it is made comes as slowly as a model thinks
 WRITE_IDLE_S: Final = 60.0
+#: How long a client that sends no more may wait for its answer (seconds): it may have gone.
+HALF_CLOSED_S: Final = 30.0
 KEEP_ALIVE_S: Final = 75.0
 HANDSHAKE_S: Final = 10.0  # until a WebSocket is open, and until a closing one is closed
 LINGER_S: Final = 2.0

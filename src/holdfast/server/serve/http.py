@@ -59,6 +59,7 @@ class GuardedHttp(HttpToolsProtocol, Guest):
         self._hosts = 0
         self._codings: list[bytes] = []
         self._refusal = _NO_HTTP
+        self._half_closed_at: float | None = None  # when the client said that it sends no more
         self._deaf = False  # what still comes is dropped; what came is answered
         self._ended = False  # refused
 
@@ -75,6 +76,17 @@ class GuardedHttp(HttpToolsProtocol, Guest):
             transport.abort()
         else:
             self._refuse(503, f"The server has reached its limit of {most} connections; try again")
+
+    def eof_received(self) -> bool:
+        """Answer a client that sends no more, if it has sent a whole request. Returns whether it stays connected."""
+        if self._ended or self._reading or not self._answering() or self.cycle.response_started:
+            return False
+        self._half_closed_at = self.loop.time()
+        self._answer_and_close()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(self.pace.half_closed_s, self._look)
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -237,12 +249,20 @@ class GuardedHttp(HttpToolsProtocol, Guest):
         if self._ended:
             return State.REFUSED
         if not self._reading:
-            return State.FRESH if not self._asked else State.WORKING if self._answering() else State.IDLE
+            return self._between()
         if self._in_head:
             return State.HEAD
         if self._asked and self.cycle.response_complete:
             return State.ANSWERED
         return State.STREAM if self.url.startswith(_STREAMS) else State.BODY
+
+    def _between(self) -> State:
+        """The state while no request comes."""
+        if not self._asked:
+            return State.FRESH
+        if not self._answering():
+            return State.IDLE
+        return State.WORKING if self._half_closed_at is None else State.HALF_CLOSED
 
     def _deadline(self, state: State, now: float) -> float:
         pace = self.pace
@@ -261,6 +281,8 @@ class GuardedHttp(HttpToolsProtocol, Guest):
                 return self._last + pace.stream_idle_s
             case State.ANSWERED:
                 return self._answered + pace.body_idle_s
+            case State.HALF_CLOSED:
+                return (self._half_closed_at or 0.0) + pace.half_closed_s
             case State.IDLE:
                 return self._answered + pace.keep_alive_s
             case State.WORKING:

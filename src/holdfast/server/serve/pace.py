@@ -11,6 +11,7 @@ import msgspec
 from holdfast.protocol.limits import (
     BODY_IDLE_S,
     BODY_RATE,
+    HALF_CLOSED_S,
     HANDSHAKE_S,
     HEAD_TIMEOUT_S,
     KEEP_ALIVE_S,
@@ -30,6 +31,7 @@ class State(Enum):
     STREAM = auto()  # likewise, for what is published while it is made
     ANSWERED = auto()  # the request is answered, and its body still comes
     WORKING = auto()  # the request is whole, the answer is not: the route has a clock
+    HALF_CLOSED = auto()  # likewise, and the client sends no more: it may have gone
     IDLE = auto()  # everything is answered
     REFUSED = auto()  # an error was sent; what comes is dropped
 
@@ -42,6 +44,7 @@ class Pace(msgspec.Struct, frozen=True):
     body_rate: float = BODY_RATE
     stream_idle_s: float = STREAM_IDLE_S
     write_idle_s: float = WRITE_IDLE_S
+    half_closed_s: float = HALF_CLOSED_S
     keep_alive_s: float = KEEP_ALIVE_S
     linger_s: float = LINGER_S
     handshake_s: float = HANDSHAKE_S
