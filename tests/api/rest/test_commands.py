@@ -55,6 +55,35 @@ def test_sessions_that_are_none(api: Api, meta: dict[str, object], message: str)
 
 
 @pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("{n: 1e400}", "data: a number is beyond the range of JSON numbers, which ends at 1.8e308"),
+        (f"{{n: [{'9' * 400}]}}", f"data: number {'9' * 20}… is beyond the range of JSON numbers, which are doubles"),
+    ],
+)
+def test_data_that_no_call_could_hand_on(api: Api, data: str, message: str) -> None:
+    (told,) = errors(api.gql(f'mutation {{ invokeFunction(functionSlug: "f", data: {data}) }}'))
+    assert told.startswith(message)
+    assert api.backend.commands == []
+
+
+def test_large_numbers_of_an_invocation_keep_their_digits(api: Api) -> None:
+    number = "9" * 30
+    api.gql(f'mutation {{ invokeFunction(functionSlug: "f", data: {{n: {number}}}) }}')
+    assert api.backend.commands[-1][2]["data"] == f'{{"n":{number}}}'.encode()
+
+
+@pytest.mark.parametrize("member", ["input", "output"])
+@pytest.mark.parametrize("value", ["1e400", "9" * 400, "[" * 1_100 + "]" * 1_100])
+def test_a_rerun_with_what_no_call_could_hand_on(api: Api, member: str, value: str) -> None:
+    step = {"stepID": "s", member: f"[{value}]"}
+    query = "mutation($id: ULID!, $step: RerunFromStepInput) { rerun(runID: $id, fromStep: $step) }"
+    (told,) = errors(api.gql(query, id=RUN, step=step))
+    assert told.startswith((f"{member}: number ", f"{member}: exceeded max depth", f"{member} is not"))
+    assert api.backend.commands == []
+
+
+@pytest.mark.parametrize(
     ("outcome", "message"),
     [
         (CancelOutcome.MISSING, "not found"),

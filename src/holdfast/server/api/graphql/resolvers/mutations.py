@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import math
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
-from holdfast.protocol.rawjson import UNREADABLE
+from holdfast.protocol.decode_errors import TOO_DEEP, beyond
+from holdfast.protocol.rawjson import UNREADABLE, too_deep, unwritable
 from holdfast.protocol.sessions import merge_sessions
 from holdfast.protocol.urls import normalize_url, with_scheme
 from holdfast.server.api.common.backend import CancelOutcome
@@ -76,8 +78,8 @@ async def _invoke(
     await context.ask(
         lambda backend: backend.invoke(
             function_slug,
-            data=_json(data),
-            user=_json(user),
+            data=_json("data", data),
+            user=_json("user", user),
             sessions=sessions,
             debug_run_id=debug_run_id or "",
             debug_session_id=debug_session_id or "",
@@ -114,6 +116,8 @@ async def _rerun(
             fail("set the step's input or its output, not both")
         if not _is_json(output):
             fail("output is not valid JSON")
+    for name, text in (("input", given), ("output", output)):
+        _check_sendable(name, (text or "").encode())
     new_run = await context.ask(
         lambda backend: backend.rerun(
             run_id,
@@ -143,8 +147,37 @@ async def _resume_function(_source: None, context: Context, slug: str) -> Functi
     return function
 
 
-def _json(value: object) -> bytes | None:
-    return None if value is None else msgspec.json.encode(value)
+def _json(name: str, value: object) -> bytes | None:
+    """Write a map. Refuses what no call could hand on."""
+    if value is None:
+        return None
+    _check_finite(name, value)
+    try:
+        written = msgspec.json.encode(value)
+    except RecursionError:
+        fail(f"{name}: {TOO_DEEP}")
+    _check_sendable(name, written)
+    return written
+
+
+def _check_finite(name: str, value: object) -> None:
+    """Refuse a number of the query's text that was too large to be read: it is infinite by now."""
+    todo = [value]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, dict):
+            todo += cast("dict[str, object]", one).values()
+        elif isinstance(one, list):
+            todo += cast("list[object]", one)
+        elif isinstance(one, float) and math.isinf(one):
+            fail(f"{name}: a number is beyond the range of JSON numbers, which ends at 1.8e308")
+
+
+def _check_sendable(name: str, written: bytes) -> None:
+    if number := unwritable(written):
+        fail(f"{name}: {beyond(number)}")
+    if too_deep(written):
+        fail(f"{name}: {TOO_DEEP}")
 
 
 def _is_array(text: str) -> bool:
