@@ -77,7 +77,7 @@ class GuardedHttp(HttpToolsProtocol, Guest):
         else:
             self._refuse(503, f"The server has reached its limit of {most} connections; try again")
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio has it
         """Answer a client that sends no more, if it has sent a whole request. Returns whether it stays connected."""
         if self._ended or self._reading or not self._answering() or self.cycle.response_started:
             return False
