@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
@@ -88,7 +89,11 @@ class Apis:
         )  # fmt: skip
         self.events.tell = execution.activity.tell
         self.activity = ActivityApi(execution.activity)
-        self.cold = EscapedPaths(Guard(BodyLimit(self._starlette(), most_body), access, login=config.ui))
+
+    @cached_property
+    def cold(self) -> EscapedPaths:
+        """The routes through Starlette, made with the first request: a server within a test may get none."""
+        return EscapedPaths(Guard(BodyLimit(self._starlette(), most_body), self._access, login=self._config.ui))
 
     async def end_sessions(self) -> None:
         """Ends the sessions of MCP."""

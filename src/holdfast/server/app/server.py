@@ -33,6 +33,7 @@ class Server:
         storage: Where it keeps its rows; None: in the files that `config` names.
         clock: What tells the time of runs; None: the wall clock.
         drivers: More ways to call user code, by the scheme of the app's URL.
+        environ: The `OTEL_*` variables.
 
     """
 
@@ -43,9 +44,10 @@ class Server:
         storage: Storage | None = None,
         clock: Clock | None = None,
         drivers: Mapping[str, Driver] | None = None,
+        environ: Mapping[str, str] = os.environ,
     ) -> None:
         self.config = config
-        sending = read_settings(os.environ)  # may refuse, so before anything is opened
+        sending = read_settings(environ)  # may refuse, so before anything is opened
         self._storage = storage = storage or Storage(config)
         self._execution = execution = Execution(config, storage, clock, drivers or {})
         telemetry = Telemetry(config, storage, execution, sending)
