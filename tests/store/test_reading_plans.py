@@ -188,6 +188,7 @@ def test_what_belongs_to_ids_is_found_by_them(history: SqliteHistory, monkeypatc
         lambda: history.debug_runs("f", "d", ""),
         lambda: history.traces(["a", "b"]),
         lambda: history.trace_row("a", 1),
+        lambda: history.saved_steps("a", "b"),
         lambda: history.jobs(["a"]),
         lambda: history.events_by_id(["a"]),
         lambda: history.run_times("", [(START, START + 10)], 5),

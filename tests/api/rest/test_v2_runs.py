@@ -12,6 +12,7 @@ import pytest
 from tests.api.telemetry import Rig, one_step
 
 from holdfast.protocol.ids import step_hash
+from holdfast.server.store.sqlite.history import SqliteHistory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -175,12 +176,30 @@ def test_rerun_from_a_step_with_another_output(rig: Rig) -> None:
     assert (first["originalRunID"], [each["id"] for each in first["reruns"]]) == (None, [again])
     assert (second["originalRunID"], second["reruns"]) == (run, [])
     (made,), (edited,) = first["savedSteps"], second["savedSteps"]
+    one = "query ($id: String!, $step: String) { run(runID: $id) { savedSteps(stepID: $step) { stepID } } }"
+    assert ask(rig, one, id=again, step=step["stepID"])["run"] == {"savedSteps": [{"stepID": step["stepID"]}]}
+    assert ask(rig, one, id=again, step="0" * 40)["run"] == {"savedSteps": []}
     assert (made["stepID"], made["kept"], edited["stepID"], edited["kept"]) == (
         step["stepID"], False, step["stepID"], True,
     )  # fmt: skip
     assert edited["output"] == '{"data":{"paid": 7}}'
     assert (edited["size"], edited["failed"]) == (20, False)
     assert edited["digest"] != made["digest"]
+
+
+def test_what_is_not_needed_is_not_read(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list without a filter by app reads no list of apps; one step's output, or its name, no other outputs."""
+    run = rig.run()
+
+    async def refuse(*_: object) -> Any:
+        raise AssertionError("was read")
+
+    monkeypatch.setattr(SqliteHistory, "apps", refuse)
+    monkeypatch.setattr(SqliteHistory, "traces", refuse)
+    assert get(rig, "/runs")["data"]
+    one = "query ($id: String!, $step: String) { run(runID: $id) { savedSteps(stepID: $step) { output } } }"
+    assert ask(rig, one, id=run, step=step_hash("charge"))["run"]["savedSteps"]
+    assert post(rig, f"/runs/{run}/rerun", {"fromStep": {"stepId": "charge"}})["data"]["runId"]
 
 
 def test_cancel(rig: Rig) -> None:

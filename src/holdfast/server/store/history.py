@@ -326,6 +326,10 @@ class History(Protocol):
         """One row of a run's record."""
         ...
 
+    async def saved_steps(self, run_id: str, step_id: str = "") -> list[TraceRow]:
+        """Return the memoised steps of a run in the order of saving; with a hashed id, that step alone."""
+        ...
+
     async def jobs(self, run_ids: Collection[str]) -> dict[str, list[Job]]:
         """The open jobs of many runs."""
         ...

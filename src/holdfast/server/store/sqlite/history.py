@@ -158,6 +158,11 @@ class SqliteHistory:
         found = await self._all(_QUERIES["trace_row"], {"run": run_id, "seq": seq}, rows.read_trace_row)
         return found[0][1] if found else None
 
+    async def saved_steps(self, run_id: str, step_id: str = "") -> list[TraceRow]:
+        """Return the memoised steps of a run in the order of saving; with a hashed id, that step alone."""
+        found = await self._all(_QUERIES["saved_steps"], {"run": run_id, "step": step_id}, rows.read_trace_row)
+        return [row for _, row in found]
+
     async def jobs(self, run_ids: Collection[str]) -> dict[str, list[Job]]:
         """The open jobs of many runs."""
         return _grouped(await self._by_ids("jobs", run_ids, rows.read_job))

@@ -248,9 +248,7 @@ async def _run_reruns(run: StoredRun, context: Context) -> list[StoredRun]:
 @resolver("FunctionRunV2.savedSteps")
 async def _run_saved_steps(run: StoredRun, context: Context, step_id: str | None = None) -> list[_SavedStep]:
     """An extension of ours: what the function gets for its steps when it is called again, in the order of saving."""
-    stored = await context.traces.load(run.id)
-    rows = (row for row in (stored.rows if stored is not None else ()) if row.memoised)
-    return [_saved_step(row) for row in rows if step_id is None or row.span.step_id == step_id]
+    return [_saved_step(row) for row in await context.history.saved_steps(run.id, step_id or "")]
 
 
 def _saved_step(row: TraceRow) -> _SavedStep:

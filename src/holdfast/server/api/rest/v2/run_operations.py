@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
 #: Of a run that was skipped this API knows nothing: it shows it as cancelled.
 _BY_STATUS: Final = {name: status for status, name in RUN_STATUSES.items() if status is not RunStatus.SKIPPED}
+_SPANS: Final = 10_000  # of a run, among which a step is looked for by its name
 _TIMES: Final = {
     "": RunTime.QUEUED,
     "queuedAt": RunTime.QUEUED,
@@ -200,10 +201,10 @@ def _output(run: StoredRun, output: bytes, *, of_event: bool) -> msgspec.Raw:
 async def _list(backend: Backend, given: ListRuns) -> Answer:
     if given.function_id and not given.app_id:
         raise invalid("appId is required when filtering by functionId")
-    known = await backend.history.apps()
-    apps = [app for app in known if app.name in given.app_id or app.id in given.app_id]
     if not given.app_id:
         return await _page(backend, given, RunFilter())
+    known = await backend.history.apps()
+    apps = [app for app in known if app.name in given.app_id or app.id in given.app_id]
     where = RunFilter(apps=tuple(app.id for app in apps))
     if given.function_id:
         slugs = [slug for app in apps for id in given.function_id for slug in (f"{app.name}-{id}", id)]
@@ -304,9 +305,8 @@ async def _step(backend: Backend, run: StoredRun, name: str) -> str:
     """Return the hashed id of the step that the code calls `name`. Raises RefusalError unless there is exactly one."""
     if not name:
         raise missing("Step ID is required")
-    trace = (await backend.history.traces([run.id])).get(run.id)
-    rows = trace.rows if trace is not None else ()
-    found = {row.span.step_id for row in rows if row.span.step_id and row.span.name == name}
+    spans = await backend.history.step_spans([run.id], _SPANS)
+    found = {span.step_id for span in spans if span.step_id and span.name == name}
     if not found:
         raise RefusalError(400, "invalid_request", "Step not found in original run")
     if len(found) > 1:

@@ -60,6 +60,9 @@ UNION ALL
 SELECT run_id, seq, 0, output, span FROM spans WHERE run_id = :run AND seq = :seq
 LIMIT 1
 
+-- name: saved_steps
+SELECT run_id, seq, 1, output, span FROM steps WHERE run_id = :run AND (:step = '' OR step_id = :step) ORDER BY seq
+
 -- name: jobs
 SELECT run_id, job FROM jobs WHERE run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id, no
 
