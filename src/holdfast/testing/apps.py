@@ -87,7 +87,13 @@ def app_of(functions: Sequence[object], client: object | None) -> App:
             from holdfast.testing.official import official_app  # noqa: PLC0415 - only where the package is installed
 
         return official_app(functions, client)
-    odd = next((f for f in functions if _package(f) != "inngest"), functions[0])
+    if kinds == {"holdfast"}:
+        from holdfast.testing.own import own_app  # noqa: PLC0415 - not for who tests the other SDK
+
+        return own_app(functions, client)
+    odd = next((f for f in functions if not _package(f)), None)
+    if odd is None:
+        raise TypeError("functions of two SDKs can't share a TestEngine: use one for each")
     raise TypeError(
         f"TestEngine takes functions made by `create_function`, not {odd!r}: the handler alone has no id and no trigger"
     )
@@ -95,4 +101,5 @@ def app_of(functions: Sequence[object], client: object | None) -> App:
 
 def _package(function: object) -> str:
     made_by = type(function)
-    return made_by.__module__.partition(".")[0] if made_by.__name__ == "Function" else ""
+    package = made_by.__module__.partition(".")[0] if made_by.__name__ == "Function" else ""
+    return package if package in {"inngest", "holdfast"} else ""

@@ -6,13 +6,9 @@ that functions send come to the engine, and `step.sleep` counts from the virtual
 
 from __future__ import annotations
 
-import datetime as dt
-import time as real_time
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import inngest
 import msgspec
 from inngest._internal import comm_lib, const, errors, server_lib, transforms
@@ -20,11 +16,8 @@ from inngest._internal.client_lib import client as client_module
 from inngest._internal.comm_lib import handler as handler_module
 from inngest._internal.step_lib import step_async, step_sync
 
-from holdfast.testing.apps import ORIGIN, App, Exchange, Host, Reply
-from holdfast.testing.clock import VirtualClock
-
-#: Clocks of the engines that run, the newest last: it tells the time of all calls.
-_clocks: list[VirtualClock] = []
+from holdfast.testing.apps import ORIGIN, App, Host, Reply
+from holdfast.testing.replaced import AsyncTransport, Replaced, SyncTransport
 
 
 def official_app(functions: Sequence[object], client: object | None) -> App:
@@ -49,8 +42,7 @@ class OfficialApp:
     def __init__(self, client: inngest.Inngest, functions: Sequence[inngest.Function[Any]]) -> None:
         self._client = client
         self._functions = list(functions)
-        self._undo: list[tuple[object, str, object]] = []
-        self._clock: VirtualClock | None = None
+        self._replaced = Replaced()
         self._handler: comm_lib.CommHandler | None = None
         self.name = client.app_id
         self.url = f"{ORIGIN}/api/inngest"
@@ -58,20 +50,16 @@ class OfficialApp:
     def attach(self, host: Host) -> None:
         """Have the client send to the engine, unsigned, and the SDK read the virtual clock."""
         kind = server_lib.ServerKind.DEV_SERVER
-        self._set(self._client, "_mode", kind)
-        self._set(self._client, "is_production", False)
+        self._replaced.set(self._client, "_mode", kind)
+        self._replaced.set(self._client, "is_production", False)
         http = self._client._http_client  # noqa: SLF001 - as all that is replaced here
         for client, transport in (
-            (http._http_client, _AsyncTransport(host)),  # noqa: SLF001
-            (http._http_client_sync, _SyncTransport(host)),  # noqa: SLF001
+            (http._http_client, AsyncTransport(host)),  # noqa: SLF001
+            (http._http_client_sync, SyncTransport(host)),  # noqa: SLF001
         ):
-            self._set(client, "_transport", transport)
-            self._set(client, "_mounts", {})
-        for module in (step_async, step_sync, errors):
-            self._set(module, "datetime", _DATETIME)
-        self._set(client_module, "time", _TIME)
-        self._clock = host.clock
-        _clocks.append(host.clock)
+            self._replaced.set(client, "_transport", transport)
+            self._replaced.set(client, "_mounts", {})
+        self._replaced.tell_time(host.clock, (step_async, step_sync, errors), (client_module,), "datetime")
         self._handler = comm_lib.CommHandler(
             client=self._client, enable_unauthed_sync=None, framework=server_lib.Framework.FAST_API,
             functions=self._functions, streaming=const.Streaming.DISABLE,
@@ -108,67 +96,7 @@ class OfficialApp:
 
     def detach(self) -> None:
         """Give client and modules back as they were; ends the SDK's threads."""
-        while self._undo:
-            owner, name, value = self._undo.pop()
-            setattr(owner, name, value)
-        if self._clock is not None:
-            _clocks.remove(self._clock)
-            self._clock = None
+        self._replaced.undo()
         pool = self._handler._thread_pool if self._handler is not None else None  # noqa: SLF001
         if pool is not None:
             pool.shutdown(wait=False)
-
-    def _set(self, owner: object, name: str, value: object) -> None:
-        self._undo.append((owner, name, getattr(owner, name)))
-        setattr(owner, name, value)
-
-
-# --- transport --------------------------------------------------------------------------------------------------------
-
-
-def _exchange(request: httpx.Request, body: bytes) -> Exchange:
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    return Exchange(request.method, request.url.raw_path.decode(), headers, body)
-
-
-def _response(reply: Reply) -> httpx.Response:
-    return httpx.Response(reply.status, headers=dict(reply.headers), content=reply.body)
-
-
-class _AsyncTransport(httpx.AsyncBaseTransport):
-    def __init__(self, host: Host) -> None:
-        self._host = host
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return _response(await self._host.send(_exchange(request, await request.aread())))
-
-
-class _SyncTransport(httpx.BaseTransport):
-    def __init__(self, host: Host) -> None:
-        self._host = host
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return _response(self._host.send_from_thread(_exchange(request, request.read())))
-
-
-# --- time -------------------------------------------------------------------------------------------------------------
-
-
-class _LikeDatetime(type):
-    def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, dt.datetime)
-
-    def __getattr__(cls, name: str) -> object:
-        return getattr(dt.datetime, name)
-
-
-class _Datetime(metaclass=_LikeDatetime):
-    """`datetime.datetime` as the SDK's modules see it: `now` is the virtual time."""
-
-    @staticmethod
-    def now(tz: dt.tzinfo | None = None) -> dt.datetime:
-        return dt.datetime.fromtimestamp(_clocks[-1].now_ms() / 1_000, tz)
-
-
-_DATETIME = SimpleNamespace(**{**vars(dt), "datetime": _Datetime})
-_TIME = SimpleNamespace(**{**vars(real_time), "time": lambda: _clocks[-1].now_ms() / 1_000})
