@@ -9,10 +9,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from tests.api.access_rig import Rig
+from tests.api.access_rig import EVENT_KEY, KEY, Rig, bearer
 
 from holdfast.server.access.principals import Role
 from holdfast.server.activity.happening import Happening, What
+from holdfast.server.activity.text import line
 from holdfast.server.runtime.app_trouble import UNREACHABLE
 from holdfast.server.runtime.apps import Refused
 from holdfast.server.runtime.syncer import Syncer
@@ -104,6 +105,54 @@ def test_a_sync_tells_what_changed_and_who_is_back(rig: Rig, told: list[Happenin
     assert (second.added, second.changed, second.removed) == (("shop-new",), ("shop-pay",), ("shop-old",))
     assert away.since > 0
     assert (back.added, back.changed, back.removed) == ((), (), ())
+
+
+def test_an_app_that_stays_away_is_told_again_at_longer_and_longer_intervals(
+    rig: Rig, told: list[Happening], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apps = rig.server.apps
+    rig.run(register(apps, GOOD))
+    began, times = apps.now(), list[int]()
+    for second in range(0, 3_600, 5):
+        monkeypatch.setattr(apps, "now", lambda second=second: began + second * 1_000)
+        before = len(told)
+        apps.set_error(apps.active()[0], UNREACHABLE)
+        times += [second] * (len(told) - before)
+    assert times == [0, 60, 180, 420, 900, 1_860]
+
+
+def test_a_call_that_finds_nobody_says_so_and_so_does_the_next_one_that_is_answered(
+    rig: Rig, told: list[Happening]
+) -> None:
+    apps = rig.server.apps
+    rig.run(register(apps, GOOD))
+    (app,) = apps.active()
+    for reached in (True, False, False, True, True):
+        apps.called(app.id, reached=reached)
+    assert [happening.what for happening in told[1:]] == [What.APP_UNREACHABLE, What.APP_BACK]
+    assert not apps.active()[0].error
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "text"),
+    [
+        ("/invoke/shop-pay", b"[]", 400, "an invocation of shop-pay: Unable to read post data request (400)"),
+        (
+            "/webhooks/none",
+            b"{}",
+            404,
+            "a webhook: Webhook not found: it was deleted, or the URL is not complete (404)",
+        ),
+        (f"/e/{EVENT_KEY}", b"{}", 400, "an event: event name is empty (400)"),
+    ],
+)
+def test_what_is_refused_is_told(rig: Rig, path: str, body: bytes, status: int, text: str) -> None:
+    heard = list[Happening]()
+    end = rig.server.activity.follow(heard.append, everything=True)
+    answer = rig.request("POST", path, content=body, headers=bearer(KEY))
+    end()
+    assert answer.status_code == status
+    assert [line(happening, color=False).partition("refused")[2].strip() for happening in heard] == [text]
 
 
 def test_placeholders_that_nobody_wants_are_forgotten(rig: Rig) -> None:

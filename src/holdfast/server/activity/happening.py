@@ -63,6 +63,11 @@ class Happening(msgspec.Struct, kw_only=True, omit_defaults=True):
         return self.what in TROUBLE or self.what in {What.STEP_FAILED, What.EVENT_REFUSED} or bool(self.hint)
 
 
+def refused(now: int, status: int, text: str, subject: str = "") -> Happening:
+    """Return what to tell of a refused request: an event, or the `subject` that says what else it was."""
+    return Happening(what=What.EVENT_REFUSED, time=now, event=subject, status=str(status), error=first_line(text))
+
+
 def first_line(text: str, most: int = 300) -> str:
     """Return the first line of a text that says anything, cut to a length."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")

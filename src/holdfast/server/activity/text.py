@@ -77,7 +77,7 @@ def _event(it: Happening) -> str:
 
 
 def _refused(it: Happening) -> str:
-    return f"an event: {it.error} ({it.status})"
+    return f"{it.event or 'an event'}: {it.error} ({it.status})"
 
 
 def _run(it: Happening) -> str:

@@ -136,9 +136,9 @@ class Apis:
         yield from checkpoint_routes.routes(execution.partition)
         yield from self._endpoints.routes()
         yield from realtime.routes(execution.realtime, self._tokens, execution.keys, new_id)
-        yield from invocation.routes(execution.partition, execution.ids.next)
+        yield from invocation.routes(execution.partition, execution.ids.next, execution.activity.tell)
         yield from telemetry_routes.routes(self._service, self._spans)
-        yield from webhook_requests.routes(self._service)
+        yield from webhook_requests.routes(self._service, execution.activity.tell)
         yield from connect_routes.routes(
             execution.gateway, self._config.gateway_url, execution.partition.committed, new_id
         )

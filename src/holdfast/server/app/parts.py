@@ -6,6 +6,7 @@ import contextlib
 import random
 import secrets
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from holdfast.protocol.ids import ENTROPY_BITS, UlidSource, ulid
@@ -119,6 +120,8 @@ class Execution:
         self.live = Live(self.partition, self.realtime)
         self.apps = Apps(self.partition)
         self.apps.on_change = self.live.apps_changed
+        self.dispatcher.on_away = partial(self.apps.called, reached=False)
+        self.dispatcher.on_back = partial(self.apps.called, reached=True)
         self.activity = Activity(self.partition.now)
         self.apps.tell, self.partition.on_activity = self.activity.tell, self.activity.turn
         self.roster.on_capacity = self._capacity

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -53,6 +54,24 @@ class Registered(msgspec.Struct):
     app_id: str
 
 
+#: When a reminder follows of an app whose error stays, and the longest pause (ms): each is twice the one before.
+REMIND_MS: Final = 60_000
+REMIND_MOST_MS: Final = 3_600_000
+
+
+class _Said(msgspec.Struct):
+    """An error that was told: when it is told again (ms), and how long after the last time."""
+
+    error: str
+    again_at: int
+    pause: int = REMIND_MS
+
+    def remind(self, now: int) -> None:
+        """It is told now."""
+        self.again_at = now + self.pause
+        self.pause = min(2 * self.pause, REMIND_MOST_MS)
+
+
 class Apps:
     """All apps and functions, in memory and in the store."""
 
@@ -64,7 +83,7 @@ class Apps:
         self.on_change: Callable[[], None] = lambda: None
         self.tell: Callable[[Happening], None] = lambda _: None  # told what becomes of apps
         self.refusals: dict[str, str] = {}  # by URL: what was wrong with the last registration, if it was refused
-        self._said: dict[str, str] = {}  # by app id: the error that was told last
+        self._said: dict[str, _Said] = {}  # by app id: the error that was told last
         self._answered: dict[str, int] = {}  # by app id: when it was well last, ms since the epoch
         self._units: dict[str, int | None] = {}  # calls at once that the workers of an app take
         partition.configure = self._configure
@@ -178,7 +197,8 @@ class Apps:
     def _keep_refused(self, app: AppRecord, why: str) -> None:
         """Remembers why an app was refused; says so when the reason is a new one."""
         known = self.apps.get(app.id)
-        self.refusals[app.url] = self._said[app.id] = app.error
+        self.refusals[app.url] = app.error
+        self._said[app.id] = _Said(app.error, self.now() + REMIND_MS)
         if known is None or known.error != app.error:
             self._save([app], [], self._placeholders(app.url))
             self.tell(Happening(what=What.APP_REFUSED, time=self.now(), app=app.name, url=app.url, error=why))
@@ -238,12 +258,32 @@ class Apps:
         return [a for a in self.apps.values() if a.archived_at is None]
 
     def set_error(self, app: AppRecord, error: str) -> None:
-        """Remembers why an app could not be reached or synced; says so when the reason is a new one."""
+        """Remember why an app could not be reached or synced; say so when the reason is a new one, and now and then."""
         if app.error != error:
             self._save([msgspec.structs.replace(app, error=error)], [])
-        if self._said.get(app.id) != error:
-            self._said[app.id] = error
+        said, now = self._said.get(app.id), self.now()
+        if said is None or said.error != error:
+            said = self._said[app.id] = _Said(error, now)
+        if now >= said.again_at:
+            said.remind(now)
             self.tell(trouble(app, error, self._answered.get(app.id, 0), self.now()))
+
+    def called(self, app_id: str, *, reached: bool) -> None:
+        """Take note that a call found nobody at an app's URL, which is pinged then, or somebody again."""
+        app = self.apps.get(app_id)
+        if app is None or app.archived_at is not None or app.method != "serve":
+            return
+        with contextlib.suppress(StoreError):  # the next call finds out again
+            if not reached:
+                self.set_error(app, UNREACHABLE)
+            elif app.error == UNREACHABLE:
+                self._save([msgspec.structs.replace(app, error="")], [])
+                self._said.pop(app.id, None)
+                self.set_answered(app.id)
+                functions = tuple(self._active_of(app))
+                self.tell(
+                    Happening(what=What.APP_BACK, time=self.now(), app=app.name, url=app.url, functions=functions)
+                )
 
     def set_answered(self, app_id: str) -> None:
         """Remembers that an app has just answered a ping, and well."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import structlog
@@ -14,6 +14,7 @@ from holdfast.protocol.ids import UlidSource
 from holdfast.protocol.responses import Outcome, transport_failure
 from holdfast.server.drivers.driver import Driver, Late, Request, Work
 from holdfast.server.drivers.http.endpoints import origin_of
+from holdfast.server.drivers.http.failures import UNREACHABLE
 from holdfast.server.engine.changes import Dispatch, Effect
 from holdfast.server.engine.engine import DefectError
 from holdfast.server.engine.registry import Function
@@ -50,6 +51,11 @@ class Dispatcher:
         self._drained: asyncio.Future[None] | None = None
         self.calls = 0
         """Calls to functions that are under way."""
+        self.on_away: Callable[[str], None] = lambda _: None
+        """Told the id of an app when a call finds nobody at its URL."""
+        self.on_back: Callable[[str], None] = lambda _: None
+        """Told the id of such an app when a call is answered again."""
+        self._away: set[str] = set()
         self.verbose = False
         """Whether each call, answer and end of a run is logged, at debug level."""
 
@@ -187,10 +193,16 @@ class Dispatcher:
         with contextlib.suppress(NotAliveError, DefectError, StoreError):  # after a reload the call is made again
             partition.give_run(run.id, lambda engine, _, now: engine.on_answer(job, outcome, call, now))
         if outcome.error:
+            if not outcome.status and outcome.error == UNREACHABLE:
+                self._away.add(run.app_id)
+                self.on_away(run.app_id)
             final = outcome.no_retry or job.attempt + 1 >= job.max_attempts
             partition.tally.answer("failed" if final else "errored", run.function_id)
         else:
             partition.tally.answer("success", run.function_id)
+            if run.app_id in self._away:
+                self._away.remove(run.app_id)
+                self.on_back(run.app_id)
         if self.verbose:
             self._tell(run, job, outcome, now - call.started_at)
 

@@ -11,7 +11,7 @@ import msgspec
 from holdfast.protocol.events import EventReader, Intake, read_events
 from holdfast.protocol.limits import MAX_EVENTS_BODY
 from holdfast.server.access.keys import Keys
-from holdfast.server.activity.happening import Happening, What, first_line
+from holdfast.server.activity.happening import Happening, refused
 from holdfast.server.api.common.asgi import (
     RETRY_AFTER,
     DisconnectedError,
@@ -120,8 +120,7 @@ class EventApi:
         return reader
 
     def _tell_refused(self, status: int, text: str) -> None:
-        what = Happening(what=What.EVENT_REFUSED, time=self._now(), status=str(status), error=first_line(text))
-        self.tell(what)
+        self.tell(refused(self._now(), status, text))
 
     async def _refuse(self, send: Send, status: int, text: str) -> None:
         self._tell_refused(status, text)
