@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from holdfast.server.config import Config
-from holdfast.server.serve.run import PortError, listen
+from holdfast.server.serve.run import PortError, listen, listen_to_workers
 
 
 def addresses(host: str, port: int = 0, kind: str = "cloud") -> set[str]:
@@ -71,3 +71,12 @@ def test_a_port_that_is_taken_on_one_address_is_taken() -> None:
         with ExitStack() as stack:  # `dev` goes on to the next
             found = [stack.enter_context(one) for one in listen(Config(host="localhost", port=port, kind="dev"))]
             assert all(one.getsockname()[1] > port for one in found)
+
+
+def test_the_gateway_leaves_the_ports_of_apps_alone() -> None:
+    with closing(listen(Config(host="127.0.0.1", port=0))[0]) as api, ExitStack() as stack:
+        port = api.getsockname()[1]
+        urls = (f"http://localhost:{port + 1}/api/inngest", "http://localhost:nonsense")
+        config = Config(host="127.0.0.1", sdk_urls=urls, kind="dev")
+        gateway = [stack.enter_context(closing(one)) for one in listen_to_workers(config, port)]
+        assert gateway[0].getsockname()[1] > port + 1

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Coroutine, Generator
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import click
 import structlog
@@ -92,12 +93,21 @@ def listen(config: Config) -> list[socket.socket]:
 def listen_to_workers(config: Config, api_port: int) -> list[socket.socket]:
     """Take the port of the Connect gateway; if none was asked for, the first free one after the API's.
 
-    Workers are told its number by the API. Raises PortError.
+    The ports of apps are left alone: they may start later. Workers are told its number by the API. Raises PortError.
     """
     tries = PORTS_TRIED if config.kind == "dev" or not config.gateway_port else 1
     host = config.gateway_host or config.host
     first, asked = config.gateway_port or api_port + 1, bool(config.gateway_port)
+    apps = {_port_of(url) for url in config.sdk_urls} if not asked else set()
+    while first in apps:
+        first += 1
     return _listen(host, first, tries, "connect-gateway-port", asked=asked)
+
+
+def _port_of(url: str) -> int | None:
+    with contextlib.suppress(ValueError):
+        return urlsplit(url).port
+    return None
 
 
 def _listen(host: str, first: int, tries: int, option: str, *, asked: bool = True) -> list[socket.socket]:
