@@ -60,6 +60,8 @@ def serve(
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             await _answer(at, scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _live(client, receive, send)
 
     return app
 
@@ -75,6 +77,17 @@ async def _answer(at: Mount, scope: Scope, receive: Receive, send: Send) -> None
         async for piece in answer.stream():
             await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b"" if answer.stream is not None else answer.content})
+
+
+async def _live(client: Inngest, receive: Receive, send: Send) -> None:
+    """Close the client with the server that runs the app."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.shutdown":
+            await client.close()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
 
 
 async def _body(receive: Receive) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import weakref
 from typing import TYPE_CHECKING, Final
 
 from holdfast.protocol.signing import hash_signing_key
@@ -42,9 +41,7 @@ class Transport:
         self.timeout_s = timeout_s
         self._lock = threading.Lock()
         self._sync: httpx.Client | None = None
-        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._by_loop: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
 
     async def send(
         self, method: str, url: str, *, headers: dict[str, str], content: bytes | None = None, auth: bool = True,
@@ -100,5 +97,6 @@ class Transport:
         with self._lock:
             client = self._by_loop.get(loop)
             if client is None:
+                self._by_loop = {each: kept for each, kept in self._by_loop.items() if not each.is_closed()}
                 client = self._by_loop[loop] = httpx.AsyncClient()
             return client
