@@ -31,6 +31,8 @@ from holdfast.experimental.digital_ocean_simulator import FULL_PATH, DigitalOcea
 from holdfast.protocol import signing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from holdfast import Function
 
 KEY = "signkey-test-7468697320697320612074657374206b6579"

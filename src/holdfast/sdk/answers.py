@@ -46,7 +46,7 @@ class CommRequest:
 def _first(value: Any) -> str:
     found = value
     if isinstance(value, list):
-        items: list[Any] = value
+        items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
         found = items[0] if items else ""
     return found.decode() if isinstance(found, bytes) else str(found)
 

@@ -107,7 +107,7 @@ class Inngest:
         self.app_id = app_id
         self.logger: Any = logger or logging.getLogger("holdfast")
         self.middleware: list[UninitializedMiddleware] = list(middleware or [])
-        self.mode = _mode(is_production)
+        self._mode = _mode(is_production)
         self.is_production = self.mode is ServerKind.CLOUD
         self.typed = self._typed_by_default if typed is None else typed
         self.checkpointing = _limits(self._checkpoints_by_default if checkpointing is None else checkpointing)
@@ -127,6 +127,11 @@ class Inngest:
             self.logger.warning(
                 "the signing key is of a branch environment, but no environment is named: set INNGEST_ENV"
             )
+
+    @property
+    def mode(self) -> ServerKind:
+        """Cloud or dev mode."""
+        return self._mode
 
     @property
     def api_origin(self) -> str:

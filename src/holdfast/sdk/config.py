@@ -189,7 +189,7 @@ def strip_none(value: Any) -> Any:
         members = cast("dict[str, Any]", value)
         return {key: strip_none(item) for key, item in members.items() if item is not None}
     if isinstance(value, list):
-        items: list[Any] = value
+        items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
         return [strip_none(item) for item in items if item is not None]
     return value
 

@@ -301,7 +301,7 @@ class Execution:
 
     def _ended(self, error: BaseException) -> CallResult:
         if isinstance(error, BaseExceptionGroup):
-            error = _first_interrupt(cast("BaseExceptionGroup[BaseException]", error)) or error
+            return self._ended_by_several(cast("BaseExceptionGroup[BaseException]", error))
         if isinstance(error, Interrupt):
             return CallResult(multi=error.results)
         if isinstance(error, Failure):
@@ -315,6 +315,10 @@ class Execution:
         if isinstance(error, asyncio.CancelledError):
             return CallResult(errors.Error("the function was cancelled"))
         return CallResult(cast("Exception", error))
+
+    def _ended_by_several(self, group: BaseExceptionGroup[BaseException]) -> CallResult:
+        found = _first_interrupt(group)
+        return CallResult(cast("Exception", group)) if found is None else self._ended(found)
 
     async def _unwind(self) -> None:
         """End what is left of the function's tasks, and wait for their `finally` blocks."""

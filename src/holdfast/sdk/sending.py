@@ -151,6 +151,8 @@ def _read(response: httpx.Response) -> SendEventsResult:
         ) from None
     if result.error is None and status >= 400:
         result.error = f"HTTP {status}"
+    if result.error is not None:
+        result.ids = [each for each in result.ids if each]
     return result
 
 

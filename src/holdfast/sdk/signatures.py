@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a signature may be old, or ahead of this machine's clock.
 MAX_AGE_S: Final = 300
+#: Longer ones are milliseconds, which some senders give.
+_DIGITS_OF_SECONDS: Final = 11
 _NAME: Final = HeaderKey.SIGNATURE.value
 
 
@@ -60,7 +62,8 @@ def _moment(header: str) -> str:
     text = _first(header, "t")
     if not text.isascii() or not text.isdigit():
         raise SigVerificationFailedError(f"the {_NAME} header is malformed: t is no number")
-    if abs(time.time() - int(text)) > MAX_AGE_S:
+    moment = int(text) / 1000 if len(text) > _DIGITS_OF_SECONDS else int(text)
+    if abs(time.time() - moment) > MAX_AGE_S:
         raise SigVerificationFailedError(
             f"the {_NAME} header is older than {MAX_AGE_S // 60} minutes; are clocks right?"
         )

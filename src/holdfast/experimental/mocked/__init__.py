@@ -118,18 +118,18 @@ class _Run:
                 if not self._may_retry(target, result.error):
                     return Result(result.error, None, Status.FAILED)
                 continue
-            failed = self._take_all(result.multi or [])
-            if failed is not None:
-                return Result(failed, None, Status.FAILED)
+            self._take_all(result.multi or [])
 
     def _may_retry(self, target: str | None, error: Exception) -> bool:
         count = self._attempts[target] = self._attempts.get(target, 0) + 1
-        if target is not None:
+        again = is_retriable(error) and count < self._max_attempts
+        self._planned = [each for each in self._planned if each != target]
+        if again and target is not None:
             self._planned.insert(0, target)
-        return is_retriable(error) and count < self._max_attempts
+        return again
 
-    def _take_all(self, results: list[CallResult]) -> Exception | None:
-        """Note the results of steps. A step that failed for good is raised in the function; nobody may catch it."""
+    def _take_all(self, results: list[CallResult]) -> None:
+        """Note the results of steps; the error of one that failed for good is raised in the function."""
         for result in results:
             step = result.step
             if step is None:
@@ -137,12 +137,8 @@ class _Run:
             if result.error is not None:
                 if not self._may_retry(step.id, result.error):
                     self._memos[step.id] = Output(error=_memoized(result.error))
-                    continue
-                self._planned = [each for each in self._planned if each != step.id]
-                self._planned.append(step.id)
             else:
                 self._take(step.id, step.display_name, step.op, result.output)
-        return None
 
     def _take(self, hashed: str, step_id: str, op: Opcode, output: object) -> None:
         if step_id in self._stubs:

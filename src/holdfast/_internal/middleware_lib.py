@@ -1,0 +1,11 @@
+"""What `middleware_lib` holds elsewhere."""
+
+from holdfast.sdk.middleware import (
+    Middleware,
+    MiddlewareManager,
+    MiddlewareSync,
+    TransformOutputResult,
+    UninitializedMiddleware,
+)
+
+__all__ = ["Middleware", "MiddlewareManager", "MiddlewareSync", "TransformOutputResult", "UninitializedMiddleware"]
