@@ -159,6 +159,17 @@ def test_a_start_without_keys_on_this_machine_makes_a_pair_once(tmp_path: Path) 
     assert keys == dict(line.split("=") for line in (tmp_path / "keys.env").read_text().splitlines())
 
 
+def test_the_first_user_of_a_start_without_keys(tmp_path: Path) -> None:
+    """The command that the log names works as it stands: the key is in the server's folder."""
+    with Served(tmp_path, mode="start") as served:
+        folder, port = str(tmp_path), str(served.port)
+        code, output = run_to_end(
+            "users", "add", "ada", "--role", "admin", "--generate", "--sqlite-dir", folder, "--port", port, timeout=60
+        )
+    assert code == 0, output
+    assert "ada was added, with the role admin." in output
+
+
 def test_keys_that_are_no_hex_are_taken_on_this_machine_with_a_warning(tmp_path: Path) -> None:
     keys = ("--event-key", "local-prod-key", "--signing-key", "local-prod-signing")
     with Served(tmp_path, *keys, mode="start") as served:

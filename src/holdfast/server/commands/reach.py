@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from holdfast.server.commands import die, is_there, keep_home, with_options
+from holdfast.server.commands.local_keys import signing_key
 from holdfast.server.config import Config
 from holdfast.server.config.sources import Settings
 
@@ -100,7 +101,8 @@ class Reach:
         try:
             held = lock.hold(path)
         except lock.InUseError:
-            async with self._remote(f"http://localhost:{self._config.port}") as client:
+            url, key = f"http://localhost:{self._config.port}", signing_key(self._config.directory)
+            async with self._remote(url, key) as client:
                 yield client
             return
         except StoreError as error:
@@ -113,10 +115,10 @@ class Reach:
         finally:
             held.close()
 
-    def _remote(self, url: str) -> httpx.AsyncClient:
+    def _remote(self, url: str, local_key: str = "") -> httpx.AsyncClient:
         import httpx  # noqa: PLC0415 - as above
 
-        secret = self._token or self._config.signing_key
+        secret = self._token or self._config.signing_key or local_key
         if secret:
             keep_home(url)
         headers = {"authorization": f"Bearer {secret}"} if secret else {}
