@@ -27,6 +27,7 @@ format: setup ## Put the code and the generated pages into shape
 	@.venv/bin/ruff check --fix-only --quiet . && .venv/bin/ruff format --quiet .
 	@.venv/bin/python scripts/api_reference.py
 	@.venv/bin/python scripts/cli_reference.py
+	@.venv/bin/python scripts/sdk_reference.py
 	@.venv/bin/python scripts/config_reference.py
 	@.venv/bin/python scripts/timelines.py
 
