@@ -10,9 +10,13 @@ import msgspec
 from holdfast.protocol.events import Event, Invocation, load_event, render_event, with_invocation
 from holdfast.protocol.ids import xxh36
 from holdfast.protocol.urls import with_scheme
+from holdfast.server.access.audit import Audit
+from holdfast.server.access.commands import by_enum, by_error, command, found
 from holdfast.server.access.keys import Keys
+from holdfast.server.access.principals import Role
 from holdfast.server.activity.turns import error_line
 from holdfast.server.api.common.backend import (
+    Backend,
     CancelOutcome,
     Invoked,
     InvokeOutcome,
@@ -42,38 +46,40 @@ from holdfast.server.telemetry.metadata import MetadataLog, Target, Update
 from holdfast.server.webhooks.registry import Webhooks
 
 
-class Service:
-    """Implements `api.backend.Backend` over one partition."""
+class Service(Backend):
+    """The backend of the APIs over one partition; its methods are documented in the protocols."""
 
     def __init__(
         self, config: Config, partition: Partition, apps: Apps, syncer: Syncer, history: History, settings: Settings,
         metadata: MetadataLog, keys: Keys, webhooks: Webhooks, ids: IdSource, gateway: Gateway,
     ) -> None:  # fmt: skip
         self._partition = partition
-        self.now_ms = partition.now
         self._apps = apps
         self._syncer = syncer
         self._settings = settings
         self._metadata = metadata
         self._ids = ids
         self._gateway = gateway
-        self._started_at = self.now_ms()
+        self._started_at = partition.now()
+        self.audit: Audit | None = None
         self.keys = keys
         self.webhooks = webhooks
         self.history = history
         self.info = _info(config)
 
+    def now_ms(self) -> int:
+        return self._partition.now()
+
     def new_id(self) -> str:
-        """Return a new ULID."""
         return self._ids.next(self.now_ms())
 
     # --- runs -------------------------------------------------------------------------------------------------------
 
+    @command("function.invoked", Role.OPERATOR)
     async def invoke(
         self, slug: str, *, data: bytes | None, user: bytes | None, sessions: bytes | None, debug_run_id: str = "",
         debug_session_id: str = "",
     ) -> str:  # fmt: skip
-        """Accept an invocation of a function, which need not exist; return the event's internal id."""
         now = self.now_ms()
         id = self.new_id()
         link = Invocation(fn_id=slug, debug_run_id=debug_run_id, debug_session_id=debug_session_id)
@@ -85,8 +91,8 @@ class Service:
         await self.accept(event)
         return id
 
+    @command("function.invoked", Role.OPERATOR)
     async def invoke_function(self, function_id: str, data: bytes, idempotency_key: str) -> Invoked:
-        """Start a run of a function that exists; tell why there is none, if there is none."""
         now, id = self.now_ms(), self.new_id()
         external_id = xxh36(idempotency_key) if idempotency_key else id
         seen = f"{function_id}:{external_id}"
@@ -118,12 +124,12 @@ class Service:
         """Take an event that the server made; it is durable afterwards."""
         await self.accept_all([event])
 
+    @command("events.sent", Role.OPERATOR, often=True)
     async def accept_all(self, events: Sequence[Event]) -> None:
-        """Take events that were read; they are durable afterwards."""
         await self._partition.intake.take(events)
 
+    @command("run.cancelled", Role.OPERATOR, by_enum)
     async def cancel_run(self, run_id: str) -> CancelOutcome:
-        """Cancel a run; the outcome is committed."""
         try:
             await self._partition.submit_run(run_id, lambda engine, run, now: engine.cancel(run, "api", now))
         except NotAliveError:
@@ -134,14 +140,11 @@ class Service:
             return CancelOutcome.ALREADY_CANCELLED if cancelled else CancelOutcome.ENDED
         return CancelOutcome.CANCELLED
 
+    @command("run.rerun", Role.OPERATOR, found)
     async def rerun(
         self, run_id: str, *, from_step: str | None, input: bytes | None, output: bytes | None = None,
         debug_run_id: str = "", debug_session_id: str = "",
     ) -> str | None:  # fmt: skip
-        """Start a run's function again with the same events; with `from_step` the steps before it are kept.
-
-        With an `output`, that step is kept as well, as if it had returned it.
-        """
         partition = self._partition
         ended = partition.store.load_ended(run_id)
         function = partition.view.functions.get(ended.function_id) if ended else None
@@ -161,12 +164,11 @@ class Service:
         run = await partition.submit(lambda engine, now: engine.rerun(request, kept, inputs, now))
         return run.id
 
+    @command("signal.sent", Role.OPERATOR)
     async def signal(self, name: str, data: bytes) -> str | None:
-        """Send a signal; return the id of the run that waited for it."""
         return await self._partition.submit(lambda engine, now: engine.on_signal(name, data, now))
 
     async def run_state(self, run_id: str) -> RunSnapshot | None:
-        """Return the state of a live run; None for one that has ended or never was."""
         run = self._partition.view.run(run_id)
         if run is None:
             return None
@@ -174,14 +176,13 @@ class Service:
         assert run.body is not None
         return RunSnapshot(steps=dict(run.body.steps), events=list(run.body.events))
 
+    @command("run.metadata_recorded", Role.OPERATOR, often=True)
     async def record_metadata(self, run_id: str, target: Target, updates: Sequence[Update]) -> None:
-        """Records metadata of a run, live or ended; raises MetadataError if it is refused."""
         await self._metadata.record(run_id, target, updates)
 
     # --- why ----------------------------------------------------------------------------------------------------------
 
     async def why_runs(self, runs: Sequence[StoredRun]) -> dict[str, list[Reason]]:
-        """Return what each run is doing, waits for, or came to; by id."""
         found = self._partition.view.why([run.id for run in runs], self.now_ms())
         alive = set(found)
         gone = [run for run in runs if run.id not in found]
@@ -205,7 +206,6 @@ class Service:
         return found
 
     async def doing(self, run_ids: Sequence[str]) -> dict[str, Reason]:
-        """Return what each live run is doing, or waits for first; by id."""
         view, now = self._partition.look(), self.now_ms()
         if view is None:
             return {}
@@ -231,7 +231,6 @@ class Service:
             yield Reason(kind=ReasonKind.APP, text=f"its app {app.name} has an error: {app.error}")
 
     async def why_event(self, event: StoredEvent, runs: Sequence[StoredRun]) -> list[Reason]:
-        """Return what became of an event, whose `runs` are known."""
         asked = why_event.Asked(event.id, event.name, event.external_id, event.json)
         started = [self._started(run) for run in runs]
         return started + self._partition.view.why_event(asked, {run.function_id for run in runs}, self.now_ms())
@@ -247,89 +246,84 @@ class Service:
 
     # --- operations ---------------------------------------------------------------------------------------------------
 
+    @command("cancellation.created", Role.OPERATOR)
     async def cancel_many(self, cancellation: BulkCancellation) -> None:
-        """Begin a bulk cancellation; it is durable, the runs end soon."""
         await self._partition.submit(lambda engine, now: engine.cancel_many(cancellation, now))
 
     def cancellations(self) -> Sequence[BulkCancellation]:
-        """Return all bulk cancellations, newest first."""
         return self._partition.view.cancellations()
 
+    @command("cancellation.removed", Role.OPERATOR, found)
     async def remove_cancellation(self, id: str) -> bool:
-        """Remove a bulk cancellation; what it has not cancelled yet goes on. False for no such one."""
         return await self._partition.submit(lambda engine, _: engine.forget_cancellation(id))
 
+    @command("function.paused", Role.OPERATOR)
     async def pause_function(self, function_id: str, mode: PauseMode) -> None:
-        """Let no run of a function start any more; those that are running go on."""
         await self._partition.submit(lambda engine, now: engine.pause(function_id, Mode(mode), now))
 
+    @command("function.resumed", Role.OPERATOR)
     async def resume_function(self, function_id: str) -> None:
-        """Let a function's runs start again, those that waited first."""
         await self._partition.submit(lambda engine, now: engine.resume(function_id, now))
 
     def paused(self, function_id: str) -> Paused | None:
-        """Return whether, and how, a function is paused."""
         paused = self._partition.view.paused(function_id)
         return Paused(paused[0].value, paused[1]) if paused is not None else None
 
     async def backlog(self, function_id: str) -> Backlog | None:
-        """Return what waits of a function, and how far its limits are used up; None if it is not registered."""
         return self._partition.view.backlog(function_id, self.now_ms())
 
     # --- apps -------------------------------------------------------------------------------------------------------
 
+    @command("app.created", Role.ADMIN, by_error)
     async def create_app(self, url: str) -> str | None:
-        """Add an app by its URL and have it sync; return an error text, or None once it has."""
         url = with_scheme(url)
         self._apps.expect(url)
         return await self._syncer.ping(url) or None
 
+    @command("app.updated", Role.ADMIN, found)
     async def update_app(self, app_id: str, url: str) -> bool:
-        """Changes an app's URL; False for no such app."""
         return self._apps.set_url(app_id, with_scheme(url))
 
+    @command("app.deleted", Role.ADMIN, found)
     async def delete_app(self, app_id: str) -> bool:
-        """Archive an app and its functions; False for no such app."""
         return self._apps.archive(app_id)
 
+    @command("app.deleted", Role.ADMIN, found)
     async def delete_app_by_name(self, name: str) -> bool:
-        """Archive an app by its name; False for no such app."""
         return any(self._apps.archive(a.id) for a in self._apps.active() if a.name == name)
 
+    @command("app.deleted", Role.ADMIN, found)
     async def remove_app_by_url(self, url: str) -> bool:
-        """Archive an app by its URL; False for no such app."""
         app = self._apps.by_url(url)
         return app is not None and self._apps.archive(app.id)
 
     async def workers(self) -> Sequence[Worker]:
-        """Return all known workers' connections, open ones and some of the past: one for each app of a worker."""
         known = self._gateway.roster.known()
         return [_worker(self._gateway.id, w, g) for w in known for g in w.groups.values()]
 
     # --- test hooks -------------------------------------------------------------------------------------------------
 
-    def set_step_limit(self, function_id: str, limit: int | None) -> bool:
-        """Set or (None) lift the most steps that runs of a function may have."""
+    @command("function.step_limit_set", Role.ADMIN)
+    async def set_step_limit(self, function_id: str, limit: int | None) -> bool:
         return _override(self._settings.step_limits, function_id, limit)
 
-    def set_state_size_limit(self, function_id: str, limit: int | None) -> bool:
-        """Set or (None) lift the most bytes of state."""
+    @command("function.state_size_limit_set", Role.ADMIN)
+    async def set_state_size_limit(self, function_id: str, limit: int | None) -> bool:
         return _override(self._settings.state_limits, function_id, limit)
 
+    @command("server.reset", Role.ADMIN)
     async def test_reset(self) -> None:
-        """Forget all runs, jobs and wait: whatever is alive is cancelled."""
         partition = self._partition
         for run_id in [run.id for run in partition.view.runs()]:
             with contextlib.suppress(NotAliveError):  # the end of one may end others
                 partition.give_run(run_id, lambda engine, run, now: engine.cancel(run, "reset", now))
         await partition.committed()
 
+    @command("function.paused", Role.ADMIN)
     async def test_pause_function(self, function_id: str) -> None:
-        """Let no more runs of a function start."""
         await self.pause_function(function_id, "queue")
 
     def test_queue_size(self, function_id: str) -> int:
-        """Return how many jobs of a function are open."""
         return self._partition.view.open_jobs(function_id)
 
 

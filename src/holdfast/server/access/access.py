@@ -7,7 +7,6 @@ import asyncio
 import structlog
 
 from holdfast.protocol.ids import UlidSource
-from holdfast.server.access import commands
 from holdfast.server.access.attempts import Attempts
 from holdfast.server.access.audit import Audit, Reader
 from holdfast.server.access.keys import Keys
@@ -51,7 +50,7 @@ class Access:
         self._attempts = Attempts(self.sessions)
         self._changes = Throttle(10, 30_000)  # of passwords, by those who are logged in
         if self.guarded:
-            commands.guard(keys, commands.KEYS, self.audit)
+            keys.audit = self.audit
 
     @property
     def guarded(self) -> bool:

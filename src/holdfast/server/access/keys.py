@@ -17,6 +17,9 @@ import structlog
 
 from holdfast.protocol.ids import UlidSource, ulid_time
 from holdfast.protocol.signing import check_signing_key, hash_signing_key, strip_prefix
+from holdfast.server.access.audit import Audit
+from holdfast.server.access.commands import command, found
+from holdfast.server.access.principals import Role
 from holdfast.server.access.records import Records, Select, digest, load, row
 from holdfast.server.clock import now_ms
 
@@ -80,6 +83,7 @@ class Keys:
     ) -> None:
         self.on_change: Callable[[], object] = lambda: None
         """Called when other keys count than before."""
+        self.audit: Audit | None = None
         self._records = records
         self._ids = ids
         self._given_events = event_keys
@@ -162,6 +166,7 @@ class Keys:
 
     # --- changing ---------------------------------------------------------------------------------------------------
 
+    @command("event_key.created", Role.ADMIN)
     async def create_event_key(self, name: str = "") -> EventKey:
         """Makes an event key; senders can use it when this returns."""
         made = _EventRow(self._next_id(), name, secrets.token_urlsafe(32), now_ms(), None)
@@ -171,6 +176,7 @@ class Keys:
         self._changed()
         return EventKey(id=made.id, name=made.name, key=made.key, created_at=made.created_at)
 
+    @command("event_key.revoked", Role.ADMIN, found)
     async def revoke_event_key(self, id: str) -> bool:
         """Makes an event key useless, at once; False for no such one. Raises KeyRefused for the configuration's."""
         if any(key.id == id and key.origin == "config" for key in self.event_keys()):
@@ -185,6 +191,7 @@ class Keys:
         self._changed()
         return True
 
+    @command("signing_key.rotated", Role.ADMIN, secret=True)
     async def rotate(self, key: str = "") -> SigningKey:
         """Makes `key`, else a new one, the current signing key; the one before stays as the fallback.
 
@@ -203,6 +210,7 @@ class Keys:
             await self._keep([_SigningRow(self._next_id(), _hash(key), key, now_ms(), None)])
             return self.signing_keys()[0]
 
+    @command("signing_key.retired", Role.ADMIN, found, secret=True)
     async def retire_fallback(self) -> bool:
         """Ends the fallback: only the current signing key counts from now on; False if there was none."""
         async with self._changing:

@@ -9,7 +9,6 @@ from typing import Final
 
 import structlog
 
-from holdfast.server.access.commands import SERVER, WEBHOOKS, guard
 from holdfast.server.api.common import browsers
 from holdfast.server.api.common.asgi import RETRY_AFTER, Message, Receive, Scope, Send
 from holdfast.server.app.apis import Apis
@@ -65,8 +64,7 @@ class Server:
             telemetry.metadata, execution.keys, self.webhooks, execution.ids, execution.gateway,
         )  # fmt: skip
         if self.access.guarded:
-            guard(self.service, SERVER, self.access.audit)
-            guard(self.webhooks, WEBHOOKS, self.access.audit)
+            self.service.audit = self.webhooks.audit = self.access.audit
         self.apis = Apis(config, storage, execution, telemetry, self.access, self.service)
         self.readiness = self.apis.readiness
 

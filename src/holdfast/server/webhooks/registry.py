@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
+from holdfast.server.access.commands import command, found
+from holdfast.server.access.principals import Role
 from holdfast.server.access.records import row
 from holdfast.server.clock import now_ms
 
 if TYPE_CHECKING:
     from holdfast.protocol.ids import UlidSource
+    from holdfast.server.access.audit import Audit
     from holdfast.server.access.records import Records, Select
 
 MOST: Final = 1_000
@@ -62,6 +65,7 @@ class Webhooks:
     def __init__(self, records: Records, ids: UlidSource) -> None:
         self._records = records
         self._ids = ids
+        self.audit: Audit | None = None
         self._by_id: dict[str, Webhook] = {}
         self._by_key: dict[str, Webhook] = {}
 
@@ -83,6 +87,7 @@ class Webhooks:
         """One by the key in its URL."""
         return self._by_key.get(key)
 
+    @command("webhook.created", Role.ADMIN)
     async def create(
         self, name: str, transform: str, response: str = "", event_filter: EventFilter | None = None
     ) -> Webhook:
@@ -97,12 +102,14 @@ class Webhooks:
         await self._put(made)
         return made
 
+    @command("webhook.changed", Role.ADMIN)
     async def replace(self, changed: Webhook) -> Webhook:
         """Changes one; its URL stays."""
         changed = msgspec.structs.replace(changed, updated_at=now_ms())
         await self._put(changed)
         return changed
 
+    @command("webhook.deleted", Role.ADMIN, found)
     async def delete(self, id: str) -> bool:
         """Removes one: its URL is a 404 from now on. False for no such one."""
         known = self._by_id.get(id)

@@ -116,28 +116,13 @@ class Worker(msgspec.Struct, frozen=True):
     os: str = ""
 
 
-class Backend(Protocol):
-    """The server behind the APIs. Ids are checked by the caller for their form, not for what they name."""
+class Server(Protocol):
+    """What every API asks of the server. Ids are checked by the caller for their form, not for what they name."""
 
-    @property
-    def history(self) -> History:
-        """The readers of the store."""
-        ...
-
-    @property
-    def info(self) -> ServerInfo:
-        """What the server tells about itself."""
-        ...
-
-    @property
-    def keys(self) -> Keys:
-        """The keys of machines."""
-        ...
-
-    @property
-    def webhooks(self) -> Webhooks:
-        """The webhooks that make events of requests."""
-        ...
+    history: History
+    """The readers of the store."""
+    info: ServerInfo
+    """What the server tells about itself."""
 
     def now_ms(self) -> int:
         """Return the server's time in ms since the epoch."""
@@ -146,6 +131,10 @@ class Backend(Protocol):
     def new_id(self) -> str:
         """Return a new ULID."""
         ...
+
+
+class Runs(Server, Protocol):
+    """Starting, ending and reading runs."""
 
     async def invoke(
         self,
@@ -189,26 +178,6 @@ class Backend(Protocol):
         """
         ...
 
-    async def create_app(self, url: str) -> str | None:
-        """Add an app by its URL and have it sync; answers an error text, or None once it has."""
-        ...
-
-    async def update_app(self, app_id: str, url: str) -> bool:
-        """Change an app's URL; False for no such app."""
-        ...
-
-    async def delete_app(self, app_id: str) -> bool:
-        """Archive an app and its functions; False for no such app."""
-        ...
-
-    async def delete_app_by_name(self, name: str) -> bool:
-        """Archive an app by its name; False for no such app."""
-        ...
-
-    async def remove_app_by_url(self, url: str) -> bool:
-        """Archive an app by its URL; False for no such app."""
-        ...
-
     async def signal(self, name: str, data: bytes) -> str | None:
         """Send a signal (`data` is JSON); answers the id of the run that waited for it, None if there is none."""
         ...
@@ -221,6 +190,10 @@ class Backend(Protocol):
         """Record metadata of a run, live or ended; raises `telemetry.metadata.MetadataError` if it is refused."""
         ...
 
+
+class Reasons(Server, Protocol):
+    """Why something runs, waits or started nothing."""
+
     async def why_runs(self, runs: Sequence[StoredRun]) -> dict[str, list[Reason]]:
         """Return what each run is doing, waits for, or came to; by id."""
         ...
@@ -232,6 +205,10 @@ class Backend(Protocol):
     async def why_event(self, event: StoredEvent, runs: Sequence[StoredRun]) -> list[Reason]:
         """Return what became of an event, whose `runs` are known."""
         ...
+
+
+class Functions(Server, Protocol):
+    """Holding back functions, and ending their runs."""
 
     async def cancel_many(self, cancellation: BulkCancellation) -> None:
         """Begin a bulk cancellation; it is durable, the runs end soon."""
@@ -261,15 +238,43 @@ class Backend(Protocol):
         """Return what waits of a function, and how far its limits are used up; None if it is not registered."""
         ...
 
+
+class Apps(Server, Protocol):
+    """Apps and their workers."""
+
+    async def create_app(self, url: str) -> str | None:
+        """Add an app by its URL and have it sync; answers an error text, or None once it has."""
+        ...
+
+    async def update_app(self, app_id: str, url: str) -> bool:
+        """Change an app's URL; False for no such app."""
+        ...
+
+    async def delete_app(self, app_id: str) -> bool:
+        """Archive an app and its functions; False for no such app."""
+        ...
+
+    async def delete_app_by_name(self, name: str) -> bool:
+        """Archive an app by its name; False for no such app."""
+        ...
+
+    async def remove_app_by_url(self, url: str) -> bool:
+        """Archive an app by its URL; False for no such app."""
+        ...
+
     async def workers(self) -> Sequence[Worker]:
         """Return all known workers' connections."""
         ...
 
-    def set_step_limit(self, function_id: str, limit: int | None) -> bool:
+
+class TestHooks(Server, Protocol):
+    """What test suites of SDKs set and ask."""
+
+    async def set_step_limit(self, function_id: str, limit: int | None) -> bool:
         """Set or (None) lift the most steps that runs of a function may have; False if there was none to lift."""
         ...
 
-    def set_state_size_limit(self, function_id: str, limit: int | None) -> bool:
+    async def set_state_size_limit(self, function_id: str, limit: int | None) -> bool:
         """Set or (None) lift the most bytes of state; False if there was none to lift."""
         ...
 
@@ -284,3 +289,10 @@ class Backend(Protocol):
     def test_queue_size(self, function_id: str) -> int:
         """Return how many jobs of a function are open."""
         ...
+
+
+class Backend(Runs, Reasons, Functions, Apps, TestHooks, Protocol):
+    """All of it, with the keys of machines and the webhooks."""
+
+    keys: Keys
+    webhooks: Webhooks

@@ -65,7 +65,7 @@ class _Dev:
 class _Limit:
     """A limit on runs of one function, for test suites."""
 
-    def __init__(self, what: str, change: Callable[[str, int | None], bool]) -> None:
+    def __init__(self, what: str, change: Callable[[str, int | None], Awaitable[bool]]) -> None:
         self._what = what
         self._change = change
 
@@ -77,7 +77,7 @@ class _Limit:
             return public_error(400, f"Invalid function ID: {form.get('functionId', '')}")
         if limit is None:
             return public_error(400, f"Invalid limit: {form.get('limit', '')}")
-        self._change(function_id, limit)
+        await self._change(function_id, limit)
         return Response()
 
     async def lift(self, request: Request) -> Response:
@@ -85,7 +85,7 @@ class _Limit:
         function_id = read_uuid(form.get("functionId", ""))
         if function_id is None:
             return public_error(400, f"Invalid function ID: {form.get('functionId', '')}")
-        if not self._change(function_id, None):
+        if not await self._change(function_id, None):
             return public_error(404, f"No {self._what} limit set for function: {function_id}")
         return Response()
 
