@@ -510,7 +510,7 @@ def test_a_thousand_ops_are_allowed(world: World) -> None:
     run = world.start()
     world.reply(ops(*(planned(f"s{i}") for i in range(1_000))))
     assert world.status(run) is RunStatus.RUNNING
-    assert len(world.calls) == 100  # the workers
+    assert len(world.calls) == 90  # of 100 workers, as many as one function may have
 
 
 @pytest.mark.parametrize("how", ["step", "failed", "wait", "exchange"])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.replies import returns, throws
+from engine.replies import ops, returns, sleep, throws, wait
 from engine.world import DAY, HOUR, MINUTE, SECOND
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.settings import Settings
@@ -47,6 +48,31 @@ def ahead(w: FlowWorld, meanwhile: Callable[[], object]) -> None:
     w.now = before + 5 * SECOND
     w.middle()
     w.tick()
+
+
+@pytest.mark.parametrize(
+    ("op", "late"),
+    [
+        (sleep("nap", "10m"), False),
+        (sleep("nap", "2023-11-14T23:30:00Z"), True),
+        (wait("w", "never", "10m"), False),
+        (wait("w", "never", "2023-11-14T23:30:00Z"), True),
+    ],
+    ids=["sleep", "sleep until a date", "wait", "wait until a date"],
+)
+def test_what_was_to_last_for_a_while_does_so_from_the_right_time_on(
+    crash: bool, op: dict[str, Any], late: bool
+) -> None:
+    w = made(register(), crash=crash)
+    w.event(n=1)
+    call = w.calls.pop()
+    ahead(w, lambda: w.answer(call, ops(op)))
+    w.advance(9 * MINUTE)
+    assert not w.calls
+    w.advance(2 * MINUTE)
+    assert bool(w.calls) is not late
+    w.advance(2 * HOUR)
+    assert w.calls, "a date comes as well"
 
 
 def test_a_throttle_goes_on(crash: bool) -> None:

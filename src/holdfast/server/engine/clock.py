@@ -1,8 +1,7 @@
 """A clock that was ahead and went back: no stored moment may lie later than the configuration can explain.
 
 Moments that were written while the clock was wrong are brought back when it is seen to go back, and when they are read
-from the store. Two kinds stay as they are, since they may be dates that user code gave: the ends of sleeps, and the
-timeouts of waits.
+from the store. What user code gave as a date stays: the end of a sleep, the timeout of a wait.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import msgspec
 
 from holdfast.protocol.limits import IDEMPOTENCY_MS
 from holdfast.server.engine.flow import batch, debounce, timeouts
-from holdfast.server.model.job import Job, JobKind
+from holdfast.server.model.job import Job, JobKind, Pause
 
 if TYPE_CHECKING:
     from holdfast.server.engine.core import Core
@@ -32,6 +31,8 @@ def went_back(core: Core) -> None:
     for item in core.queue.timers.items():
         if isinstance(item, Job) and core.current(item):
             _mend_job(core, item)
+        elif isinstance(item, Pause) and core.current(item):
+            mend_pause(core, item)
     _mend_debounces(core)
     _mend_batches(core)
     core.throttles.settle_all(core.queue.timers, core.now)
@@ -48,8 +49,24 @@ def mend_run(core: Core, run: Run) -> None:
 def due(job: Job, now: int) -> int:
     """Return when a job is due (ms) that was queued at a moment that lies in the future: after the same delay."""
     delay = max(0, job.due - job.queued_at)
-    given = (job.kind is JobKind.SLEEP and job.step) or (job.kind is JobKind.START and not job.attempt and delay)
-    return job.due if job.queued_at <= now or given else now + delay
+    return job.due if job.queued_at <= now or _is_date(job, delay) else now + delay
+
+
+def _is_date(job: Job, delay: int) -> bool:
+    """Whether user code or a sender may have given the moment as a date."""
+    if job.kind is JobKind.SLEEP and job.step:
+        return not job.counted
+    return job.kind is JobKind.START and not job.attempt and delay > 0
+
+
+def mend_pause(core: Core, pause: Pause) -> None:
+    """Let a wait that was made in the future last as long as it was to last, from now on; not one until a date."""
+    if pause.created_at <= core.now or not pause.counted:
+        return
+    pause.expires += core.now - pause.created_at
+    pause.created_at = core.now
+    core.changes.pauses[pause.run_id, pause.no] = pause
+    core.queue.timers.add(pause.expires, pause)
 
 
 def pending(core: Core, record: debounce.Pending) -> debounce.Pending:
@@ -77,7 +94,10 @@ def _mend_job(core: Core, job: Job) -> None:
         run = core.runs[job.run_id]
         sooner = msgspec.structs.replace(job, due=moment, queued_at=core.now)
         core.open_job(run, sooner)
-        core.push(run, sooner)
+        if job.kind is JobKind.SLEEP and job.step:
+            core.queue.timers.add(moment, sooner)
+        else:
+            core.push(run, sooner)
 
 
 def _arm_timeouts(core: Core, run: Run) -> None:

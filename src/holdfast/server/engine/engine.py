@@ -356,10 +356,9 @@ class Engine:
                 continue
             if isinstance(item, Pause):
                 self._core.waits.add(item)
+                clock.mend_pause(self._core, item)
                 if item.kind is not PauseKind.CANCEL:
                     self._core.queue.timers.add(item.expires, item)
-            elif item.kind is JobKind.SLEEP and item.step:
-                self._core.queue.timers.add(item.due, item)
             elif item.kind is not JobKind.SYNC:
                 self._core.queue.timers.add(max(clock.due(item, now), 0), item)
         if any(item.kind is not PauseKind.CANCEL for item in run.open):

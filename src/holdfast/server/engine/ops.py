@@ -104,6 +104,7 @@ def _sleep(answer: Answer, op: Op) -> None:
         run, JobKind.SLEEP, f"-{op.id}", due=due, step=op.id, outgoing=answer.job.outgoing, race=op.race,
         name=op.display, step_queued_at=core.now,
     )  # fmt: skip
+    job.counted = sleep_until(text, core.now + 1) == due + 1
     core.queue.timers.add(due, job)
 
 
@@ -116,7 +117,7 @@ def _wait_for_event(answer: Answer, op: Op) -> None:
     if not name:
         raise OpError("error handling generator response: event name is required")
     source = opts.condition or ""
-    pause = _pause(answer, op, PauseKind.EVENT, _expiry(core, opts.timeout or "", default=0))
+    pause = _pause(answer, op, PauseKind.EVENT, opts.timeout or "", 0)
     pause.event, pause.expression = intern(name), _interpolated(run, source)
     core.open_pause(run, pause)
 
@@ -132,7 +133,7 @@ def _wait_for_signal(answer: Answer, op: Op) -> None:
     if holder is not None and holder.expires >= core.now and opts.conflict != "replace":
         message = "Signal conflict; signal wait already exists for another run"
         raise FailEarly(server_error("Error", message, f"Error: {message}"))
-    pause = _pause(answer, op, PauseKind.SIGNAL, _expiry(core, opts.timeout or "", limits.DEFAULT_WAIT_MS))
+    pause = _pause(answer, op, PauseKind.SIGNAL, opts.timeout or "", limits.DEFAULT_WAIT_MS)
     pause.key = opts.signal
     if holder is not None:
         _displace(core, holder)
@@ -159,9 +160,7 @@ def _invoke(answer: Answer, op: Op) -> None:
     except ValueError as problem:
         _refuse_invoke(answer, op, str(problem))
         return
-    pause = _pause(
-        answer, op, PauseKind.INVOKE, _expiry(core, opts.timeout or "", limits.DEFAULT_WAIT_MS, bounded=False)
-    )
+    pause = _pause(answer, op, PauseKind.INVOKE, opts.timeout or "", limits.DEFAULT_WAIT_MS)
     event = _invocation(core, run, op, opts, payload, sessions, pause.expires)
     pause.key, pause.function, pause.trigger = f"{run.id}.{op.id}", opts.function_id, event.id
     core.open_pause(run, pause)
@@ -300,23 +299,25 @@ def _known(answer: Answer, op: Op) -> bool:
     return False
 
 
-def _pause(answer: Answer, op: Op, kind: PauseKind, expires: int) -> Pause:
-    run = answer.run
+def _pause(answer: Answer, op: Op, kind: PauseKind, timeout: str, default: int) -> Pause:
+    """Make a wait; `default` (ms) is how long it lasts without a timeout."""
+    run, now = answer.run, answer.core.now
+    expires = _expiry(now, timeout, default)
+    if kind is not PauseKind.INVOKE and expires - now > limits.MAX_WAIT_MS:
+        raise FailEarly(_too_long("wait"))
     return Pause(
-        run.id, run.number(), kind, expires, answer.core.now, intern(op.id), intern(op.display), race=op.race
+        run.id, run.number(), kind, expires, now, intern(op.id), intern(op.display), race=op.race,
+        counted=_expiry(now + 1, timeout, default) == expires + 1,
     )  # fmt: skip
 
 
-def _expiry(core: Core, timeout: str, default: int, *, bounded: bool = True) -> int:
+def _expiry(now: int, timeout: str, default: int) -> int:
     if not timeout:
-        return core.now + default
+        return now + default
     try:
-        expires = parse_timeout(timeout, core.now)
+        return parse_timeout(timeout, now)
     except DurationError as error:
         raise OpError(f"error handling generator response: {error}") from error
-    if bounded and expires - core.now > limits.MAX_WAIT_MS:
-        raise FailEarly(_too_long("wait"))
-    return expires
 
 
 def _too_long(what: str) -> bytes:

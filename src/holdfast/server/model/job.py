@@ -41,6 +41,7 @@ class Job(msgspec.Struct, array_like=True, gc=False):
     step_queued_at: int = 0  # when the sleeping or planned step was reported
     op: str = ""  # a gateway step's opcode, when the job is one
     idle: int = 0  # how many answers without news came before it, one after the other
+    counted: bool = False  # a sleep for a length of time, not until a date
 
     @property
     def discovers(self) -> bool:
@@ -79,6 +80,7 @@ class Pause(msgspec.Struct, array_like=True, gc=False, eq=False):
     child: str = ""  # INVOKE: run id of the child, once it exists
     lost: str = ""  # SIGNAL: the name, once another wait has taken it over
     attempt: int = 0
+    counted: bool = False  # it lasts for a length of time, not until a date
 
 
 encode_row = msgspec.json.Encoder().encode
