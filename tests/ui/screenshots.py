@@ -21,7 +21,7 @@ from playwright.sync_api import sync_playwright
 from tests.api.serving import Served, environment, free_port
 
 from .conftest import FLAGS, ROOT, Stage, synced
-from .showcase import sample_events
+from .samples import sample_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

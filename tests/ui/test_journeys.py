@@ -188,6 +188,29 @@ def test_what_flow_control_gathers_is_seen(page: Page, stage: Stage) -> None:
     expect(queue).to_contain_text("drops events; takes the next in 9 m")
 
 
+def test_one_field_finds_text_and_expressions(page: Page, stage: Stage) -> None:
+    run_id = stage.run_of(stage.send("shop/card.charge", order=4711, note="Gebühr"), status="Failed")
+    page.goto("/runs")
+    field = page.get_by_role("searchbox", name="Search runs")
+    row = page.locator(f'[data-key="{run_id}"]')
+    for text in ("declined insufficient", "gebühr", run_id, "event.data.order == 4711", "Charge card"):
+        field.fill(text)
+        field.press("Enter")
+        expect(page).to_have_url(re.compile("q="))
+        expect(row).to_be_visible()
+    field.fill("no such text anywhere")
+    field.press("Enter")
+    expect(page.get_by_role("heading", name="No run fits this filter")).to_be_visible()
+    page.goto("/events?q=4711")
+    expect(page.get_by_role("table", name="Events")).to_contain_text("shop/card.charge")
+    page.keyboard.press("ControlOrMeta+k")
+    page.get_by_role("combobox", name="Search").fill("declined 4711")
+    page.get_by_role(
+        "option", name=re.compile("Charge card, failed PaymentDeclinedError|Charge card, failed .*declined")
+    ).first.click()
+    expect(page).to_have_url(re.compile("/runs/01"))
+
+
 def test_what_is_unknown_says_what_to_do(page: Page, stage: Stage) -> None:
     page.goto("/runs/01ARZ3NDEKTSV4RRFFQ69G5FAV")
     expect(page.get_by_role("heading", name="There is no such run")).to_be_visible()

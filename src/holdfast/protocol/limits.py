@@ -57,6 +57,7 @@ LINGER_S: Final = 2.0
 # A search among runs or events.
 MAX_SEARCH: Final = 8 * KIB
 MAX_SEARCH_COMPARISONS: Final = 100
+MAX_SEARCH_WORDS: Final = 20
 
 # What one GraphQL request may cost.
 GQL_BODY: Final = 4 * MIB

@@ -48,6 +48,8 @@ EXTENSIONS = {
         "savedSteps": "(stepID: String): [SavedStep!]!",
     },
     "RerunFromStepInput": {"output": "Bytes"},
+    "RunsFilterV2": {"text": "String"},
+    "EventsFilter": {"text": "String"},
     "Mutation": {
         "pauseFunction": '(slug: String!, mode: String! = "queue"): Function!',
         "resumeFunction": "(slug: String!): Function!",

@@ -202,6 +202,46 @@ def test_search(api: Api, searched: dict[str, str], query: str, wanted: set[str]
     assert found["totalCount"] == len(wanted)
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("needle", {"a"}),  # in an event and an output
+        ("NEEDLE hello", {"a"}),  # words are found anywhere, in either case
+        ("needle other", set()),
+        ("second", {"b"}),  # in a later event of a batch
+        ("rec/c", {"failed"}),  # an event's name
+        ("child failed", {"failed"}),  # an error's message
+        ("%", set()),  # no pattern
+        (ulid(START, 2), {"b"}),  # a run's id and an event's
+        ("", {"a", "b", "failed"}),
+    ],
+)
+def test_free_text(api: Api, searched: dict[str, str], text: str, wanted: set[str]) -> None:
+    found = page(api, filter=EVER | {"text": text})
+    assert {searched[run] for run in ids(found)} == wanted
+    assert found["totalCount"] == len(wanted)
+
+
+def test_free_text_finds_functions_and_goes_with_a_query(api: Api, searched: dict[str, str]) -> None:
+    api.library.function()
+    both = EVER | {"text": "rec-py-no", "query": "event.data.n == 5"}
+    assert {searched[run] for run in ids(page(api, filter=both))} == {"a"}
+    body = api.gql(QUERY, first=1, order=NEWEST, filter=EVER | {"text": "a " * 21})
+    assert body["errors"][0]["message"] == "error retrieving runs: the text has 21 words; the limit is 20"
+
+
+def test_free_text_of_events(api: Api, searched: dict[str, str]) -> None:
+    query = "query($text: String!) { eventsV2(filter: {from: 0, text: $text}) { edges { node { name } } } }"
+    query = query.replace("from: 0", 'from: "2020-01-01T00:00:00Z"')
+
+    def names(text: str) -> list[str]:
+        return [edge["node"]["name"] for edge in api.data(query, text=text)["eventsV2"]["edges"]]
+
+    assert names("Needle") == ["rec/a"]
+    assert names(ulid(START, 3)) == ["rec/c"]
+    assert names("needle second") == []
+
+
 def test_search_among_outputs_that_are_no_json(api: Api) -> None:
     book = Book(1).returns(1)
     book.output = "plain text"

@@ -106,6 +106,7 @@ export interface EventFilter {
   names?: string[] | undefined;
   internal: boolean;
   query?: string | undefined;
+  text?: string | undefined;
 }
 
 const PAGE = 40;
@@ -117,6 +118,7 @@ function given(filter: EventFilter) {
     eventNames: filter.names ?? null,
     includeInternalEvents: filter.internal,
     query: filter.query ?? null,
+    text: filter.text ?? null,
   };
 }
 

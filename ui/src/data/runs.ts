@@ -34,7 +34,10 @@ export interface RunFilter {
   statuses?: RunStatus[] | undefined;
   functions?: string[] | undefined;
   apps?: string[] | undefined;
+  /** An expression (CEL). */
   query?: string | undefined;
+  /** Words that events, outputs, errors or functions' names must hold. */
+  text?: string | undefined;
 }
 
 export type RunPage = Page<RunRow>;
@@ -119,6 +122,7 @@ function given(filter: RunFilter) {
     functionIDs: filter.functions ?? null,
     appIDs: filter.apps ?? null,
     query: filter.query ?? null,
+    text: filter.text ?? null,
   };
 }
 

@@ -11,7 +11,7 @@ from typing import Final, Literal, cast
 
 import msgspec
 
-from holdfast.protocol.limits import MAX_SEARCH, MAX_SEARCH_COMPARISONS
+from holdfast.protocol.limits import MAX_SEARCH, MAX_SEARCH_COMPARISONS, MAX_SEARCH_WORDS
 from holdfast.server.expressions import syntax
 from holdfast.server.expressions.errors import ExpressionError, SyntaxIssues
 from holdfast.server.expressions.parser import parse
@@ -49,7 +49,13 @@ class Junction(msgspec.Struct, frozen=True):
     operands: tuple[Expression, ...]
 
 
-Expression = Comparison | Negation | Junction
+class Text(msgspec.Struct, frozen=True):
+    """Part of an event's JSON, of an output or error, or of a function's name; or a whole id. ASCII letters match in either case."""
+
+    text: str
+
+
+Expression = Comparison | Negation | Junction | Text
 
 
 def parse_search(query: str) -> tuple[Expression, ...]:
@@ -64,6 +70,16 @@ def parse_search(query: str) -> tuple[Expression, ...]:
     if comparisons > MAX_SEARCH_COMPARISONS:
         raise SearchError(f"the query compares {comparisons} times; the limit is {MAX_SEARCH_COMPARISONS}")
     return found
+
+
+def text_search(text: str) -> tuple[Expression, ...]:
+    """Return what finds a text that people typed: each of its words; none for an empty text. Raises SearchError."""
+    if len(text) > MAX_SEARCH:
+        raise SearchError(f"the text is too long: {len(text)} characters; the limit is {MAX_SEARCH}")
+    words = text.split()
+    if len(words) > MAX_SEARCH_WORDS:
+        raise SearchError(f"the text has {len(words)} words; the limit is {MAX_SEARCH_WORDS}")
+    return tuple(Text(word) for word in words)
 
 
 def _comparisons(tree: Expression) -> int:

@@ -5,6 +5,7 @@ import { Suspense, lazy, useMemo } from "react";
 import { type EventFilter, type EventRow, eventNames } from "../../data/events";
 import { TIMES, list, windowOf } from "../../logic/window";
 import { ms, plural } from "../../logic/format";
+import { wantedOf } from "../../logic/search";
 import { stateOf } from "../../logic/state";
 import { Button } from "../../parts/Button";
 import { Empty } from "../../parts/Empty";
@@ -45,7 +46,7 @@ export function Events() {
         </Button>
       </div>
       <div className={screen.toolbar} role="search">
-        <SearchField label="Search events" hint="Search, as event.data.order == 7" value={search["q"] ?? ""} submit={(q) => change({ q })} />
+        <SearchField label="Search events" hint="Text, an id, or event.data.order == 7" value={search["q"] ?? ""} submit={(q) => change({ q })} />
         <Pick label="Name" options={known.map((name) => [name, name])} chosen={list(search["name"])} choose={(chosen) => change({ name: chosen.join(",") })} />
         <Pick
           label={search["from"] ? "Chosen time" : "Time"}
@@ -93,7 +94,7 @@ function filterOf(search: Search): EventFilter {
     until: until ? new Date(until).toISOString() : undefined,
     names: search["name"] ? list(search["name"]) : undefined,
     internal: search["internal"] === "yes",
-    query: search["q"] || undefined,
+    ...wantedOf(search["q"]),
   };
 }
 

@@ -17,7 +17,7 @@ export function Toolbar({ search, functions, change }: Props) {
   const apps = [...new Set(functions.map((each) => each.appName))].sort();
   return (
     <div className={styles.toolbar} role="search">
-      <SearchField label="Search runs" hint="Search, as event.data.order == 7" value={search["q"] ?? ""} submit={(q) => change({ q })} />
+      <SearchField label="Search runs" hint="Text, an id, or event.data.order == 7" value={search["q"] ?? ""} submit={(q) => change({ q })} />
       <Pick
         label="Status"
         options={STATUSES.map((status) => [status, status.charAt(0) + status.slice(1).toLowerCase()])}

@@ -2,6 +2,7 @@
 
 import type { FunctionRef } from "../../data/functions";
 import type { RunFilter, RunRow, RunStatus } from "../../data/runs";
+import { wantedOf } from "../../logic/search";
 import { list, windowOf } from "../../logic/window";
 import type { Search } from "../../router";
 
@@ -30,8 +31,10 @@ export function filterOf(search: Search, functions: readonly FunctionRef[], now:
   if (asked.length) filter.statuses = asked.filter((name) => STATUSES.includes(name as RunStatus)) as RunStatus[];
   if (slugs.length) filter.functions = found.length ? found.map((each) => each.id) : [NOBODY];
   if (apps.length) filter.apps = foundApps.length ? [...new Set(foundApps.map((each) => each.appID))] : [NOBODY];
-  const query = [search["q"], search["event"] ? `event.name == ${JSON.stringify(search["event"])}` : ""].filter(Boolean).join("\n");
+  const wanted = wantedOf(search["q"]);
+  const query = [wanted.query, search["event"] ? `event.name == ${JSON.stringify(search["event"])}` : ""].filter(Boolean).join("\n");
   if (query) filter.query = query;
+  if (wanted.text) filter.text = wanted.text;
   return { filter, unknown };
 }
 

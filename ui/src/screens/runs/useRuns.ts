@@ -32,8 +32,9 @@ export function useRuns(key: readonly string[], filter: () => RunFilter, ready: 
   );
   useLive("runs", (push: Push) => {
     const wanted = filter();
-    if (push.more || wanted.query) again();
-    if (push.runs && !wanted.query) update(queryKey, (pages) => merge(pages, push.runs ?? [], wanted));
+    const searched = Boolean(wanted.query || wanted.text);
+    if (push.more || searched) again();
+    if (push.runs && !searched) update(queryKey, (pages) => merge(pages, push.runs ?? [], wanted));
   });
   const rows = useMemo(() => query.data?.pages.flatMap((page) => page.rows) ?? [], [query.data]);
   const { hasNextPage, isFetchingNextPage, fetchNextPage } = query;

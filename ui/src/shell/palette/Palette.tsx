@@ -6,6 +6,7 @@ import { Icon } from "../../parts/Icon";
 import { useFunctions } from "../../data/functions";
 import styles from "./Palette.module.css";
 import { type Command, commandsFor } from "./commands";
+import { useFound } from "./found";
 
 /** Search and command palette: screens, functions, and what an id or a text may mean. */
 export default function Palette({ close }: { close: () => void }) {
@@ -13,7 +14,8 @@ export default function Palette({ close }: { close: () => void }) {
   const [at, setAt] = useState(0);
   const router = useRouter();
   const functions = useFunctions();
-  const commands = useMemo(() => commandsFor(text, functions.data ?? []), [text, functions.data]);
+  const found = useFound(text);
+  const commands = useMemo(() => [...commandsFor(text, functions.data ?? []), ...found], [text, functions.data, found]);
   const list = useId();
   const chosen = useRef<HTMLLIElement>(null);
   useEffect(() => chosen.current?.scrollIntoView({ block: "nearest" }), [at]);

@@ -50,7 +50,10 @@ function themes(text: string): Command[] {
 
 function search(text: string): Command[] {
   if (!text || ULID.test(text)) return [];
-  return [{ id: "search", label: `Search runs for “${text}”`, kind: "Runs", icon: SEARCH, to: "/runs", search: { q: text } }];
+  return [
+    { id: "search", label: `Search runs for “${text}”`, kind: "Runs", icon: SEARCH, to: "/runs", search: { q: text } },
+    { id: "search events", label: `Search events for “${text}”`, kind: "Events", icon: SEARCH, to: "/events", search: { q: text } },
+  ];
 }
 
 /** Whether all words of `wanted` are in `text`. */

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from holdfast.server.store.search import Comparison, Junction, Negation
+from holdfast.server.store.search import Comparison, Junction, Negation, Text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,15 @@ class Condition:
         self.parameters = parameters
 
 
+_EVENT_TEXT: Final = "(e.id = upper(?) OR instr(lower(CAST(e.json AS TEXT)), lower(?)) > 0)"
+_RUN_TEXT: Final = (
+    "(r.id = upper(?) OR instr(lower(CAST(ifnull(r.output, '') AS TEXT)), lower(?)) > 0 OR r.function_id IN"
+    " (SELECT f.id FROM functions f WHERE instr(lower(f.name), lower(?)) > 0 OR instr(lower(f.slug), lower(?)) > 0) OR EXISTS"
+    " (SELECT 1 FROM events t WHERE t.id IN (SELECT value FROM json_each(r.event_ids))"
+    " AND (t.id = upper(?) OR instr(lower(CAST(t.json AS TEXT)), lower(?)) > 0)))"
+)
+
+
 def run_condition(expressions: Sequence[Expression]) -> Condition:
     """Return the condition on a run `r` that all expressions make: for one of its events `e` (graphql.md §8)."""
     found = _all([condition(expression) for expression in expressions], " AND ")
@@ -55,6 +64,9 @@ def event_condition(expressions: Sequence[Expression]) -> Condition:
 
 def condition(expression: Expression, sources: tuple[str, ...] = tuple(_SOURCES)) -> Condition:
     """One expression, with the columns `r.output`, `r.status` and `e.json` in scope."""
+    if isinstance(expression, Text):
+        text = _EVENT_TEXT if sources == ("event",) else _RUN_TEXT
+        return Condition(text, [expression.text] * text.count("?"))
     if isinstance(expression, Negation):
         inner = condition(expression.operand, sources)
         return Condition(f"NOT {inner.text}", inner.parameters)

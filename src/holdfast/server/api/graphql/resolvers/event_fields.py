@@ -15,7 +15,7 @@ from holdfast.server.api.graphql.resolver_errors import NO_ROWS, fail
 from holdfast.server.api.graphql.scalars import ulid_problem
 from holdfast.server.model.status import RunStatus
 from holdfast.server.store.history import EventFilter, StreamFilter
-from holdfast.server.store.search import SearchError, parse_search
+from holdfast.server.store.search import SearchError, parse_search, text_search
 
 if TYPE_CHECKING:
     from holdfast.server.api.graphql.loaders import Context
@@ -36,6 +36,7 @@ _Filter = TypedDict(
         "event_names": list[str] | None,
         "include_internal_events": bool,
         "query": str | None,
+        "text": str | None,
     },
     total=False,
 )
@@ -211,7 +212,7 @@ async def _stream_item(event: StoredEvent, context: Context) -> _StreamItem:
 
 def _where(given: _Filter) -> EventFilter:
     try:
-        search = parse_search(given.get("query") or "")
+        search = parse_search(given.get("query") or "") + text_search(given.get("text") or "")
     except SearchError as error:
         fail(f"error retrieving events: {error}")
     return EventFilter(

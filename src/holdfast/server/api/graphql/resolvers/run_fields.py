@@ -21,7 +21,7 @@ from holdfast.server.api.traces import TraceNode, build_legacy_trace, build_trac
 from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.model.status import RunStatus
 from holdfast.server.store.history import RunFilter, RunOrder, RunPosition, RunTime
-from holdfast.server.store.search import SearchError, parse_search
+from holdfast.server.store.search import SearchError, parse_search, text_search
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -54,6 +54,7 @@ Filter = TypedDict(
         "app_ids": list[str] | None,
         "is_deferred": bool | None,
         "query": str | None,
+        "text": str | None,
     },
     total=False,
 )
@@ -313,7 +314,7 @@ def _defer(hashed: str, defer: Defer, started: list[StoredRun], function: Functi
 def run_filter(given: Filter) -> RunFilter:
     """Read a filter of the schema; fails with the error of a query that can't be read."""
     try:
-        search = parse_search(given.get("query") or "")
+        search = parse_search(given.get("query") or "") + text_search(given.get("text") or "")
     except SearchError as error:
         fail(f"error retrieving runs: {error}")
     return RunFilter(
