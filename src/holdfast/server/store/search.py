@@ -50,7 +50,10 @@ class Junction(msgspec.Struct, frozen=True):
 
 
 class Text(msgspec.Struct, frozen=True):
-    """Part of an event's JSON, of an output or error, or of a function's name; or a whole id. ASCII letters match in either case."""
+    """Part of an event's JSON, of an output or error, or of a function's name; or a whole id.
+
+    ASCII letters match in either case.
+    """
 
     text: str
 

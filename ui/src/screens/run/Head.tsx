@@ -103,29 +103,33 @@ const PARTS = [
 function Sums({ shown, run }: { shown: Timeline; run: RunDetails }) {
   const total = PARTS.reduce((sum, [part]) => sum + shown.sums[part], 0);
   return (
-    <dl className={styles.sums}>
-      <div>
-        <dt>{run.endedAt ? "Took" : "Since"}</dt>
-        <dd className="number">{duration(total)}</dd>
-      </div>
+    <div className={styles.sums}>
+      <dl>
+        <div>
+          <dt>{run.endedAt ? "Took" : "Since"}</dt>
+          <dd className="number">{duration(total)}</dd>
+        </div>
+      </dl>
       <div className={styles.split} role="img" aria-label={PARTS.map(([part, name]) => `${name} ${duration(shown.sums[part])}`).join(", ")}>
         {PARTS.map(([part]) => (shown.sums[part] > 0 ? <span key={part} className={styles[part]} style={{ flexGrow: shown.sums[part] / (total || 1) }} /> : null))}
       </div>
-      {PARTS.filter(([part]) => shown.sums[part] >= 1).map(([part, name]) => (
-        <div key={part}>
-          <dt>
-            <i className={styles[part]} />
-            {name}
-          </dt>
-          <dd className="number">{duration(shown.sums[part])}</dd>
+      <dl>
+        {PARTS.filter(([part]) => shown.sums[part] >= 1).map(([part, name]) => (
+          <div key={part}>
+            <dt>
+              <i className={styles[part]} />
+              {name}
+            </dt>
+            <dd className="number">{duration(shown.sums[part])}</dd>
+          </div>
+        ))}
+        <div className={styles.began}>
+          <dt>Queued at</dt>
+          <dd>
+            <Moment at={ms(run.queuedAt)} />
+          </dd>
         </div>
-      ))}
-      <div className={styles.began}>
-        <dt>Queued at</dt>
-        <dd>
-          <Moment at={ms(run.queuedAt)} />
-        </dd>
-      </div>
-    </dl>
+      </dl>
+    </div>
   );
 }

@@ -45,9 +45,8 @@ export function ErrorView({ error }: { error: StepError }) {
       ) : null}
       {error.stack ? (
         <details open={!frame}>
-          <summary>
-            Stack <Copy text={error.stack} what="the stack" />
-          </summary>
+          <summary>Stack</summary>
+          <Copy text={error.stack} what="the stack" />
           <pre className={styles.stack} tabIndex={0}>
             {error.stack}
           </pre>

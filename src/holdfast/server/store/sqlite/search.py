@@ -43,7 +43,8 @@ class Condition:
 _EVENT_TEXT: Final = "(e.id = upper(?) OR instr(lower(CAST(e.json AS TEXT)), lower(?)) > 0)"
 _RUN_TEXT: Final = (
     "(r.id = upper(?) OR instr(lower(CAST(ifnull(r.output, '') AS TEXT)), lower(?)) > 0 OR r.function_id IN"
-    " (SELECT f.id FROM functions f WHERE instr(lower(f.name), lower(?)) > 0 OR instr(lower(f.slug), lower(?)) > 0) OR EXISTS"
+    " (SELECT f.id FROM functions f WHERE instr(lower(f.name), lower(?)) > 0"
+    " OR instr(lower(f.slug), lower(?)) > 0) OR EXISTS"
     " (SELECT 1 FROM events t WHERE t.id IN (SELECT value FROM json_each(r.event_ids))"
     " AND (t.id = upper(?) OR instr(lower(CAST(t.json AS TEXT)), lower(?)) > 0)))"
 )
@@ -65,8 +66,7 @@ def event_condition(expressions: Sequence[Expression]) -> Condition:
 def condition(expression: Expression, sources: tuple[str, ...] = tuple(_SOURCES)) -> Condition:
     """One expression, with the columns `r.output`, `r.status` and `e.json` in scope."""
     if isinstance(expression, Text):
-        text = _EVENT_TEXT if sources == ("event",) else _RUN_TEXT
-        return Condition(text, [expression.text] * text.count("?"))
+        return _text(expression.text, _EVENT_TEXT if sources == ("event",) else _RUN_TEXT)
     if isinstance(expression, Negation):
         inner = condition(expression.operand, sources)
         return Condition(f"NOT {inner.text}", inner.parameters)
@@ -76,6 +76,12 @@ def condition(expression: Expression, sources: tuple[str, ...] = tuple(_SOURCES)
     if expression.source not in sources:
         return Condition("1", [])
     return _comparison(expression)
+
+
+def _text(wanted: str, condition: str) -> Condition:
+    """A text as it is, and as JSON may write it: many senders escape what is no ASCII."""
+    forms = dict.fromkeys((wanted, json.dumps(wanted)[1:-1], json.dumps(wanted, ensure_ascii=False)[1:-1]))
+    return _all([Condition(condition, [form] * condition.count("?")) for form in forms], " OR ")
 
 
 def _comparison(found: Comparison) -> Condition:
