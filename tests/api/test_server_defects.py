@@ -109,11 +109,11 @@ class Shell:
         return statuses[0]
 
     async def idle(self) -> None:
-        """Waits until no job or pause is open but shelved ones."""
+        """Waits until no job or pause is open but quarantined ones."""
         for _ in range(400):
             await asyncio.sleep(0.005)
             open_ = self.rows("SELECT run_id, no FROM jobs")
-            if all(tuple(row) in self.partition.strikes.shelved for row in open_):
+            if all(tuple(row) in self.partition.quarantine.held for row in open_):
                 return
         raise AssertionError("still busy")
 
@@ -245,7 +245,7 @@ def test_a_run_that_cannot_even_fail_is_let_be(tmp_path: Path, monkeypatch: pyte
         await asyncio.sleep(0.05)
         assert len(raised) == 2
         assert shell.runs() == {"good": [1, 1], "bad": [0]}
-        assert len(shell.partition.strikes.shelved) == 1
+        assert len(shell.partition.quarantine.held) == 1
 
     scenario(tmp_path, play)
 

@@ -94,7 +94,7 @@ def test_a_backup_of_a_busy_database_is_one_moment_of_it(store: SqliteStore, tmp
 def test_nothing_is_overwritten(store: SqliteStore, tmp_path: Path) -> None:
     target = tmp_path / "b.db"
     target.write_text("precious")
-    with pytest.raises(StoreError, match="a backup overwrites nothing"):
+    with pytest.raises(StoreError, match="already exists; choose another name"):
         back_up(store.path, target, quiet)
     assert target.read_text() == "precious"
     with pytest.raises(StoreError, match="there is no database"):

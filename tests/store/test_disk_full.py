@@ -192,7 +192,7 @@ def test_rows_that_do_not_fit_together_are_told(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "main.db")
     store.commit(begun("r1"))
     store._db.execute("DELETE FROM runs")
-    with pytest.raises(StoreError, match="don't fit together, see `holdfast db check`"):
+    with pytest.raises(StoreError, match="are inconsistent, see `holdfast db check`"):
         store.recover()
     store.close()
 

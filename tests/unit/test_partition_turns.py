@@ -67,7 +67,7 @@ def test_evaluations_that_are_given_up_are_counted_and_some_are_logged(store: Sq
                 await owner.intake.take([event])
         assert not owner.view.live
         assert owner.tally.expressions_exceeded == 3
-        (line,) = [line for line in logs if "given up" in line["event"]]
+        (line,) = [line for line in logs if "exceeded its budget" in line["event"]]
         assert line["expression"] == DEAR
         await owner.close()
 
@@ -188,7 +188,7 @@ def test_a_follower_that_fails_costs_nothing_of_the_turn(store: SqliteStore) -> 
             await owner.intake.take(events(1, {}))
         assert len(acted) == 1
         assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == [
-            "news of a turn could not be reported"
+            "a turn's activity could not be reported"
         ]
         await owner.close()
 

@@ -341,8 +341,8 @@ class Engine:
 
     # --- recovery ---------------------------------------------------------------------------------------------------
 
-    def adopt(self, run: Run, now: int, shelved: Container[Suspect] = ()) -> bool:
-        """Takes a live run from the store: its open items are put back where they were, but for `shelved` ones.
+    def adopt(self, run: Run, now: int, quarantined: Container[Suspect] = ()) -> bool:
+        """Takes a live run from the store: its open items are put back where they were, but for `quarantined` ones.
 
         False for one that has none, as no engine leaves it: its app is asked what comes next.
         """
@@ -352,7 +352,7 @@ class Engine:
         self._adopt_flow(run)
         for item in list(run.open):
             item.step, item.name = intern(item.step), intern(item.name)
-            if (run.id, item.no) in shelved:
+            if (run.id, item.no) in quarantined:
                 continue
             if isinstance(item, Pause):
                 self._core.waits.add(item)

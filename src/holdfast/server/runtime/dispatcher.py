@@ -116,7 +116,7 @@ class Dispatcher:
         if view.run(run.id) is not run or not run.holds(job):
             return  # cancelled in the same turn
         function = view.functions.get(run.function_id)
-        if function is None or (job.run_id, job.no) in self._partition.strikes:
+        if function is None or self._partition.quarantine.suspects((job.run_id, job.no)):
             outcome = transport_failure(NO_FUNCTION) if function is None else _unanswerable()
             self._partition.soon(self._hand_in, run, job, outcome, 0, self._now())
             return

@@ -27,7 +27,7 @@ from holdfast.server.engine.run import Run
 from holdfast.server.engine.view import View
 from holdfast.server.runtime.durable import Durable
 from holdfast.server.runtime.intake import SLICE_S, Intake
-from holdfast.server.runtime.strikes import Strikes
+from holdfast.server.runtime.quarantine import Quarantine
 from holdfast.server.runtime.tally import Tally
 from holdfast.server.store.store import DiskFullError, Store, StoreError, Value, Write
 
@@ -85,7 +85,7 @@ class Partition:
         """The time in ms since the epoch, for everything that is about runs."""
         self._make_engine = make_engine
         self.store = store
-        self.strikes = Strikes()
+        self.quarantine = Quarantine()
         self._engine = self._fresh()
         self.performer: Performer | None = None
         self.configure: Callable[[Engine, int], None] = lambda _engine, _now: None
@@ -99,7 +99,7 @@ class Partition:
         self._ends: dict[str, list[asyncio.Future[None]]] = {}
         self._scheduled = False
         self._busy = False
-        self._trouble: StoreError | None = None  # why what the engine holds counts for nothing: a reload is under way
+        self._trouble: StoreError | None = None  # set while memory is invalid and being reloaded: the reason
         self._retry_s = STORE_RETRY_S
         self.failures = 0
         """How often memory was thrown away."""
@@ -310,7 +310,7 @@ class Partition:
             if self.on_activity is not None:
                 self.on_activity(changes, self._engine.view)
         except Exception as error:
-            log.error("news of a turn could not be reported", exc_info=error)
+            log.error("a turn's activity could not be reported", exc_info=error)
 
     def _act(self, changes: Changes) -> None:
         """Performs what a durable turn asks for."""
@@ -344,7 +344,7 @@ class Partition:
         if self._loop.time() >= self._exceeded_logged + EXCEEDED_LOG_S:
             self._exceeded_logged = self._loop.time()
             log.warning(
-                "an expression was given up: it costs too much for this event, and counts as not met",
+                "an expression exceeded its budget for this event, and counts as not met",
                 expression=texts[0][:_SHOWN_TEXT], limit=EXPRESSION_WORK, total=self.tally.expressions_exceeded,
             )  # fmt: skip
 
@@ -362,7 +362,7 @@ class Partition:
         if self._trouble is not None:
             return
         if suspect is not None:
-            self.strikes.add(suspect)
+            self.quarantine.add(suspect)
         self._fail(StoreError(RELOADING), self._take_callbacks(), 0)
 
     def distrust(self, error: StoreError) -> None:
@@ -379,7 +379,7 @@ class Partition:
     def _fail(self, error: StoreError, callbacks: list[Callback], delay: float) -> None:
         """Memory can't be trusted any more: it is thrown away."""
         if delay:
-            log.error("what was accepted could not be stored, reloading from the store", error=str(error))
+            log.error("a commit failed, reloading from the store", error=str(error))
         self._trouble = error
         self.failures += 1
         for callback in callbacks:
@@ -404,13 +404,13 @@ class Partition:
         except Exception as error:  # noqa: BLE001 - the store is still away: try again
             self._wait_for_store(error)
         else:
-            log.info("reloaded, all goes on")
+            log.info("reloaded the state")
             self._trouble = None
 
     def _wait_for_store(self, error: Exception) -> None:
         """Tries again later, and says so when the reason is a new one."""
         if str(error) != str(self._trouble):
-            log.error("the store can't be read, trying again", error=str(error))
+            log.error("the store can't be read; retrying", error=str(error))
         self._trouble = error if isinstance(error, StoreError) else StoreError(str(error))
         self._retry_s = min(2 * self._retry_s, STORE_RETRY_MOST_S)
         self._loop.call_later(self._retry_s, self._reload)
@@ -472,15 +472,15 @@ class Partition:
         for key, expires in recovered.idempotency:
             engine.remember_key(key, expires)
         for function_id, cron, tick in recovered.crons:
-            engine.crons.remember(function_id, cron, now if (function_id, cron) in self.strikes.shelved else tick)
+            engine.crons.remember(function_id, cron, now if (function_id, cron) in self.quarantine.held else tick)
         self.configure(engine, now)
         for kind, key, record in recovered.flow:
-            if (kind, key) in self.strikes.shelved:
+            if (kind, key) in self.quarantine.held:
                 continue
             engine.restore(kind, key, record, self._flow_events(kind, record))
-        stranded = [run.id for run in recovered.runs if not engine.adopt(run, now, self.strikes.shelved)]
+        stranded = [run.id for run in recovered.runs if not engine.adopt(run, now, self.quarantine.held)]
         if stranded:
-            log.warning("runs had nothing that would go on; their apps are asked again", runs=stranded[:_SHOWN])
+            log.warning("runs had no open job or wait; their apps are called again", runs=stranded[:_SHOWN])
         if recovered.runs:
             log.info("runs recovered", runs=len(recovered.runs))
         self._set_timer()

@@ -36,7 +36,7 @@ def show(config: Config, port: int, server: Server) -> None:
         f"  {'Workers':<9} {_gateway(config, server)}",
         f"  {'State':<9} {_state(config, server)}",
         f"  {'Apps':<9} {_apps(config, server)}",
-        f"  {'Look':<9} {_commands(port)}",
+        f"  {'Inspect':<9} {_commands(port)}",
         *_open(config, color=color),
         "",
     ]

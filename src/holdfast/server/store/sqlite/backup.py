@@ -42,9 +42,9 @@ def back_up(database: Path, target: Path, progress: Progress) -> int:
     Commits go on meanwhile. What killed backups left in the target's folder is removed. Raises StoreError.
     """
     if target.exists():
-        raise StoreError(f"{target} exists: a backup overwrites nothing, choose another name")
+        raise StoreError(f"{target} already exists; choose another name")
     if not target.parent.is_dir():
-        raise StoreError(f"there is no folder {target.parent}: make it first")
+        raise StoreError(f"the folder {target.parent} does not exist; create it first")
     remove_stale(target.parent.glob(f"*.{_PARTIAL}"))
     with _beside(target, _PARTIAL) as partial:
         with contextlib.closing(open_read_only(database)) as source:
@@ -53,7 +53,7 @@ def back_up(database: Path, target: Path, progress: Progress) -> int:
         try:
             os.link(partial, target)  # fails if somebody else made it meanwhile
         except FileExistsError:
-            raise StoreError(f"{target} was made by somebody else meanwhile; nothing was written") from None
+            raise StoreError(f"{target} was created meanwhile; nothing was written") from None
         except OSError:  # no links on this file system
             partial.rename(target)
         _sync(target.parent)
@@ -89,7 +89,7 @@ def verify(backup: Path) -> int:
     if damage:
         raise StoreError(f"{backup} is damaged: {damage[0]}")
     if known != (3,):
-        raise StoreError(f"{backup} is no database of Holdfast: it has none of its tables")
+        raise StoreError(f"{backup} is not a Holdfast database: its tables are missing")
     return version
 
 

@@ -24,7 +24,7 @@ _USER: Final = "substr({column}, 1, 8) <> 'inngest/'"
 _END: Final = 1 << 40
 _MOST_NAMES: Final = 100
 _RARE: Final = 20
-"""Names of which there is less than one in so many are looked up by name, others met on the way."""
+"""Names rarer than 1 in N use the index by name; others are found while walking the list."""
 
 
 class Span(NamedTuple):

@@ -58,7 +58,7 @@ class Victims(msgspec.Struct, frozen=True):
         rows: list[tuple[str, str]] = db.execute(named(where.query), given).fetchall()
         runs = [(run, _decode_ids(events)) for run, events in rows]
         events = [event for _, started in runs for event in started]
-        held = _held(db, events)  # read after the runs: what is let go of meanwhile has started a run by then
+        held = _held(db, events)  # must follow the run query: an event released in between already has its run
         weights: dict[str, int] = dict(
             db.execute(named("retention.weights"), {"runs": _json([run for run, _ in runs])}).fetchall()
         )

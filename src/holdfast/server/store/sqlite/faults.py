@@ -9,9 +9,9 @@ from typing import Final
 
 from holdfast.server.store.store import DiskFullError, StoreError
 
-_FULL: Final = "the disk is full; free space on it, a running server goes on by itself"
+_FULL: Final = "the disk is full; free some space, a running server recovers by itself"
 _READ_ONLY: Final = "it or its folder is read-only, or belongs to another user"
-_MEND: Final = "`holdfast db check FILE` finds a backup that is whole, `holdfast db restore FILE` puts it in its place"
+_MEND: Final = "find a valid backup with `holdfast db check FILE`, and restore it with `holdfast db restore FILE`"
 
 #: By the primary result code; the extended ones have it in their lowest byte.
 _TEXTS: Final = {
@@ -19,7 +19,7 @@ _TEXTS: Final = {
     sqlite3.SQLITE_PERM: _READ_ONLY,
     sqlite3.SQLITE_CANTOPEN: "it can't be opened: check that its folder exists and belongs to this user",
     sqlite3.SQLITE_CORRUPT: f"it is damaged: {_MEND}",
-    sqlite3.SQLITE_NOTADB: f"it is no SQLite database, or a damaged one: {_MEND}",
+    sqlite3.SQLITE_NOTADB: f"it is not a SQLite database, or is damaged: {_MEND}",
 }
 
 

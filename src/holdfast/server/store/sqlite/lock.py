@@ -69,7 +69,7 @@ def hold(path: Path, *, make: bool = False) -> Lock:
             if make or path.exists():
                 held.append(_open_locked(path, lock_file))
         except BlockingIOError as error:
-            why = "is in use by another Holdfast; stop that one, or choose another folder with --sqlite-dir"
+            why = "is in use by another Holdfast process; stop it, or choose another folder with --sqlite-dir"
             raise InUseError(f"the database {path} {why}") from error
         except OSError as error:
             raise fault(path, error) from error

@@ -45,7 +45,7 @@ def _refuse_foreign(connection: sqlite3.Connection) -> None:
         (_, _, file) = connection.execute("PRAGMA database_list").fetchone()
         raise SchemaError(
             f"the database {file} belongs to another program (its tables: {shown}), and Holdfast leaves it as it is; "
-            "choose another folder with --sqlite-dir. Data of Inngest's server can't be taken over"
+            "choose another folder with --sqlite-dir. Data of Inngest's server can't be imported"
         )
 
 

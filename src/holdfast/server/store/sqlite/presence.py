@@ -19,8 +19,8 @@ _LOG_MAGIC: Final = b"\x37\x7f\x06"
 _HEADER: Final = 100
 _LARGEST_PAGE: Final = 65_536  # does not fit into two bytes, and is written as 1
 
-_BACK: Final = "nothing is accepted until it is back in its place, or the server is restarted with another one"
-_RESTORE: Final = "stop the server, look with `holdfast db check`, and restore a backup with `holdfast db restore FILE`"
+_BACK: Final = "nothing is accepted until it is back in place, or the server is restarted"
+_RESTORE: Final = "stop the server, run `holdfast db check`, and restore a backup with `holdfast db restore FILE`"
 
 
 class Presence:
@@ -56,7 +56,7 @@ class Presence:
         if log is None or (log.st_dev, log.st_ino) != self._log:
             raise MissingError(f"the log {self._log_path} was deleted, moved or replaced: {_RESTORE}")
         if os.pread(self.log, len(_LOG_MAGIC), 0) != _LOG_MAGIC:
-            raise MissingError(f"the log {self._log_path} was cut off: {_RESTORE}")
+            raise MissingError(f"the log {self._log_path} was truncated: {_RESTORE}")
 
     def trouble(self) -> str:
         """Why what is written would not be found again; empty if it would."""
@@ -69,7 +69,7 @@ class Presence:
     def _check_size(self, size: int) -> None:
         """A checkpoint lets the file grow, and shrink to what its first page says."""
         if size < self._size and size < self._said():
-            raise MissingError(f"the database {self._path} was cut off: {_RESTORE}")
+            raise MissingError(f"the database {self._path} was truncated: {_RESTORE}")
         self._size = size
 
     def _said(self) -> float:

@@ -231,7 +231,7 @@ class SqliteStore:
         try:
             return self._recovered(self._db)
         except (KeyError, ValueError) as error:  # what msgspec raises is a ValueError
-            why = f"its rows don't fit together, see `holdfast db check` ({error!r})"
+            why = f"its rows are inconsistent, see `holdfast db check` ({error!r})"
             raise StoreError(f"can't use the database {self.path}: {why}") from error
         except sqlite3.Error as error:
             raise fault(self.path, error) from error
