@@ -11,17 +11,17 @@ import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from holdfast.protocol.events import Event
 from holdfast.protocol.ids import step_hash, ulid
-from holdfast.server.engine.run import Run
-from holdfast.server.model.job import Job, JobKind, Pause, PauseKind, encode_row
+from holdfast.server.engine.changes import Changes
+from holdfast.server.engine.derive import derive
+from holdfast.server.engine.run import Body, Run
+from holdfast.server.model.app import AppRecord, FunctionRecord
+from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.run import Defer, RunDetail, RunState
-from holdfast.server.model.span import Call, Span, encode_span
+from holdfast.server.model.span import Call, Span
 from holdfast.server.model.status import RunStatus, SpanStatus
-from holdfast.server.store.sqlite.counting import count_events, count_runs, link_runs
-from holdfast.server.store.sqlite.migrate import migrate
+from holdfast.server.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -284,36 +284,20 @@ def event_json(id: str, name: str, ts: int, data: object, v: str | None = None) 
 
 
 class Library:
-    """A database file."""
+    """A database file, written through its store; `db` is another connection to it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.store = SqliteStore(path, "none")
         self.db = sqlite3.connect(path, isolation_level=None)
-        self.db.execute("PRAGMA journal_mode = WAL")
-        self.db.execute("PRAGMA synchronous = OFF")
-        migrate(self.db)
-        self._copies = 0
 
     def app(self, id: str = APP_ID, name: str = "rec-py", **more: Any) -> None:
-        row = {"url": "http://APP/api/inngest", "method": "serve", "error": "", "archived_at": None} | more
-        self.db.execute(
-            "INSERT OR REPLACE INTO apps VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            (
-                id,
-                name,
-                row["url"],
-                row["method"],
-                "py",
-                "v0.5.18",
-                "fast_api",
-                "1.2.3",
-                "sum",
-                row["error"],
-                START,
-                row["archived_at"],
-                0,
-            ),
-        )
+        given = {"url": "http://APP/api/inngest", "method": "serve", "error": "", "archived_at": None} | more
+        record = AppRecord(
+            id, name, sdk_language="py", sdk_version="v0.5.18", framework="fast_api", app_version="1.2.3",
+            checksum="sum", created_at=START, **given,
+        )  # fmt: skip
+        self.store.save_apps([record], [])
 
     def function(
         self, id: str = FUNCTION_ID, slug: str = "rec-py-no-step", app_id: str = APP_ID, config: object = None
@@ -329,10 +313,7 @@ class Library:
                 {"id": "step", "name": "step", "uri": f"http://APP/api/inngest?fnId={slug}&stepId=step", "retries": 1}
             ],
         }
-        self.db.execute(
-            "INSERT OR REPLACE INTO functions VALUES (?,?,?,?,1,?,?,NULL)",
-            (id, app_id, slug, name, dumps(config), START),
-        )
+        self.store.save_apps([], [FunctionRecord(id, app_id, slug, name, 1, dumps(config).encode(), START, None)])
 
     def event(
         self,
@@ -344,74 +325,46 @@ class Library:
         v: str | None = None,
         external_id: str = "",
     ) -> str:
-        self._copies += 1
-        text = event_json(external_id or id, name, ts, {} if data is None else data, v)
-        count_events(self.db, [Event(id, name, external_id or id, ts, received_at or ts, b"", deduplicated=True)])
-        self.db.execute(
-            "INSERT INTO events (id, n, name, external_id, ts, received_at, json) VALUES (?,?,?,?,?,?,?)",
-            (id, self._copies, name, external_id or id, ts, received_at or ts, text),
-        )
+        text = event_json(external_id or id, name, ts, {} if data is None else data, v).encode()
+        changes = Changes()
+        changes.events = [Event(id, name, external_id or id, ts, received_at or ts, text, deduplicated=True)]
+        self.store.commit(changes)
         return id
 
     def run(self, book: Book) -> str:
-        self.db.execute("BEGIN")
+        """Writes a run whole; one that was there is replaced."""
         if not book.event_ids:
             book.event_ids = [self.event(ulid(book.start - 1, book.number), book.event_name, book.start - 1)]
-        for table in ("runs",):
-            self.db.execute(f"DELETE FROM {table} WHERE id = ?", (book.id,))
+        self.db.execute("DELETE FROM runs WHERE id = ?", (book.id,))
         for table in ("steps", "spans", "jobs", "pauses", "event_runs"):
             self.db.execute(f"DELETE FROM {table} WHERE run_id = ?", (book.id,))
-        encode = msgspec.json.encode
-        self.db.execute(
-            "INSERT INTO runs (id, function_id, app_id, status, scheduled_at, started_at, ended_at, event_ids,"
-            " event_name, cron, batch_id, original_run_id, output, detail, state)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            (
-                book.id,
-                book.function_id,
-                book.app_id,
-                int(book.status),
-                book.start,
-                book.started_at,
-                book.ended_at,
-                dumps(book.event_ids),
-                book.event_name,
-                book.cron,
-                book.batch_id,
-                "",
-                book.output,
-                encode(book.detail).decode(),
-                encode(book.state).decode(),
-            ),
-        )
+        changes = Changes()
         run = Run(book.id, book.function_id, book.app_id, book.start)
-        run.status, run.started_at, run.ended_at, run.detail = book.status, book.started_at, book.ended_at, book.detail
-        link_runs(self.db, [run])
+        run.status, run.started_at, run.ended_at = book.status, book.started_at, book.ended_at
+        run.event_name, run.cron, run.batch_id, run.detail, run.state = (
+            book.event_name, book.cron, book.batch_id, book.detail, book.state,
+        )  # fmt: skip
+        run.output = book.output.encode() if book.output is not None else None
+        run.body = Body([], event_ids=tuple(book.event_ids))
+        changes.new_runs[book.id] = run
         if run.status in (RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED):
-            count_runs(self.db, [run])
-        for event_id in book.event_ids:
-            self.db.execute("INSERT INTO event_runs VALUES (?,?)", (event_id, book.id))
+            changes.ended.append(run)
+        changes.event_runs = [(event_id, book.id) for event_id in book.event_ids]
         for seq, row in enumerate(book.rows, start=1):
-            span = encode_span(row.span).decode()
+            output = row.output.encode() if row.output is not None else None
             if row.memoised:
-                self.db.execute(
-                    "INSERT INTO steps VALUES (?,?,?,?,?)", (book.id, seq, row.span.step_id, row.output, span)
-                )
+                changes.steps.append((book.id, seq, row.span.step_id, output or b"null", row.span))
             else:
-                self.db.execute("INSERT INTO spans VALUES (?,?,?,?)", (book.id, seq, row.output, span))
-        for no, job in enumerate(book.jobs):
-            self.db.execute(
-                "INSERT INTO jobs (run_id, no, job) VALUES (?,?,?)", (book.id, no, encode_row(job).decode())
-            )
-        for no, pause in enumerate(book.pauses):
-            self.db.execute(
-                "INSERT INTO pauses (run_id, no, pause) VALUES (?,?,?)", (book.id, no, encode_row(pause).decode())
-            )
-        self.db.execute("COMMIT")
+                changes.spans.append((book.id, seq, output, row.span))
+        changes.jobs = {(book.id, no): job for no, job in enumerate(book.jobs)}
+        changes.pauses = {(book.id, no): pause for no, pause in enumerate(book.pauses)}
+        derive(changes)
+        self.store.commit(changes)
         return book.id
 
     def close(self) -> None:
         self.db.close()
+        self.store.close()
 
 
 def deferred(*slugs: str) -> RunState:

@@ -24,19 +24,24 @@ from holdfast.server.api.common.backend import (
 from holdfast.server.model.cancellation import BulkCancellation
 from holdfast.server.model.reason import Reason
 from holdfast.server.store.history import History, StoredEvent, StoredRun
-from holdfast.server.store.store import Value
+from holdfast.server.store.store import Write
 from holdfast.server.telemetry.metadata import Target, Update
 from holdfast.server.webhooks.registry import Webhooks
+from store.memory import DictRecords, Rows
 
 
 class Nowhere:
-    """Records that are not kept."""
+    """Where rows are not kept."""
 
-    def write(self, statement: str, *rows: tuple[Value, ...]) -> None:
+    def write(self, write: Write) -> None:
         pass
 
     async def committed(self) -> None:
         pass
+
+
+def no_records() -> DictRecords:
+    return DictRecords(Rows(), Nowhere())
 
 
 def ids() -> UlidSource:
@@ -49,8 +54,8 @@ class FakeBackend(Backend):
 
     history: History
     now: int
-    keys: Keys = field(default_factory=lambda: Keys(Nowhere(), ids()))
-    webhooks: Webhooks = field(default_factory=lambda: Webhooks(Nowhere(), ids()))
+    keys: Keys = field(default_factory=lambda: Keys(no_records(), ids()))
+    webhooks: Webhooks = field(default_factory=lambda: Webhooks(no_records(), ids()))
     info: ServerInfo = field(default_factory=lambda: ServerInfo("dev", "dev-", {"dir": ""}, {"run-details-v4": True}))
     commands: list[tuple[Any, ...]] = field(default_factory=list)
     cancelled: CancelOutcome = CancelOutcome.MISSING

@@ -29,9 +29,9 @@ from holdfast.server.engine.settings import Settings
 from holdfast.server.model.job import Job, Pause, PauseKind
 from holdfast.server.model.span import Call, Span
 from holdfast.server.model.status import RunStatus
+from store.memory import Rows
 
 from .replies import Reply, hashed
-from .rows import Rows
 
 T0 = 1_700_000_000_000
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
@@ -218,7 +218,7 @@ class World:
         self.exchanges.clear()
         self.epoch += 1
         self.engine = self._engine()
-        for key, expires in sorted(self.rows.keys.items(), key=lambda item: item[1]):
+        for key, (_, expires) in sorted(self.rows.keys.items(), key=lambda item: item[1][1]):
             self.engine._core.seen.add(key, expires)
         for (function_id, cron), tick in self.rows.crons.items():
             self.engine.crons.remember(function_id, cron, tick)

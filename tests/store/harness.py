@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from msgspec import Raw
 
 from holdfast.protocol.events import Event
 from holdfast.server.engine.changes import Changes
+from holdfast.server.engine.derive import derive
 from holdfast.server.engine.run import Body, Run
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.run import Defer, RunDetail, RunState
@@ -16,9 +18,21 @@ from holdfast.server.model.span import Span
 from holdfast.server.model.status import RunStatus, SpanStatus
 from holdfast.server.store.sqlite.memory import MemoryStore
 from holdfast.server.store.sqlite.store import SqliteStore
-from holdfast.server.store.store import Store
+from holdfast.server.store.store import Store, Write, settled
+
+from .memory import DictStore, Rows
+
+
+def _memory(folder: Path, *, slow: bool) -> Store:
+    """A store in memory; the rows are kept by their folder, so that they outlive a close."""
+    return DictStore(_ROWS.setdefault(folder, Rows()), slow=slow)
+
+
+_ROWS: dict[Path, Rows] = {}
 
 KINDS: dict[str, Callable[[Path], Store]] = {
+    "memory": lambda folder: _memory(folder, slow=False),
+    "memory, slow": lambda folder: _memory(folder, slow=True),
     "sqlite file": lambda folder: SqliteStore(folder / "main.db", "full"),
     "sqlite file, deferred": lambda folder: SqliteStore(folder / "main.db", "deferred"),
     "sqlite ephemeral": lambda folder: SqliteStore(None, "none"),
@@ -37,6 +51,21 @@ class Bench:
         self.kind = kind
         self._folder = folder
         self.store = KINDS[kind](folder)
+
+    def commit(self, changes: Changes, writes: Sequence[Write] = ()) -> None:
+        """Commit what a turn wrote, and wait until it is durable."""
+        derive(changes)
+
+        async def main() -> None:
+            await settled(self.store.commit(changes, writes))
+
+        asyncio.run(main())
+
+    def body(self, run_id: str) -> Body:
+        async def main() -> Body:
+            return await settled(self.store.load_body(run_id))
+
+        return asyncio.run(main())
 
     def reopen(self) -> Store:
         """Another start on the same rows; an ephemeral store has but one."""

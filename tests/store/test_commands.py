@@ -143,7 +143,7 @@ def test_events_are_exported(folder: Path) -> None:
 
 
 def test_pages_of_an_export_join(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from holdfast.server.store.sqlite import export
+    from holdfast.server.store import export
 
     monkeypatch.setattr(export, "PAGE", 1)
     assert [line["id"] for line in lines(holdfast(folder, "export", "events", "--internal"))] == ["e1", "e2", "e3"]

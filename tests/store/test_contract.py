@@ -12,10 +12,9 @@ from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.run import Run
 from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.model.job import JobKind, PauseKind, encode_row
-from holdfast.server.model.run import Defer, RunDetail
+from holdfast.server.model.run import Defer
 from holdfast.server.model.status import RunStatus
-from holdfast.server.store.sqlite.store import SqliteStore
-from holdfast.server.store.store import StoreError, Write
+from holdfast.server.store.store import StoreError
 
 from .harness import KINDS, LASTING, T0, Bench, begin, begun, event, full_run, job, pause, put, run, span
 
@@ -44,7 +43,7 @@ def test_every_column_of_a_run_comes_back(bench: Bench) -> None:
     sent = full_run()
     changes = Changes()
     changes.events.append(event())
-    bench.store.commit(begin(changes, sent, job()))
+    bench.commit(begin(changes, sent, job()))
     (found,) = live(bench).values()
     for name in ("id", "function_id", "app_id", "scheduled_at", "started_at", "status", "event_name",
                  "cron", "batch_id", "original_run_id"):  # fmt: skip
@@ -59,7 +58,7 @@ def test_a_run_that_has_not_ended_comes_back_without_any_job_too(bench: Bench) -
     changes.jobs.clear()
     changes.events.append(event())
     changes.steps.append(("r1", 1, "s", b'"four"', span()))
-    bench.store.commit(changes)
+    bench.commit(changes)
     (found,) = live(bench).values()
     assert (found.id, found.step_count, found.seq, list(found.open)) == ("r1", 1, 1, [])
     assert found.state_size == len(event().json) + len(b'"four"')
@@ -75,7 +74,7 @@ def test_every_field_of_a_job_and_a_pause_comes_back(bench: Bench) -> None:
               trigger="t", function="f", child="c", lost="l", attempt=1)
         for number, kind in enumerate(PauseKind, 2)
     ]  # fmt: skip
-    bench.store.commit(begin(begun(), run(), sent_job, *sent_pauses))
+    bench.commit(begin(begun(), run(), sent_job, *sent_pauses))
     (found,) = live(bench).values()
     assert [encode_row(i) for i in sorted(found.open, key=lambda i: i.no)] == [
         encode_row(i) for i in (sent_job, *sent_pauses)
@@ -84,96 +83,26 @@ def test_every_field_of_a_job_and_a_pause_comes_back(bench: Bench) -> None:
 
 
 def test_a_run_without_open_items_has_ended(bench: Bench) -> None:
-    bench.store.commit(begun("r1", "r2"))
+    bench.commit(begun("r1", "r2"))
     done = run("r1", ("e-r1",))
     done.status, done.ended_at, done.output = RunStatus.COMPLETED, T0 + 9, b'{"ok":1}'
     changes = Changes()
     changes.touch(done)
     changes.ended.append(done)
     changes.jobs["r1", 1] = None
-    bench.store.commit(changes)
+    bench.commit(changes)
     assert list(live(bench)) == ["r2"]
     ended = bench.store.load_ended("r1")
     assert ended is not None
     assert (ended.function_id, ended.event_ids, ended.steps, ended.cron) == ("fn", ["e-r1"], {}, "")
 
 
-def ended(id: str, status: RunStatus, started_at: int | None, **detail: str) -> Run:
-    done = run(id, (f"e-{id}",))
-    done.status, done.started_at, done.ended_at = status, started_at, T0 + 9
-    done.detail = RunDetail(**detail)  # type: ignore[arg-type]
-    return done
-
-
-def test_totals_are_counts_of_what_was_committed(bench: Bench) -> None:
-    """Copies of an event count once, runs when they end: in the turn in which they began, or in a later one."""
-    changes = Changes()
-    for id in ("r1", "r2", "r3", "d1", "d2"):
-        begin(changes, run(id, (f"e-{id}",)))
-        changes.events.append(event(f"e-{id}"))
-    changes.new_runs["r3"].detail = RunDetail(deferred_from="r0")
-    changes.new_runs["d1"].detail = RunDetail(debug_run_id="d")
-    changes.new_runs["d2"] = ended("d2", RunStatus.FAILED, T0, debug_run_id="d")
-    changes.new_runs["r2"] = ended("r2", RunStatus.CANCELLED, None)
-    changes.ended += [changes.new_runs["r2"], changes.new_runs["d2"]]
-    changes.events += [event("seeded", deduplicated=True), event("seeded", deduplicated=True), event("e", "other")]
-    bench.store.commit(changes)
-    for id, started in (("r1", T0 + 3), ("r3", T0 + 1), ("d1", T0)):
-        changes = Changes()
-        done = ended(id, RunStatus.COMPLETED, started, debug_run_id="d" if id == "d1" else "")
-        changes.touch(done)
-        changes.ended.append(done)
-        changes.events.append(event("seeded", deduplicated=True))
-        bench.store.commit(changes)
-        bench.reopen()
-    rows = totals(bench, "SELECT name, n, low, high FROM event_totals ORDER BY name")
-    assert rows == [("go", 6, "e-d1", "seeded"), ("other", 1, "e", "e")]
-    times = "first_started_at, last_started_at, first_ended_at, last_ended_at"
-    rows = totals(bench, f"SELECT bucket, function_id, status, n, {times} FROM run_totals ORDER BY bucket")
-    assert rows == [
-        ("r1", "fn", 1, 1, T0 + 3, T0 + 3, T0 + 9, T0 + 9),
-        ("r2", "fn", 3, 1, None, None, T0 + 9, T0 + 9),
-        ("r3", "fn", 1, 1, T0 + 1, T0 + 1, T0 + 9, T0 + 9),
-    ]
-    assert totals(bench, "SELECT * FROM deferred_runs") == [("r3", "r0")]
-    assert totals(bench, "SELECT * FROM debug_runs ORDER BY 1") == [("d1", "fn"), ("d2", "fn")]
-
-
-def test_runs_of_one_bucket_share_a_total(bench: Bench) -> None:
-    for turn in range(3):
-        changes = Changes()
-        for number in range(4):
-            made = ended(f"01AAA-{turn}-{number}", RunStatus.FAILED, T0 + number if turn else None)
-            made.ended_at = T0 + 10 * turn + number
-            changes.new_runs[made.id] = made
-            changes.ended.append(made)
-        bench.store.commit(changes)
-    assert totals(bench, "SELECT * FROM run_totals") == [("01AAA", "fn", 2, 12, T0, T0 + 3, T0, T0 + 23)]
-
-
-def test_a_commit_that_fails_counts_nothing(bench: Bench) -> None:
-    changes = Changes()
-    changes.events.append(event())
-    changes.new_runs["r"] = bad = ended("r", RunStatus.FAILED, T0)
-    bad.output = b"\xff"
-    changes.ended.append(bad)
-    with pytest.raises(StoreError):
-        bench.store.commit(changes)
-    assert totals(bench, "SELECT * FROM event_totals") == totals(bench, "SELECT * FROM run_totals") == []
-
-
-def totals(bench: Bench, query: str) -> list[tuple[object, ...]]:
-    store = bench.reopen()
-    assert isinstance(store, SqliteStore)
-    return store._db.execute(query).fetchall()
-
-
 def test_a_changed_run_comes_back_changed(bench: Bench) -> None:
-    bench.store.commit(begun("r1"))
+    bench.commit(begun("r1"))
     changed = full_run("r1")
     changes = Changes()
     changes.touch(changed)
-    bench.store.commit(changes)
+    bench.commit(changes)
     (found,) = live(bench).values()
     assert (found.status, found.started_at) == (RunStatus.RUNNING, T0 + 5)
     assert msgspec.json.encode(found.state) == msgspec.json.encode(changed.state)
@@ -187,7 +116,7 @@ def test_runs_are_rendered_as_they_are_at_the_commit(bench: Bench) -> None:
     changes.new_runs["r1"].state.priority = 7
     changes.touch(changes.new_runs["r1"])
     assert not changes.runs, "a run that is new is written once"
-    bench.store.commit(changes)
+    bench.commit(changes)
     assert live(bench)["r1"].state.priority == 7
 
 
@@ -198,7 +127,7 @@ def test_of_several_changes_of_one_turn_the_last_counts(bench: Bench) -> None:
     put(changes, pause(no=2))
     changes.pauses["r1", 2] = None
     put(changes, pause(no=3))
-    bench.store.commit(changes)
+    bench.commit(changes)
     (found,) = live(bench).values()
     assert sorted(i.no for i in found.open) == [1, 3]
     assert found.open.get(1) == job(no=1, attempt=2)
@@ -207,23 +136,23 @@ def test_of_several_changes_of_one_turn_the_last_counts(bench: Bench) -> None:
 def test_what_never_was_can_be_deleted(bench: Bench) -> None:
     changes = begun("r1")
     changes.jobs["r1", 9] = changes.pauses["nobody", 9] = None
-    bench.store.commit(changes)
+    bench.commit(changes)
     assert len(live(bench)) == 1
 
 
 def test_items_are_replaced_and_deleted_one_by_one(bench: Bench) -> None:
-    bench.store.commit(begin(begun(), run(), job(no=1), job(no=2), pause(no=3), pause(no=4)))
+    bench.commit(begin(begun(), run(), job(no=1), job(no=2), pause(no=3), pause(no=4)))
     changes = Changes()
     put(changes, job(no=1, attempt=3))
     changes.jobs["r1", 2] = changes.pauses["r1", 3] = None
-    bench.store.commit(changes)
+    bench.commit(changes)
     (found,) = live(bench).values()
     assert sorted(i.no for i in found.open) == [1, 4]
     assert found.open.get(1) == job(no=1, attempt=3)
 
 
 def test_a_pause_alone_keeps_a_run_alive(bench: Bench) -> None:
-    bench.store.commit(begin(begun(), run(), pause(no=1)))
+    bench.commit(begin(begun(), run(), pause(no=1)))
     assert list(live(bench)) == ["r1"]
 
 
@@ -237,13 +166,13 @@ def test_a_body_has_the_events_and_the_steps_in_the_order_in_which_they_were_sav
     changes.steps.append(("r1", 3, "zz", b'{"data":1}', span()))
     changes.spans.append(("r1", 4, None, span()))
     changes.steps.append(("r1", 5, "aa", b"null", span()))
-    bench.store.commit(changes)
+    bench.commit(changes)
     later = Changes()
     later.steps.append(("r1", 6, "mm", '{"data":"é"}'.encode(), span()))
     later.spans.append(("r1", 9, b'{"error":1}', span()))
-    bench.store.commit(later)
+    bench.commit(later)
     (found,) = live(bench).values()
-    body = bench.store.load_body("r1")
+    body = bench.body("r1")
     assert body.events == [b'{"n":1}', b'{"n":2}']
     assert list(body.steps.items()) == [("zz", b'{"data":1}'), ("aa", b"null"), ("mm", '{"data":"é"}'.encode())]
     assert found.step_count == 3
@@ -261,19 +190,19 @@ def test_what_is_pending_is_the_group_without_its_memoised_steps(bench: Bench) -
     changes = begin(begun(), sent)
     changes.events.append(event())
     changes.steps.append(("r1", 1, "b", b"null", span()))
-    bench.store.commit(changes)
+    bench.commit(changes)
     assert live(bench)["r1"].pending == {"a", "c"}
 
 
 def test_a_run_without_a_group_has_nothing_pending(bench: Bench) -> None:
-    bench.store.commit(begun("r1"))
+    bench.commit(begun("r1"))
     assert not live(bench)["r1"].pending
 
 
 def test_counts_of_runs_are_kept_apart(bench: Bench) -> None:
     changes = begun("r1", "r2")
     changes.steps += [("r1", 1, "a", b"12345", span()), ("r1", 2, "b", b"1", span()), ("r2", 1, "a", b"1", span())]
-    bench.store.commit(changes)
+    bench.commit(changes)
     found = live(bench)
     assert [(found[id].step_count, found[id].seq) for id in ("r1", "r2")] == [(2, 2), (1, 1)]
     assert found["r1"].state_size == found["r2"].state_size + 5
@@ -285,7 +214,7 @@ def test_counts_of_runs_are_kept_apart(bench: Bench) -> None:
 def test_events_come_back_by_id_in_the_order_asked_for(bench: Bench) -> None:
     changes = Changes()
     changes.events += [event("e1", external_id="mine"), event("e2", name="other/é")]
-    bench.store.commit(changes)
+    bench.commit(changes)
     found = bench.reopen().load_events(["e2", "nobody", "e1"])
     assert found == [
         ("e2", "other/é", "e2", T0, T0 + 1, b'{"name":"go"}'),
@@ -300,7 +229,7 @@ def test_an_id_that_comes_again_is_kept_as_first_received(bench: Bench) -> None:
             event("e1", json=b'{"n":%d}' % (number * 2)),
             event("e1", json=b'{"n":%d}' % (number * 2 + 1)),
         ]
-        bench.store.commit(changes)
+        bench.commit(changes)
         bench.reopen()
     assert [row[5] for row in bench.store.load_events(["e1"])] == [b'{"n":0}']
 
@@ -308,7 +237,7 @@ def test_an_id_that_comes_again_is_kept_as_first_received(bench: Bench) -> None:
 def test_the_size_of_a_repeated_event_counts_once(bench: Bench) -> None:
     changes = begun("r1")
     changes.events.append(event("e-r1"))
-    bench.store.commit(changes)
+    bench.commit(changes)
     (found,) = live(bench).values()
     assert found.state_size == len(b'{"name":"go"}')
 
@@ -316,7 +245,7 @@ def test_the_size_of_a_repeated_event_counts_once(bench: Bench) -> None:
 def test_a_pair_of_event_and_run_may_be_told_twice(bench: Bench) -> None:
     changes = begun("r1")
     changes.event_runs.append(("e-r1", "r1"))
-    bench.store.commit(changes)
+    bench.commit(changes)
     assert len(live(bench)) == 1
 
 
@@ -326,29 +255,29 @@ def test_a_pair_of_event_and_run_may_be_told_twice(bench: Bench) -> None:
 def test_keys_come_back_oldest_first(bench: Bench) -> None:
     changes = Changes()
     changes.idempotency += [("b", "", 30), ("a", "", 10), ("c", "", 20)]
-    bench.store.commit(changes)
+    bench.commit(changes)
     assert bench.reopen().recover().idempotency == [("a", 10), ("c", 20), ("b", 30)]
 
 
 def test_keys_are_replaced_and_forgotten(bench: Bench) -> None:
     changes = Changes()
     changes.idempotency += [("a", "", 10), ("b", "", 20), ("c", "", 30)]
-    bench.store.commit(changes)
+    bench.commit(changes)
     changes = Changes()
     changes.idempotency.append(("a", "", 40))
     changes.forgotten += [("b",), ("nobody",)]
-    bench.store.commit(changes)
+    bench.commit(changes)
     assert bench.reopen().recover().idempotency == [("c", 30), ("a", 40)]
 
 
 def test_a_key_that_is_forgotten_and_used_anew_in_one_turn_stays(bench: Bench) -> None:
     changes = Changes()
     changes.idempotency.append(("a", "", 10))
-    bench.store.commit(changes)
+    bench.commit(changes)
     changes = Changes()
     changes.forgotten.append(("a",))
     changes.idempotency.append(("a", "", 20))
-    bench.store.commit(changes)
+    bench.commit(changes)
     assert bench.reopen().recover().idempotency == [("a", 20)]
 
 
@@ -357,7 +286,7 @@ def test_the_last_tick_of_a_schedule_comes_back(bench: Bench) -> None:
         changes = Changes()
         changes.crons["fn", "* * * * *"] = tick
         changes.crons["fn", "TZ=Europe/Paris 0 9 * * *"] = tick * 10
-        bench.store.commit(changes)
+        bench.commit(changes)
     assert sorted(bench.reopen().recover().crons) == [
         ("fn", "* * * * *", 2),
         ("fn", "TZ=Europe/Paris 0 9 * * *", 20),
@@ -370,11 +299,11 @@ def test_flow_control_records_come_back_as_json(bench: Bench) -> None:
     changes.flow["pause", "fn"] = "drain"
     changes.flow["debounce", "fn"] = Defer("a", "b")
     changes.flow["gone", "fn"] = 1
-    bench.store.commit(changes)
+    bench.commit(changes)
     changes = Changes()
     changes.flow["gone", "fn"] = None
     changes.flow["throttle", "fn"] = 10**18 + 2
-    bench.store.commit(changes)
+    bench.commit(changes)
     found = {(kind, key): record for kind, key, record in bench.reopen().recover().flow}
     assert found == {
         ("throttle", "fn"): b"1000000000000000002",
@@ -387,12 +316,12 @@ def test_events_of_a_batch_come_back_in_their_order(bench: Bench) -> None:
     changes = Changes()
     changes.flow["batch", "fn"] = 1
     changes.batched += [("b1", 2, "e2"), ("b1", 1, "e1"), ("b2", 1, "e9")]
-    bench.store.commit(changes)
+    bench.commit(changes)
     assert bench.reopen().batch_events("b1") == ["e1", "e2"]
     changes = Changes()
     changes.flow["batch", "fn"] = None
     changes.unbatched.append(("b1",))
-    bench.store.commit(changes)
+    bench.commit(changes)
     assert bench.reopen().batch_events("b1") == []
     assert bench.store.batch_events("b2") == ["e9"]
 
@@ -404,7 +333,7 @@ def test_events_of_a_batch_come_back_in_their_order(bench: Bench) -> None:
     "what", ["two runs of one id", "two places of one number", "bytes that are no text", "a surrogate"]
 )
 def test_a_commit_that_fails_writes_nothing(bench: Bench, what: str) -> None:
-    bench.store.commit(begun("r1"))
+    bench.commit(begun("r1"))
     changes = begun("r2")
     put(changes, job("r1", 1, attempt=4))
     changes.idempotency.append(("k", "", 1))
@@ -419,27 +348,20 @@ def test_a_commit_that_fails_writes_nothing(bench: Bench, what: str) -> None:
     else:
         changes.events.append(event("e9", name="\ud800"))
     with pytest.raises(StoreError):
-        bench.store.commit(changes)
+        bench.commit(changes)
     found = bench.store.recover()
     assert [r.id for r in found.runs] == ["r1"]
     assert found.runs[0].open.get(1) == job("r1", 1)
     assert (found.idempotency, found.crons, found.flow) == ([], [], [])
     assert bench.store.load_events(["e-r2", "e9"]) == []
-    bench.store.commit(begun("r3"))
+    bench.commit(begun("r3"))
     assert sorted(live(bench)) == ["r1", "r3"]
 
 
 def test_an_empty_commit_is_allowed(bench: Bench) -> None:
     assert Changes().empty
-    bench.store.commit(Changes())
+    bench.commit(Changes())
     assert bench.store.recover().runs == []
-
-
-def test_a_sync_may_follow_any_commit(bench: Bench) -> None:
-    for number in range(3):
-        bench.store.commit(begun(f"r{number}"))
-        bench.store.sync()
-    assert len(live(bench)) == 3
 
 
 @pytest.mark.parametrize("kind", LASTING)
@@ -486,23 +408,3 @@ def test_apps_are_replaced_and_removed(bench: Bench) -> None:
     store = bench.reopen()
     assert store.apps() == [an_app("a1", error="down")]
     assert store.functions() == [a_function(archived_at=9)]
-
-
-def test_rows_that_no_engine_owns_join_the_commit(bench: Bench) -> None:
-    changes = begin(begun(), run(), job())
-    bench.store.commit(
-        changes, [Write("meta.put", (("colour", "red"), ("size", "7"))), Write("meta.put", (("size", "8"),))]
-    )
-    reopened = bench.reopen()
-    assert reopened.select("meta.get", ("colour",)) == [("red",)]
-    assert reopened.select("meta.get", ("size",)) == [("8",)]
-    assert reopened.select("meta.get", ("x",)) == []
-
-
-def test_nothing_is_written_if_one_row_is_wrong(bench: Bench) -> None:
-    changes = begin(begun(), run(), job())
-    with pytest.raises(StoreError):
-        bench.store.commit(changes, [Write("meta.put", (("colour", "red"),)), Write("meta.put", (("size", None),))])
-    reopened = bench.reopen()
-    assert reopened.select("meta.get", ("colour",)) == []
-    assert reopened.recover().runs == []

@@ -24,7 +24,7 @@ def fill(store: SqliteStore, size: int, count: int = 1_000) -> None:
         numbers = range(start, start + 50)
         changes.events = [event(f"{n:026}", json=b'{"data":"%s"}' % (b"x" * (size - 11))) for n in numbers]
         store.commit(changes)
-    store.checkpoint()
+    store.log.move()
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(("size", "times"), [(200, 2.8), (500, 2.0), (1_000, 1.7), (1_500, 1.7), (10_000, 1.2)])
 def test_events_take_little_more_room_than_their_size(tmp_path: Path, size: int, times: float) -> None:
     store = SqliteStore(tmp_path / "main.db", "none")
-    store.checkpoint()
+    store.log.move()
     before = store.path.stat().st_size
     fill(store, size)
     assert store.path.stat().st_size - before < times * 1_000 * size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ import pytest
 from api.serving import Served, run_to_end
 from holdfast.server.engine.changes import Changes
 from holdfast.server.store.sqlite.store import SqliteStore
-from holdfast.server.store.store import MissingError, StoreError
+from holdfast.server.store.store import MissingError, StoreError, settled
 
 from .harness import begun, event
 
@@ -69,11 +70,20 @@ def path(tmp_path: Path) -> Path:
 
 def opened(path: Path, durability: str = "full") -> SqliteStore:
     store = SqliteStore(path, durability)  # type: ignore[arg-type]
-    store.commit(begun("r1"))
-    store.checkpoint()
+    commit(store, "r1")
+    store.log.move()
     store.presence.check()
-    store.commit(begun("r2"))
+    commit(store, "r2")
     return store
+
+
+def commit(store: SqliteStore, id: str) -> None:
+    """Commits a run; it is durable afterwards."""
+
+    async def main() -> None:
+        await settled(store.commit(begun(id)))
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("harm", HARMS)
@@ -82,11 +92,12 @@ def test_a_commit_that_would_not_be_found_again_fails(path: Path, durability: st
     store = opened(path, durability)
     HARMS[harm](path)
 
-    def commit() -> None:
-        store.commit(begun("r3"))
-        store.sync()
-
-    for write in (commit, lambda: store.save_apps([], []), store.begin_epoch, lambda: store.erase([[]], 1)):
+    for write in (
+        lambda: commit(store, "r3"),
+        lambda: store.save_apps([], []),
+        store.begin_epoch,
+        lambda: store.erase([[]], 1),
+    ):
         with pytest.raises(StoreError):
             write()
     assert store.presence.trouble()
@@ -109,15 +120,15 @@ def test_a_database_that_shrinks_by_itself_is_whole(path: Path) -> None:
     changes = Changes()
     changes.events = [event(f"e{n}", json=b'{"pad":"%s"}' % (b"x" * 5_000)) for n in range(1_000)]
     store.commit(changes)
-    store.checkpoint()
+    store.log.move()
     store.commit(begun("r3"))
     before = path.stat().st_size
     store._db.execute("DELETE FROM events WHERE id LIKE 'e%' AND id NOT LIKE 'e-%'")
     while store.shrink(1):
         pass
-    store.checkpoint()
+    store.log.move()
     store.commit(begun("r4"))
-    store.checkpoint()
+    store.log.move()
     store.commit(begun("r5"))
     assert path.stat().st_size < before
     empty(path)
@@ -137,9 +148,8 @@ def test_a_database_behind_a_link_is_followed(path: Path, tmp_path: Path) -> Non
     shutil.copy(path, other)
     link.unlink()
     link.symlink_to(other)
-    store.commit(begun("r3"))
     with pytest.raises(MissingError, match="was replaced"):
-        store.sync()
+        commit(store, "r3")
     store.close()
 
 

@@ -12,6 +12,8 @@ import pytest
 from api.book import START, Book, Library
 from holdfast.protocol.events import Event
 from holdfast.protocol.ids import ulid
+from holdfast.server.engine.changes import Changes
+from holdfast.server.engine.derive import derive
 from holdfast.server.engine.run import Run
 from holdfast.server.model.run import RunDetail
 from holdfast.server.model.status import RunStatus
@@ -28,7 +30,7 @@ from holdfast.server.store.history import (
 )
 from holdfast.server.store.search import parse_search
 from holdfast.server.store.sqlite import history as history_module
-from holdfast.server.store.sqlite.counting import count_events, count_runs
+from holdfast.server.store.sqlite.counting import count_events
 from holdfast.server.store.sqlite.history import SqliteHistory
 from holdfast.server.store.sqlite.readers import Readers
 
@@ -64,9 +66,11 @@ def end(library: Library, run: StoredRun, status: RunStatus) -> None:
     ended = Run(run.id, run.function_id, run.app_id, run.scheduled_at)
     ended.status, ended.started_at, ended.ended_at = status, run.started_at, run.scheduled_at + 9
     ended.detail = run.detail
-    row = int(ended.status), ended.ended_at, run.id
-    library.db.execute("UPDATE runs SET status = ?, ended_at = ? WHERE id = ?", row)
-    count_runs(library.db, [ended])
+    changes = Changes()
+    changes.runs[run.id] = ended
+    changes.ended.append(ended)
+    derive(changes)
+    library.store.commit(changes)
 
 
 def read_all(db: sqlite3.Connection) -> list[StoredRun]:

@@ -15,6 +15,7 @@ import pytest
 from holdfast.protocol.ids import UlidSource, ulid
 from holdfast.server.config.ages import parse_age
 from holdfast.server.engine.changes import Changes
+from holdfast.server.engine.derive import derive
 from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.flow.batch import Filling
 from holdfast.server.engine.flow.debounce import Pending
@@ -34,6 +35,7 @@ from holdfast.server.runtime.retention import (
     Retention,
 )  # fmt: skip
 from holdfast.server.store.sqlite.check import check
+from holdfast.server.store.sqlite.expiry import SqliteExpiry
 from holdfast.server.store.sqlite.readers import Readers
 from holdfast.server.store.sqlite.store import SqliteStore
 
@@ -53,7 +55,7 @@ class Shop:
         self.ids = UlidSource(random.getrandbits)
         self.partition = Partition(lambda epoch: Engine(self.ids, lambda _: 0, Settings(), epoch), self.store)
         self.readers = Readers(self.store.path)
-        self.retention = Retention(self.partition, self.readers, policy, lambda: NOW)
+        self.retention = Retention(self.partition, SqliteExpiry(self.store, self.readers), policy, lambda: NOW)
         self.functions("fn", "other")
 
     def functions(self, *slugs: str, archived_at: int | None = None) -> None:
@@ -84,6 +86,7 @@ class Shop:
             begin(changes, made)
         changes.steps.append((made.id, 1, "s", b"1", span()))
         changes.spans.append((made.id, 2, None, span()))
+        derive(changes)
         self.store.commit(changes)
         return made
 
@@ -93,6 +96,7 @@ class Shop:
         made = event(id, name)
         made.received_at = NOW - age
         changes.events.append(made)
+        derive(changes)
         self.store.commit(changes)
         return id
 
@@ -187,6 +191,7 @@ def test_a_large_run_goes_piece_by_piece(tmp_path: Path) -> None:
         changes = Changes()
         changes.steps += [(large.id, seq, f"s{seq}", b'"%s"' % (b"x" * 100_000), span()) for seq in range(10, 30)]
         changes.spans += [(large.id, 40, b'"%s"' % (b"x" * 1_000_000), span()), (large.id, 41, None, span())]
+        derive(changes)
         shop.store.commit(changes)
         erase, took = shop.store.erase, list[int]()
 
@@ -275,6 +280,7 @@ def test_events_that_are_held_back_stay(tmp_path: Path) -> None:
         changes.flow["debounce", "other"] = Pending("other", alone, NOW, NOW, 0)
         changes.flow["batch", "fn"] = Filling("fn", "b1", NOW)
         changes.batched.append(("b1", 1, batched))
+        derive(changes)
         shop.store.commit(changes)
         assert (await shop.retention.sweep()).events == 0
         assert shop.events() == {debounced, batched, alone}
@@ -364,7 +370,7 @@ def test_pauses_are_long_on_a_busy_server_and_shorter_when_it_falls_behind(
             return sum(slept) / 0.002
 
         assert await rest() == pytest.approx(REST_IDLE)
-        shop.partition.durable.commits += 1
+        shop.partition.commits += 1
         assert await rest() == pytest.approx(REST_BUSY, rel=0.1)
         assert await rest(1.0) == pytest.approx(REST_BUSY, rel=0.1)  # the machine was busy, not the slice long
         retention._began -= LONG_S
@@ -402,8 +408,9 @@ def test_the_file_shrinks_and_slices_are_short(tmp_path: Path) -> None:
             old = event(made.body.event_ids[0], json=b'{"pad":"%s"}' % (b"x" * 2_000))  # type: ignore[union-attr]
             changes.events.append(old)
             changes.event_runs.append((old.id, made.id))
+        derive(changes)
         shop.store.commit(changes)
-        shop.store.checkpoint()
+        shop.store.log.move()
         before = shop.store.path.stat().st_size
         slices, turns = list[int](), list[int]()
         erase = shop.store.erase
@@ -417,7 +424,7 @@ def test_the_file_shrinks_and_slices_are_short(tmp_path: Path) -> None:
 
         shop.store.erase = counted  # type: ignore[method-assign]
         assert (await shop.retention.sweep()).runs == 6_000
-        shop.store.checkpoint()
+        shop.store.log.move()
         assert shop.store.path.stat().st_size < before / 2
         assert len(slices) > 30
 

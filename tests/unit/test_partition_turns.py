@@ -24,6 +24,7 @@ from holdfast.server.engine.registry import Function
 from holdfast.server.engine.settings import Settings
 from holdfast.server.runtime.intake import SLICE_S
 from holdfast.server.runtime.partition import Partition
+from holdfast.server.store.sqlite import log as logs
 from holdfast.server.store.sqlite.store import SqliteStore
 from holdfast.server.store.store import StoreError
 
@@ -289,32 +290,32 @@ def test_the_end_of_a_checkpoint_leaves_the_loop_and_commits_wait_for_it(
 ) -> None:
     async def main() -> None:
         store = SqliteStore(tmp_path / "main.db")
-        monkeypatch.setattr(SqliteStore, "CHECKPOINT_PAGES", 50)
+        monkeypatch.setattr(logs, "CHECKPOINT_PAGES", 50)
         owner = partition(store)
         threads, go_on, began = list[str](), threading.Event(), threading.Event()
-        checkpoint = store.checkpoint
+        move = store.log.move
 
         def slow() -> None:
             threads.append(threading.current_thread().name)
             if len(threads) == 2:
                 began.set()
                 go_on.wait(10)
-            checkpoint()
+            move()
 
-        monkeypatch.setattr(store, "checkpoint", slow)
+        monkeypatch.setattr(store.log, "move", slow)
         while not began.is_set():
             await owner.intake.take(events(1, {"x": "x" * 10_000}))
         assert threading.current_thread().name not in threads
-        commits = owner.durable.commits
+        commits = owner.commits
         waiting = asyncio.ensure_future(owner.intake.take(events(1, {})))
         await asyncio.sleep(0.05)
-        assert owner.durable.commits == commits
+        assert owner.commits == commits
         assert not waiting.done()
         go_on.set()
         await waiting
-        pages = store.wal_pages()
+        pages = store.log_pages
         await owner.intake.take(events(1, {}))
-        assert store.wal_pages() <= pages, "the log starts over"
+        assert store.log_pages <= pages, "the log starts over"
         await owner.close()
         store.close()
 

@@ -16,11 +16,12 @@ from holdfast.server.access.access import LoginRefused
 from holdfast.server.access.keys import Keys
 from holdfast.server.access.passwords import BusyError
 from holdfast.server.access.principals import Role
-from holdfast.server.access.records import StoreRecords, new_ids
+from holdfast.server.access.records import new_ids
 from holdfast.server.access.throttle import site
 from holdfast.server.access.tokens import Tokens
 from holdfast.server.access.users import Users
 from holdfast.server.api.common.auth import Guard
+from holdfast.server.store.records import Immediate
 from holdfast.server.store.sqlite.store import SqliteStore
 
 OTHER = "another horse, another battery"
@@ -31,11 +32,6 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     made = Rig(tmp_path)
     yield made
     made.close()
-
-
-def stored(rig: Rig, statement: str) -> list[tuple[Any, ...]]:
-    """The rows that a restart would read."""
-    return list(rig.server.store.select(statement))
 
 
 # --- what two do at the same time -------------------------------------------------------------------------------------
@@ -51,7 +47,7 @@ def test_a_login_does_not_undo_a_change_that_is_under_way(rig: Rig) -> None:
 
     rig.run(both())
     again = Users(rig.access.users._records, rig.server.ids, rig.access.passwords)
-    again.load(rig.server.store.select)
+    again.load()
     for users in (rig.access.users, again):
         found = users.named("anna")
         assert found is not None
@@ -67,8 +63,8 @@ def test_a_login_does_not_bring_back_who_is_removed(rig: Rig) -> None:
 
     rig.run(both())
     assert rig.access.users.named("anna") is None
-    assert stored(rig, "access.users") == []
-    assert stored(rig, "access.sessions") == []
+    assert rig.server.partition.records.users() == []
+    assert rig.server.partition.records.sessions() == []
 
 
 def test_a_password_that_is_replaced_while_it_is_checked_opens_nothing(rig: Rig) -> None:
@@ -83,7 +79,7 @@ def test_a_password_that_is_replaced_while_it_is_checked_opens_nothing(rig: Rig)
     rig.access.passwords.verify = slow  # type: ignore[method-assign]
     with pytest.raises(LoginRefused):
         rig.run(rig.access.log_in("anna", PASSWORD, ""))
-    assert stored(rig, "access.sessions") == []
+    assert rig.server.partition.records.sessions() == []
 
 
 def test_a_session_that_begins_while_all_are_ended_is_ended(rig: Rig) -> None:
@@ -112,7 +108,7 @@ def test_a_use_does_not_bring_back_a_token_that_is_revoked(rig: Rig) -> None:
 
     rig.run(both())
     again = Tokens(rig.access.tokens._records, rig.server.ids)
-    again.load(rig.server.store.select)
+    again.load()
     assert rig.access.by_bearer(token) is None
     assert again.find(token) is None
 
@@ -122,8 +118,8 @@ def test_the_newest_signing_key_counts_whatever_the_clock_says(monkeypatch: pyte
     monkeypatch.setattr(keys_module, "now_ms", lambda: 1_000)
     store = SqliteStore(None, "none")
     for number in range(16):
-        keys = Keys(StoreRecords(store), new_ids(), signing_key=KEY)
-        keys.load(store.select)
+        keys = Keys(store.records(Immediate(store)), new_ids(), signing_key=KEY)
+        keys.load()
         key = f"{number:02x}" * 32
         asyncio.run(keys.rotate(key))
         assert keys.signing[0] == key

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,8 +14,8 @@ from tests.api.client import Client
 from holdfast.protocol.ids import ulid
 from holdfast.server.api.rest.v0 import export_routes
 from holdfast.server.model.status import RunStatus
-from holdfast.server.store.sqlite import export as lines
-from holdfast.server.store.sqlite.backup import open_read_only
+from holdfast.server.store import export as lines
+from holdfast.server.store.sqlite.export import SqliteExport, open_pages
 from holdfast.server.store.sqlite.readers import Readers
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def client(library: Library) -> Iterator[Client]:
     library.app()
     library.function()
     readers = Readers(library.path)
-    client = Client(Starlette(routes=export_routes.routes(readers)))
+    client = Client(Starlette(routes=export_routes.routes(SqliteExport(readers))))
     yield client
     client.close()
     readers.close()
@@ -63,9 +62,9 @@ def test_runs_are_those_of_the_command(client: Client, library: Library) -> None
     runs = got(client, "/v1/export/runs")
     assert [run["id"] for run in runs] == ids
     assert runs[6]["output"] == {"n": 7}
-    with closing(open_read_only(library.path)) as db:
-        assert client.get("/v1/export/runs").content == b"".join(lines.runs(db, lines.Wanted()))
-        assert client.get("/v1/export/events").content == b"".join(lines.events(db, lines.Wanted()))
+    for what in ("runs", "events"):
+        with open_pages(library.path, what, lines.Wanted()) as pages:
+            assert client.get(f"/v1/export/{what}").content == b"".join(pages)
     assert [run["id"] for run in got(client, "/v1/export/runs?status=failed&status=Running")] == ids[4::5]
     assert got(client, "/v1/export/runs?since=1h") == []
     assert len(got(client, "/v1/export/runs?until=1h")) == 450
@@ -83,12 +82,13 @@ def test_large_rows_make_short_pages(library: Library) -> None:
     library.app()
     library.function()
     ids = [library.run(large(library, n)) for n in range(1, 9)]
-    with closing(open_read_only(library.path)) as db:
-        pages = list(lines.runs(db, lines.Wanted(with_steps=True)))
+    with open_pages(library.path, "runs", lines.Wanted(with_steps=True)) as found:
+        pages = list(found)
         assert max(map(len, pages)) < lines.PAGE_BYTES + 2 * LARGE
         runs = [json.loads(line) for page in pages for line in page.splitlines()]
         assert [(run["id"], len(run["steps"])) for run in runs] == [(id, 2) for id in ids]
-        pages = list(lines.events(db, lines.Wanted()))
+    with open_pages(library.path, "events", lines.Wanted()) as found:
+        pages = list(found)
         assert max(map(len, pages)) < lines.PAGE_BYTES + 2 * LARGE
         events = [json.loads(line) for page in pages for line in page.splitlines()]
         assert [len(event["event"]["data"]["x"]) for event in events] == [LARGE] * 8
@@ -120,7 +120,7 @@ def test_head_reads_nothing(client: Client, library: Library) -> None:
 
 def test_what_takes_too_long_says_so(library: Library) -> None:
     readers = Readers(library.path, deadline_s=0)
-    client = Client(Starlette(routes=export_routes.routes(readers)))
+    client = Client(Starlette(routes=export_routes.routes(SqliteExport(readers))))
     answer = client.get("/v1/export/events")
     assert answer.status_code == 503
     assert "holdfast export" in answer.json()["error"]

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.replies import Reply, hashed, ops, ran, returns, sleep
-from engine.rows import Rows
 from engine.world import World
 from holdfast.protocol.events import Event, load_event, read_events
 from holdfast.protocol.registration import decode_registration
@@ -25,6 +24,7 @@ from holdfast.server.engine.settings import Settings
 from holdfast.server.model.span import Span
 from holdfast.server.model.status import RunStatus
 from holdfast.server.store.sqlite.store import SqliteStore
+from store.memory import Rows
 
 
 def register(slug: str = "app-fn", on: Any = "go", *, version: int = 1, retries: int = 4, **options: Any) -> Function:

@@ -5,27 +5,31 @@ from __future__ import annotations
 from secrets import randbits
 
 from holdfast.protocol.ids import UlidSource
-from holdfast.server.engine.changes import Changes
+from holdfast.server.store.records import Immediate
+from holdfast.server.store.sqlite.records import SqliteRecords
 from holdfast.server.store.sqlite.store import SqliteStore
-from holdfast.server.store.store import StoreError, Value, Write
+from holdfast.server.store.store import StoreError
 
 
-class Direct:
-    """`Records` over a store; `broken` makes commits fail."""
+class Breakable(Immediate):
+    """A sink; `broken` makes commits fail."""
+
+    broken = False
+
+    async def committed(self) -> None:
+        if self.broken:
+            self.writes.clear()
+            raise StoreError("disk full")
+        await super().committed()
+
+
+class Direct(SqliteRecords):
+    """Records over a store."""
 
     def __init__(self, store: SqliteStore) -> None:
         self.store = store
-        self.broken = False
-        self._writes: list[Write] = []
-
-    def write(self, statement: str, *rows: tuple[Value, ...]) -> None:
-        self._writes.append(Write(statement, rows))
-
-    async def committed(self) -> None:
-        writes, self._writes = self._writes, []
-        if self.broken:
-            raise StoreError("disk full")
-        self.store.commit(Changes(), writes)
+        self.sink = Breakable(store)
+        super().__init__(store._db, self.sink)
 
 
 def ids() -> UlidSource:

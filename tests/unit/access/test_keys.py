@@ -31,7 +31,7 @@ def records(store: SqliteStore) -> Direct:
 
 def started(records: Direct, key: str = A, fallback: str = "") -> Keys:
     keys = Keys(records, ids(), event_keys=("e1", "e2"), signing_key=key, signing_key_fallback=fallback)
-    keys.load(records.store.select)
+    keys.load()
     asyncio.run(records.committed())
     return keys
 
@@ -76,7 +76,7 @@ def test_a_key_of_the_configuration_is_not_revoked_here(records: Direct) -> None
 
 def test_what_was_not_stored_does_not_count(records: Direct) -> None:
     keys = started(records)
-    records.broken = True
+    records.sink.broken = True
     for change in (keys.create_event_key("x"), keys.rotate(B)):
         with pytest.raises(StoreError):
             asyncio.run(change)

@@ -8,16 +8,18 @@ import structlog
 
 from holdfast.protocol.ids import UlidSource
 from holdfast.server.access.attempts import Attempts
-from holdfast.server.access.audit import Audit, Reader
+from holdfast.server.access.audit import Audit, AuditReader
 from holdfast.server.access.keys import Keys
 from holdfast.server.access.options import Options
 from holdfast.server.access.passwords import BusyError, Passwords, WeakPasswordError
 from holdfast.server.access.principals import Principal, Role, current, read_role
-from holdfast.server.access.records import Records, Select, Watched
+from holdfast.server.access.records import Watched
 from holdfast.server.access.sessions import Sessions
 from holdfast.server.access.throttle import Throttle
 from holdfast.server.access.tokens import PREFIX, Created, Tokens
-from holdfast.server.access.users import NameTakenError, User, UserError, Users
+from holdfast.server.access.users import NameTakenError, UserError, Users
+from holdfast.server.model.account import User
+from holdfast.server.store.records import Accounts
 
 log = structlog.get_logger(__name__)
 
@@ -35,8 +37,10 @@ class LoginRefused(Exception):
 class Access:
     """Users, sessions, tokens, keys and the audit log of one server. Without a signing key (`dev`) all is open."""
 
-    def __init__(self, keys: Keys, records: Records, ids: UlidSource, reader: Reader, options: Options) -> None:
-        self.changes = records = Watched(records)
+    def __init__(
+        self, keys: Keys, records: Accounts, changes: Watched, ids: UlidSource, reader: AuditReader, options: Options
+    ) -> None:
+        self.changes = changes
         """Tells when somebody's access may have ended."""
         self.keys = keys
         self.keys.on_change = self.changes.changed
@@ -66,10 +70,10 @@ class Access:
         if self._begun is not None:
             await self._begun
 
-    def load(self, select: Select) -> None:
+    def load(self) -> None:
         """Reads everything at a start."""
         for part in (self.users, self.sessions, self.tokens):
-            part.load(select)
+            part.load()
 
     async def bootstrap(self) -> None:
         """Adds the first admin, if the configuration names one and there are no users. Raises UserError."""
@@ -100,7 +104,7 @@ class Access:
         """Return the principal of an API token or the signing key. `use`: whether this counts as a use."""
         if token.startswith(PREFIX):
             known = self.tokens.find(token, use=use)
-            return Principal("token", known.rank, known.name, known.id, address=address) if known else None
+            return Principal("token", read_role(known.role), known.name, known.id, address=address) if known else None
         if self.guarded and self.keys.opens(token):
             return Principal("signing-key", Role.ADMIN, address=address)
         return None
@@ -111,7 +115,7 @@ class Access:
         user = self.users.get(session.user_id) if session else None
         if session is None or user is None:
             return None
-        return Principal("user", user.rank, user.name, user.id, session.hash, address)
+        return Principal("user", read_role(user.role), user.name, user.id, session.hash, address)
 
     # --- logging in -------------------------------------------------------------------------------------------------
 
@@ -136,7 +140,7 @@ class Access:
         """Begins a session for a user who has shown who they are; answers its secret."""
         secret = await self.sessions.open(user.id, address)
         await self.users.logged_in(user.id)
-        self.audit.note("login", by=Principal("user", user.rank, user.name, user.id, address=address))
+        self.audit.note("login", by=Principal("user", read_role(user.role), user.name, user.id, address=address))
         return secret
 
     async def log_out(self, principal: Principal) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from holdfast.server.access.sessions import Sessions
 from holdfast.server.access.throttle import Backoff, Throttle, site
-from holdfast.server.access.users import User
+from holdfast.server.model.account import User
 
 
 class Attempts:

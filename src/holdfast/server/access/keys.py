@@ -20,8 +20,10 @@ from holdfast.protocol.signing import check_signing_key, hash_signing_key, strip
 from holdfast.server.access.audit import Audit
 from holdfast.server.access.commands import command, found
 from holdfast.server.access.principals import Role
-from holdfast.server.access.records import Records, Select, digest, load, row
+from holdfast.server.access.records import digest
 from holdfast.server.clock import now_ms
+from holdfast.server.model.account import StoredEventKey, StoredSigningKey
+from holdfast.server.store.records import Accounts
 
 log = structlog.get_logger(__name__)
 
@@ -53,28 +55,12 @@ class SigningKey(msgspec.Struct, frozen=True, kw_only=True):
     current: bool
 
 
-class _EventRow(msgspec.Struct, frozen=True):
-    id: str
-    name: str
-    key: str
-    created_at: int
-    revoked_at: int | None
-
-
-class _SigningRow(msgspec.Struct, frozen=True):
-    id: str
-    hash: str
-    key: str  # empty: known by its hash, and given by the configuration or not at all
-    created_at: int
-    retired_at: int | None
-
-
 class Keys:
     """All keys of a server. Without a signing key (`dev`) nothing is guarded, and nothing signed."""
 
     def __init__(
         self,
-        records: Records,
+        records: Accounts,
         ids: UlidSource,
         *,
         event_keys: tuple[str, ...] = (),
@@ -90,8 +76,8 @@ class Keys:
         self._given = signing_key
         self._given_fallback = signing_key_fallback
         self._started = now_ms()
-        self._event_rows: dict[str, _EventRow] = {}
-        self._rows: list[_SigningRow] = []
+        self._event_rows: dict[str, StoredEventKey] = {}
+        self._rows: list[StoredSigningKey] = []
         self._changing = asyncio.Lock()  # which signing keys are in force follows from those before
         self.signing: tuple[str, ...] = ()
         #: What signs the tokens that this server hands out (realtime, durable endpoints); outlives rotations.
@@ -100,19 +86,19 @@ class Keys:
         self._bearers: frozenset[bytes] = frozenset()
         self._changed()
 
-    def load(self, select: Select) -> None:
+    def load(self) -> None:
         """Reads what was made at run time. A signing key of the configuration that is new here becomes current."""
-        self._event_rows = {key.id: key for key in load(select, "access.event_keys", _EventRow)}
-        self._rows = load(select, "access.signing_keys", _SigningRow)
+        self._event_rows = {key.id: key for key in self._records.event_keys()}
+        self._rows = self._records.signing_keys()
         if self._given and not any(known.hash == _hash(self._given) for known in self._rows):
-            new = _SigningRow(self._next_id(), _hash(self._given), "", now_ms(), None)
-            self._records.write("access.put_signing_key", row(new))
+            new = StoredSigningKey(self._next_id(), _hash(self._given), "", now_ms(), None)
+            self._records.put_signing_keys([new])
             self._adopt([new])
         self._changed()
-        if known_secret := select("meta.get", ("token_secret",)):
-            self.token_secret = str(known_secret[0][0])
+        if known_secret := self._records.token_secret():
+            self.token_secret = known_secret
         else:
-            self._records.write("meta.put", ("token_secret", self.token_secret))
+            self._records.put_token_secret(self.token_secret)
         if self._given and _hash(self.signing[0]) != _hash(self._given):
             left = "as the fallback" if self._given in self.signing else "not at all, it is retired"
             log.warning(
@@ -169,8 +155,8 @@ class Keys:
     @command("event_key.created", Role.ADMIN)
     async def create_event_key(self, name: str = "") -> EventKey:
         """Makes an event key; senders can use it when this returns."""
-        made = _EventRow(self._next_id(), name, secrets.token_urlsafe(32), now_ms(), None)
-        self._records.write("access.put_event_key", row(made))
+        made = StoredEventKey(self._next_id(), name, secrets.token_urlsafe(32), now_ms(), None)
+        self._records.put_event_key(made)
         await self._records.committed()
         self._event_rows[made.id] = made
         self._changed()
@@ -185,7 +171,7 @@ class Keys:
         if known is None or known.revoked_at is not None:
             return False
         revoked = msgspec.structs.replace(known, revoked_at=now_ms())
-        self._records.write("access.put_event_key", row(revoked))
+        self._records.put_event_key(revoked)
         await self._records.committed()
         self._event_rows[id] = revoked
         self._changed()
@@ -207,7 +193,7 @@ class Keys:
         async with self._changing:
             if any(known.hash == _hash(key) for known in self._rows):
                 raise KeyRefused("this signing key was used before; choose another")
-            await self._keep([_SigningRow(self._next_id(), _hash(key), key, now_ms(), None)])
+            await self._keep([StoredSigningKey(self._next_id(), _hash(key), key, now_ms(), None)])
             return self.signing_keys()[0]
 
     @command("signing_key.retired", Role.ADMIN, found, secret=True)
@@ -223,17 +209,17 @@ class Keys:
         ended = [k for k in self._rows if k.hash != current and k.retired_at is None]
         given = _hash(self._given_fallback)
         if self._given_fallback and given != current and all(k.hash != given for k in self._rows):
-            ended.append(_SigningRow(self._next_id(), given, "", now, None))
+            ended.append(StoredSigningKey(self._next_id(), given, "", now, None))
         await self._keep([msgspec.structs.replace(known, key="", retired_at=now) for known in ended])
         return True
 
-    async def _keep(self, rows: list[_SigningRow]) -> None:
-        self._records.write("access.put_signing_key", *map(row, rows))
+    async def _keep(self, rows: list[StoredSigningKey]) -> None:
+        self._records.put_signing_keys(rows)
         await self._records.committed()
         self._adopt(rows)
         self._changed()
 
-    def _adopt(self, rows: list[_SigningRow]) -> None:
+    def _adopt(self, rows: list[StoredSigningKey]) -> None:
         by_id = {known.id: known for known in (*self._rows, *rows)}
         self._rows = [by_id[id] for id in sorted(by_id)]
 

@@ -17,8 +17,9 @@ import structlog
 from holdfast.server.access.access import Access
 from holdfast.server.access.options import OidcOptions
 from holdfast.server.access.principals import Principal, Role, read_role
-from holdfast.server.access.users import User, UserError
+from holdfast.server.access.users import UserError
 from holdfast.server.clock import now_ms
+from holdfast.server.model.account import User
 
 log = structlog.get_logger(__name__)
 

@@ -7,9 +7,11 @@ from collections.abc import Collection
 
 import msgspec
 
-from holdfast.server.access.records import Records, Select, digest, load, row
+from holdfast.server.access.records import digest
 from holdfast.server.access.throttle import site
 from holdfast.server.clock import now_ms
+from holdfast.server.model.account import Session
+from holdfast.server.store.records import Accounts
 
 #: A session's last use is written at most this often (ms).
 _SEEN_EVERY = 60_000
@@ -17,29 +19,19 @@ _MOST_PER_USER = 20
 _MOST_PLACES = 100
 
 
-class Session(msgspec.Struct, frozen=True):
-    """A login. Times are ms since the epoch."""
-
-    hash: str
-    user_id: str
-    created_at: int
-    seen_at: int
-    address: str
-
-
 class Sessions:
     """All sessions, in memory; those that end are gone for good. `idle_ms` and `most_ms` are how long one lives."""
 
-    def __init__(self, records: Records, idle_ms: int, most_ms: int) -> None:
+    def __init__(self, records: Accounts, idle_ms: int, most_ms: int) -> None:
         self._records = records
         self._idle = idle_ms
         self.most_ms = most_ms
         self._by_hash: dict[str, Session] = {}
         self._places: dict[str, dict[str, None]] = {}  # of each user, the newest last
 
-    def load(self, select: Select) -> None:
+    def load(self) -> None:
         """Reads them at a start."""
-        self._by_hash = {session.hash: session for session in load(select, "access.sessions", Session)}
+        self._by_hash = {session.hash: session for session in self._records.sessions()}
         for session in self._by_hash.values():
             self._note_place(session)
 
@@ -55,7 +47,7 @@ class Sessions:
         if use and now - session.seen_at >= _SEEN_EVERY:
             session = msgspec.structs.replace(session, seen_at=now)
             self._by_hash[session.hash] = session
-            self._records.write("access.put_session", row(session))
+            self._records.put_session(session)
         return session
 
     async def open(self, user_id: str, address: str) -> str:
@@ -67,7 +59,7 @@ class Sessions:
         session = Session(digest(secret), user_id, now, now, address)
         self._note_place(session)
         self._by_hash[session.hash] = session  # before it is durable: whoever ends the user's sessions has to see it
-        self._records.write("access.put_session", row(session))
+        self._records.put_session(session)
         await self._records.committed()
         return secret
 
@@ -101,4 +93,4 @@ class Sessions:
         for hash in hashes:
             self._by_hash.pop(hash, None)  # before it is durable: an end must not wait
         if hashes:
-            self._records.write("access.drop_session", *((hash,) for hash in hashes))
+            self._records.drop_sessions(list(hashes))

@@ -7,37 +7,15 @@ import secrets
 import msgspec
 
 from holdfast.protocol.ids import UlidSource
-from holdfast.server.access.principals import Role, read_role
-from holdfast.server.access.records import Records, Select, digest, load, row
+from holdfast.server.access.principals import Role
+from holdfast.server.access.records import digest
 from holdfast.server.clock import now_ms
+from holdfast.server.model.account import ApiToken
+from holdfast.server.store.records import Accounts
 
 PREFIX = "hf_"
 #: A token's last use is written at most this often (ms).
 _USED_EVERY = 60_000
-
-
-class ApiToken(msgspec.Struct, frozen=True):
-    """A token. `hint` is its beginning; times are ms since the epoch."""
-
-    id: str
-    name: str
-    hash: str
-    hint: str
-    role: str
-    created_by: str
-    created_at: int
-    expires_at: int | None = None
-    used_at: int | None = None
-    revoked_at: int | None = None
-
-    @property
-    def rank(self) -> Role:
-        """The role."""
-        return read_role(self.role)
-
-    def good(self, now: int) -> bool:
-        """Whether it still opens anything."""
-        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 class Created(msgspec.Struct, frozen=True):
@@ -50,14 +28,14 @@ class Created(msgspec.Struct, frozen=True):
 class Tokens:
     """All API tokens, in memory; changes are durable when they return."""
 
-    def __init__(self, records: Records, ids: UlidSource) -> None:
+    def __init__(self, records: Accounts, ids: UlidSource) -> None:
         self._records = records
         self._ids = ids
         self._by_hash: dict[str, ApiToken] = {}
 
-    def load(self, select: Select) -> None:
+    def load(self) -> None:
         """Reads them at a start."""
-        self._by_hash = {token.hash: token for token in load(select, "access.tokens", ApiToken)}
+        self._by_hash = {token.hash: token for token in self._records.tokens()}
 
     def all(self) -> list[ApiToken]:
         """All tokens, revoked ones included, by age."""
@@ -72,7 +50,7 @@ class Tokens:
         if use and now - (token.used_at or 0) >= _USED_EVERY:
             token = msgspec.structs.replace(token, used_at=now)
             self._by_hash[token.hash] = token
-            self._records.write("access.put_token", row(token))
+            self._records.put_token(token)
         return token
 
     async def create(self, name: str, role: Role, expires_at: int | None, created_by: str) -> Created:
@@ -81,7 +59,7 @@ class Tokens:
         token = ApiToken(
             self._ids.next(now_ms()), name, digest(secret), secret[:8], role.word, created_by, now_ms(), expires_at
         )
-        self._records.write("access.put_token", row(token))
+        self._records.put_token(token)
         await self._records.committed()
         self._by_hash[token.hash] = token
         return Created(token, secret)
@@ -93,6 +71,6 @@ class Tokens:
         for token in found:
             revoked = msgspec.structs.replace(token, revoked_at=now)
             self._by_hash[token.hash] = revoked  # before it is durable: a use meanwhile must not write the old row
-            self._records.write("access.put_token", row(revoked))
+            self._records.put_token(revoked)
         await self._records.committed()
         return bool(found)

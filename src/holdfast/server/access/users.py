@@ -9,9 +9,10 @@ import msgspec
 
 from holdfast.protocol.ids import UlidSource
 from holdfast.server.access.passwords import Passwords, check_password
-from holdfast.server.access.principals import Role, read_role
-from holdfast.server.access.records import Records, Select, load, row
+from holdfast.server.access.principals import Role
 from holdfast.server.clock import now_ms
+from holdfast.server.model.account import User
+from holdfast.server.store.records import Accounts
 
 _NAME = re.compile(r"[\w.@+-]{1,128}")
 
@@ -24,36 +25,19 @@ class NameTakenError(UserError):
     """There is a user of that name."""
 
 
-class User(msgspec.Struct, frozen=True):
-    """A user. `role` is a role's word; `password` a hash, or empty: then `subject` is who vouches for them."""
-
-    id: str
-    name: str
-    role: str
-    password: str
-    subject: str
-    created_at: int
-    last_login_at: int | None = None
-
-    @property
-    def rank(self) -> Role:
-        """The role."""
-        return read_role(self.role)
-
-
 class Users:
     """All users of a server, in memory; changes are durable when they return."""
 
-    def __init__(self, records: Records, ids: UlidSource, passwords: Passwords) -> None:
+    def __init__(self, records: Accounts, ids: UlidSource, passwords: Passwords) -> None:
         self._records = records
         self._ids = ids
         self._passwords = passwords
         self._by_id: dict[str, User] = {}
         self._changing = asyncio.Lock()  # a change starts from what the one before it left
 
-    def load(self, select: Select) -> None:
+    def load(self) -> None:
         """Reads them at a start."""
-        self._by_id = {user.id: user for user in load(select, "access.users", User)}
+        self._by_id = {user.id: user for user in self._records.users()}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -108,7 +92,7 @@ class Users:
         """Removes a user. Raises UserError."""
         async with self._changing:
             user = self._known(name)
-            self._records.write("access.drop_user", (user.id,))
+            self._records.drop_user(user.id)
             await self._records.committed()
             self._by_id.pop(user.id, None)
             return user
@@ -126,7 +110,7 @@ class Users:
         return user
 
     async def _keep(self, user: User) -> User:
-        self._records.write("access.put_user", row(user))
+        self._records.put_user(user)
         await self._records.committed()
         self._by_id[user.id] = user
         return user

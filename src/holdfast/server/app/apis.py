@@ -66,14 +66,12 @@ class Apis:
         self._access = access
         self._service = service
         self._spans = telemetry.spans
-        self._readers = storage.history.readers
+        self._export = storage.export
         self._tokens = Tokens(execution.keys.token_secret)
         self._endpoints = Endpoints(execution.partition, execution.apps, storage.history, self._tokens, service.new_id)
         self._graphql = GraphQLApi(service)
         self._mcp = McpApi(service)
-        self.readiness = Readiness(
-            lambda: _trouble(storage, execution), lambda: storage.history.readers.select("meta.get", ("",))
-        )
+        self.readiness = Readiness(lambda: _trouble(storage, execution), storage.history.ping)
         self._metrics = Metrics(
             MetricSources(
                 execution.partition, execution.dispatcher, execution.apps, storage.disk, execution.retention,
@@ -147,7 +145,7 @@ class Apis:
         """What scripts and assistants call."""
         for module in (run_state, run_routes, cancellation_routes, function_routes, why_routes):
             yield from module.routes(self._service)
-        yield from export_routes.routes(self._readers)
+        yield from export_routes.routes(self._export)
         yield from self.activity.routes()
         yield from self._mcp.routes()
         yield from operation_list.routes()

@@ -15,6 +15,7 @@ from holdfast.server.access.access import Access
 from holdfast.server.access.keys import Keys
 from holdfast.server.access.options import OidcOptions
 from holdfast.server.access.options import Options as AccessOptions
+from holdfast.server.access.records import Watched
 from holdfast.server.activity.activity import Activity
 from holdfast.server.clock import Clock, now_ms
 from holdfast.server.config import Config
@@ -40,6 +41,8 @@ from holdfast.server.runtime.retention import Policy, Retention
 from holdfast.server.runtime.syncer import Syncer
 from holdfast.server.runtime.tally import FunctionCounts
 from holdfast.server.store.sqlite import backup, lock
+from holdfast.server.store.sqlite.expiry import SqliteExpiry
+from holdfast.server.store.sqlite.export import SqliteExport
 from holdfast.server.store.sqlite.history import SqliteHistory
 from holdfast.server.store.sqlite.memory import MemoryReaders, MemoryStore
 from holdfast.server.store.sqlite.store import SqliteStore, check_room
@@ -58,9 +61,12 @@ class Storage:
                 undo.push(lock.hold(config.database, make=True))
                 check_room(config.database)
                 backup.remove_stale([config.database.with_name(f"{config.database.name}.{backup.RESTORING}")])
-            self.store = SqliteStore(config.database, "full" if config.persist else "none")
+            self.store = SqliteStore(config.database, "full" if config.persist else "none", adapts=True)
             self._lock = undo.pop_all()
         self.history = SqliteHistory(self.store.path)
+        readers = self.history.readers
+        self.expiry = SqliteExpiry(self.store, readers)
+        self.export = SqliteExport(readers)
         self.disk = Disk(self.store.path, self.store.presence.trouble if config.database else str)
 
     def close(self) -> None:
@@ -75,7 +81,9 @@ class MemoryStorage(Storage):
 
     def __init__(self) -> None:
         self.store = store = MemoryStore()
-        self.history = SqliteHistory(MemoryReaders(store))
+        readers = MemoryReaders(store)
+        self.history = SqliteHistory(readers)
+        self.expiry, self.export = SqliteExpiry(store, readers), SqliteExport(readers)
         self.disk = Disk(Path.cwd(), str)
 
     def close(self) -> None:
@@ -98,10 +106,10 @@ class Execution:
         if config.function_metrics:
             self.partition.tally.functions = FunctionCounts()
         self.keys = Keys(
-            self.partition, ids, event_keys=config.event_keys, signing_key=config.signing_secret,
+            self.partition.records, ids, event_keys=config.event_keys, signing_key=config.signing_secret,
             signing_key_fallback=config.signing_key_fallback,
         )  # fmt: skip
-        self.keys.load(storage.store.select)
+        self.keys.load()
         self.client = HttpClient(total_timeout=CALL_TIMEOUT_S, egress=Egress(config.egress))
         self.realtime = Broadcaster()
         self.roster = Roster()
@@ -133,7 +141,7 @@ class Execution:
             self.apps, self.client, server_kind=config.kind, signers=self.keys.signers, interval=config.poll_interval
         )
         kept = Policy.of(config.retention, config.retention_runs, config.audit_retention)
-        self.retention = Retention(self.partition, storage.history.readers, kept)
+        self.retention = Retention(self.partition, storage.expiry, kept)
 
     def _capacity(self, app_id: str, units: int | None) -> None:
         self.apps.set_capacity(app_id, units)
@@ -154,9 +162,9 @@ class Telemetry:
     """Spans of user code and metadata, in; traces of runs, out."""
 
     def __init__(self, config: Config, storage: Storage, execution: Execution, sending: TraceSettings | None) -> None:
-        partition, ids, readers = execution.partition, execution.ids, storage.history.readers
-        self.metadata = MetadataLog(partition, readers, lambda: ids.next(partition.now()), enabled=config.step_metadata)
-        self.spans = UserSpans(partition, readers)
+        partition, ids, history = execution.partition, execution.ids, storage.history
+        self.metadata = MetadataLog(partition, history, lambda: ids.next(partition.now()), enabled=config.step_metadata)
+        self.spans = UserSpans(partition, history)
         self.traces_out = TraceExporter(sending, storage.history) if sending is not None else None
         if self.traces_out is not None:
             partition.on_end = self.traces_out.ended
@@ -172,6 +180,8 @@ def make_access(config: Config, storage: Storage, execution: Execution) -> Acces
         int(config.session_idle * 1_000), int(config.session_lifetime * 1_000), config.admin_user,
         config.admin_password, config.allowed_hosts, oidc,
     )  # fmt: skip
-    access = Access(execution.keys, execution.partition, execution.ids, storage.history.readers, options)
-    access.load(storage.store.select)
+    partition, changes = execution.partition, Watched(execution.partition)
+    records = partition.store.records(changes)
+    access = Access(execution.keys, records, changes, execution.ids, storage.history, options)
+    access.load()
     return access

@@ -56,8 +56,8 @@ class Server:
         self.activity = execution.activity
         self.gateway = execution.gateway
         self.traces_out = telemetry.traces_out
-        self.webhooks = Webhooks(execution.partition, execution.ids)
-        self.webhooks.load(storage.store.select)
+        self.webhooks = Webhooks(execution.partition.records, execution.ids)
+        self.webhooks.load()
         self.access = make_access(config, storage, execution)
         self.service = Service(
             config, execution.partition, execution.apps, execution.syncer, storage.history, execution.settings,

@@ -6,9 +6,9 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -17,9 +17,7 @@ from holdfast.server.commands.beside import warn_if_stale
 from holdfast.server.config.sources import Settings
 
 if TYPE_CHECKING:
-    import sqlite3
-
-    from holdfast.server.store.sqlite.export import Wanted
+    from holdfast.server.store.export import Wanted
 
 _STATUSES = ("running", "completed", "failed", "cancelled", "scheduled", "skipped")
 _WHEN = "A time (2026-01-31, 2026-01-31T12:00:00Z) or an age (7d, 12h)."
@@ -55,12 +53,12 @@ def export() -> None:
 def runs(settings: Settings, output: Path | None, statuses: tuple[str, ...], with_steps: bool, **when: Any) -> None:
     """Export runs, ordered by their scheduling time."""
     from holdfast.server.model.status import RunStatus  # noqa: PLC0415 - `--help` is quick without it
-    from holdfast.server.store.sqlite import export as lines  # noqa: PLC0415 - as above
+    from holdfast.server.store.export import Wanted  # noqa: PLC0415 - as above
 
-    wanted = lines.Wanted(
+    wanted = Wanted(
         **_span(**when), statuses=tuple(RunStatus[status.upper()] for status in statuses), with_steps=with_steps
     )
-    _write(settings, output, lines.runs, wanted)
+    _write(settings, output, "runs", wanted)
 
 
 @export.command()
@@ -70,12 +68,10 @@ def runs(settings: Settings, output: Path | None, statuses: tuple[str, ...], wit
 @with_options("sqlite-dir", "port")
 def events(settings: Settings, output: Path | None, names: tuple[str, ...], internal: bool, **when: Any) -> None:
     """Export events, ordered by their time of reception."""
-    from holdfast.server.store.sqlite import export as lines  # noqa: PLC0415 - `--help` is quick without it
+    from holdfast.server.store.export import Wanted  # noqa: PLC0415 - `--help` is quick without it
 
-    wanted = lines.Wanted(
-        **_span(**when), names=names, internal=internal or any(n.startswith("inngest/") for n in names)
-    )
-    _write(settings, output, lines.events, wanted)
+    wanted = Wanted(**_span(**when), names=names, internal=internal or any(n.startswith("inngest/") for n in names))
+    _write(settings, output, "events", wanted)
 
 
 def _span(since: str, until: str, functions: tuple[str, ...]) -> dict[str, Any]:
@@ -93,28 +89,23 @@ def _moment(text: str, flag: str) -> int:
     return found
 
 
-def _write(
-    settings: Settings, output: Path | None, lines: Callable[[sqlite3.Connection, Wanted], Iterator[bytes]],
-    wanted: Wanted,
-) -> None:  # fmt: skip
-    import sqlite3  # noqa: PLC0415 - as above
-
-    from holdfast.server.store.sqlite.backup import open_read_only  # noqa: PLC0415 - `--help` is quick without it
+def _write(settings: Settings, output: Path | None, what: Literal["runs", "events"], wanted: Wanted) -> None:
+    from holdfast.server.store.sqlite.export import open_pages  # noqa: PLC0415 - `--help` is quick without it
     from holdfast.server.store.store import StoreError  # noqa: PLC0415 - as above
 
     config = settings.config()
     path = config.directory / "main.db"
     warn_if_stale(config, path)
     try:
-        with contextlib.closing(open_read_only(path)) as db, _target(output) as file:
-            for page in lines(db, wanted):
+        with open_pages(path, what, wanted) as pages, _target(output) as file:
+            for page in pages:
                 file.write(page)
             file.flush()
     except BrokenPipeError:  # `| head` has enough
         sys.stderr.close()
     except FileExistsError:
         die(f"{output} already exists; choose another name")
-    except (StoreError, OSError, sqlite3.Error) as error:
+    except (StoreError, OSError) as error:
         die(told(error))
 
 

@@ -22,7 +22,8 @@ from holdfast.server.config.sources import Settings
 if TYPE_CHECKING:
     import httpx
 
-    from holdfast.server.store.sqlite.store import SqliteStore
+    from holdfast.server.model.account import AuditEntry
+    from holdfast.server.store.records import Accounts
 
 #: Variables that hold what opens a server, in the order in which they are asked.
 TOKEN_VARIABLES: Final = ("HOLDFAST_API_TOKEN",)
@@ -134,20 +135,22 @@ class Reach:
         from holdfast.server.access.keys import Keys  # noqa: PLC0415 - as above
         from holdfast.server.access.options import Options  # noqa: PLC0415 - as above
         from holdfast.server.access.principals import Principal, Role, current  # noqa: PLC0415 - as above
-        from holdfast.server.access.records import StoreRecords, new_ids  # noqa: PLC0415 - as above
+        from holdfast.server.access.records import Watched, new_ids  # noqa: PLC0415 - as above
         from holdfast.server.api.rest.v0.access_routes import routes  # noqa: PLC0415 - as above
+        from holdfast.server.store.records import Immediate  # noqa: PLC0415 - as above
         from holdfast.server.store.sqlite.store import SqliteStore  # noqa: PLC0415 - as above
 
         store, config, ids = SqliteStore(path), self._config, new_ids()
-        records = StoreRecords(store)
+        changes = Watched(Immediate(store))
+        records = store.records(changes)
         keys = Keys(
             records, ids, event_keys=config.event_keys, signing_key=config.signing_key,
             signing_key_fallback=config.signing_key_fallback,
         )  # fmt: skip
-        access = Access(keys, records, ids, _Reader(store), Options())
+        access = Access(keys, records, changes, ids, _AuditReader(records), Options())
         try:
-            keys.load(store.select)
-            access.load(store.select)
+            keys.load()
+            access.load()
             token = current.set(Principal("command-line", Role.ADMIN))
             transport = httpx.ASGITransport(Starlette(routes=routes(access)))
             async with httpx.AsyncClient(transport=transport, base_url="http://database") as client:
@@ -159,12 +162,14 @@ class Reach:
             store.close()
 
 
-class _Reader:
-    def __init__(self, store: SqliteStore) -> None:
-        self._store = store
+class _AuditReader:
+    """Reads the audit log through the writer."""
 
-    async def select(self, statement: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
-        return self._store.select(statement, parameters)
+    def __init__(self, records: Accounts) -> None:
+        self._records = records
+
+    async def audit_page(self, limit: int, before: str = "", actor: str = "", action: str = "") -> list[AuditEntry]:
+        return self._records.audit_page(limit, before, actor, action)
 
 
 def _told(answer: httpx.Response) -> str:

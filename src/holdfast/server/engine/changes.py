@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from holdfast.protocol.events import Event
 from holdfast.protocol.opcodes import Op
 from holdfast.server.engine.run import Run
+from holdfast.server.model.experiment import Noted
 from holdfast.server.model.job import Job, Pause
 from holdfast.server.model.span import Span
+from holdfast.server.model.totals import RunTotal
 
 
 class Dispatch(msgspec.Struct, frozen=True, gc=False):
@@ -46,8 +50,9 @@ class Changes:
     """
 
     __slots__ = (
-        "batched", "crons", "effects", "ended", "event_runs", "events", "flow", "forgotten", "idempotency", "jobs",
-        "new_runs", "pauses", "runs", "spans", "steps", "unbatched",
+        "batched", "crons", "debug_runs", "deferred_runs", "effects", "ended", "event_runs", "events", "flow",
+        "forgotten", "idempotency", "jobs", "new_runs", "noted", "pauses", "run_totals", "runs", "sessions", "spans",
+        "steps", "unbatched",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -67,6 +72,12 @@ class Changes:
         self.batched: list[tuple[str, int, str]] = []  # batch id, place, event id
         self.unbatched: list[tuple[str]] = []  # batches whose runs have started
         self.effects: list[Effect] = []
+        # What follows from the rows above (`derive`):
+        self.sessions: Sequence[tuple[str, str, str]] = ()  # key, id, run id
+        self.noted: Sequence[Noted] = ()  # of experiments and scores, in order
+        self.run_totals: Sequence[RunTotal] = ()
+        self.deferred_runs: Sequence[tuple[str, str]] = ()  # run id, parent's id
+        self.debug_runs: Sequence[tuple[str, str]] = ()  # run id, function id
 
     def touch(self, run: Run) -> None:
         """Writes the run's own row at the commit."""

@@ -34,6 +34,7 @@ from holdfast.server.engine import (
 from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.core import Cancellation, Core
 from holdfast.server.engine.crons import Crons
+from holdfast.server.engine.derive import derive
 from holdfast.server.engine.fanout import KIND as FANOUT
 from holdfast.server.engine.fanout import Fanout
 from holdfast.server.engine.flow import restore, timeouts
@@ -93,6 +94,7 @@ class Engine:
     def take_changes(self) -> Changes:
         """The rows and effects since the last call."""
         changes, self._core.changes = self._core.changes, Changes()
+        derive(changes)
         return changes
 
     def take_cancellations(self) -> list[Cancellation]:

@@ -17,7 +17,7 @@ class MetadataUpdate(msgspec.Struct, frozen=True):
     kind: str
     op: MetadataOp
     values: dict[str, object]
-    at: int  # ms since the epoch
+    at: int  # ms since the epoch; what is added takes the time of its id
     step_id: str = ""  # hashed; "" for the run
     attempt: int | None = None  # None: the step, whichever attempt came to its end
     span_id: str = ""  # of a span of user code

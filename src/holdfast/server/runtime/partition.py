@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 import structlog
 
 from holdfast.protocol.events import Event, load_event
 from holdfast.protocol.limits import EXPRESSION_WORK
-from holdfast.protocol.rawjson import encode
 from holdfast.protocol.tracing import load_context
 from holdfast.server.clock import Clock, SystemClock, Timer
 from holdfast.server.engine.changes import Changes, Effect
@@ -25,11 +24,10 @@ from holdfast.server.engine.engine import DefectError, Engine
 from holdfast.server.engine.flow import restore
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.view import View
-from holdfast.server.runtime.durable import Durable
 from holdfast.server.runtime.intake import SLICE_S, Intake
 from holdfast.server.runtime.quarantine import Quarantine
 from holdfast.server.runtime.tally import Tally
-from holdfast.server.store.store import DiskFullError, Store, StoreError, Value, Write
+from holdfast.server.store.store import DiskFullError, Store, StoreError, Write
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +90,9 @@ class Partition:
         self.on_end: Callable[[list[str]], None] | None = None  # told of runs whose end is durable
         self.on_turn: Callable[[Changes], None] | None = None  # told of each durable turn, while pages are open
         self.on_activity: Callable[[Changes, View], None] | None = None  # told of each turn, after its effects
-        self.durable = Durable(store)
+        self.records = store.records(self)
+        self.commits = 0
+        """How many there were: a plain number that tells a busy partition from an idle one."""
         self.tally = Tally()
         self._callbacks: list[Callback] = []
         self._writes: list[Write] = []
@@ -189,9 +189,9 @@ class Partition:
             self._scheduled = True
             self._loop.call_soon(self._turn)
 
-    def write(self, statement: str, *rows: tuple[Value, ...]) -> None:
-        """Adds rows of a table that no engine owns to this turn's commit; await `committed` to know them durable."""
-        self._writes.append(Write(statement, rows))
+    def write(self, write: Write) -> None:
+        """Add rows that no engine owns to this turn's commit; await `committed` to know them durable."""
+        self._writes.append(write)
         self.changed()
 
     def on_commit(self, callback: Callback) -> None:
@@ -241,50 +241,57 @@ class Partition:
             return
         if changes.empty and not writes:
             self._after(changes, callbacks)
-            self._finish_checkpoint()
+            self._upkeep()
             return
         began = time.perf_counter()
         try:
-            self.durable.commit(changes, writes)
+            pending = self.store.commit(changes, writes)
         except StoreError as error:
             self._fail(error, callbacks, self._retry_s)
             return
-        self.tally.turn(changes, time.perf_counter() - began, self.durable.commit_s)
-        self._retry_s = STORE_RETRY_S
-        if self.durable.deferred:
-            self._off_loop(self.store.sync, lambda done: self._synced(done, changes, callbacks))
+        if pending is None:
+            self._durable(changes, callbacks, began)
         else:
-            self._after(changes, callbacks)
-            self._finish_checkpoint()
+            self._off_turn(pending, lambda done: self._committed(done, changes, callbacks, began))
         took = time.perf_counter() - began
         if took > SLICE_S:
             self.intake.spend(began)
 
-    def _synced(self, done: asyncio.Future[None], changes: Changes, callbacks: list[Callback]) -> None:
+    def _committed(
+        self, done: asyncio.Future[None], changes: Changes, callbacks: list[Callback], began: float
+    ) -> None:  # fmt: skip
+        """A commit that took its time is over; inputs have collected meanwhile."""
         self._busy = False
         error = done.exception()
         if error is not None:
-            self._fail(StoreError(str(error)), callbacks, self._retry_s)
+            self._fail(error if isinstance(error, StoreError) else StoreError(str(error)), callbacks, self._retry_s)
             return
-        self._after(changes, callbacks)
-        self._finish_checkpoint()
+        self._durable(changes, callbacks, began)
         self.changed()
 
-    def _finish_checkpoint(self) -> None:
-        """Lets a checkpoint move the end of the log, which no commit must lengthen meanwhile."""
-        if self.durable.unfinished:
-            self._off_loop(self.durable.finish_checkpoint, self._finished_checkpoint)
+    def _durable(self, changes: Changes, callbacks: list[Callback], began: float) -> None:
+        self.commits += 1
+        self.tally.turn(changes, time.perf_counter() - began, self.store.commit_s)
+        self._retry_s = STORE_RETRY_S
+        self._after(changes, callbacks)
+        self._upkeep()
 
-    def _finished_checkpoint(self, done: asyncio.Future[None]) -> None:
+    def _upkeep(self) -> None:
+        """Lets the store do what no commit may come between."""
+        pending = self.store.upkeep()
+        if pending is not None:
+            self._off_turn(pending, self._upkept)
+
+    def _upkept(self, done: asyncio.Future[None]) -> None:
         self._busy = False
         if (error := done.exception()) is not None:
-            log.warning("a checkpoint of the log could not be finished, it is tried again", error=str(error))
+            log.warning("the store's upkeep failed; it is tried again", error=str(error))
         self.changed()
 
-    def _off_loop(self, work: Callable[[], None], then: Callable[[asyncio.Future[None]], None]) -> None:
-        """Does something with the store on another thread. The next turn waits for it, the loop doesn't."""
+    def _off_turn(self, pending: Awaitable[None], then: Callable[[asyncio.Future[None]], None]) -> None:
+        """Waits for the store. The next turn waits with it, the loop doesn't."""
         self._busy = True
-        self._loop.run_in_executor(None, work).add_done_callback(then)
+        asyncio.ensure_future(pending, loop=self._loop).add_done_callback(then)
 
     def _after(self, changes: Changes, callbacks: list[Callback]) -> None:
         """The turn is durable: answer, act, park."""
@@ -491,8 +498,8 @@ class Partition:
         batch = restore.batch_of(kind, record)
         ids = self.store.batch_events(batch) if batch else restore.needed_events(kind, record)
         events = {row[0]: load_event(*row) for row in self.store.load_events(ids)}
-        for id, trace in self.store.select("telemetry.event_traces", (encode(list(events)).decode(),)):
-            events[str(id)].trace = load_context(str(trace))
+        for id, trace in self.store.event_traces(events).items():
+            events[id].trace = load_context(trace)
         return events
 
     async def close(self) -> None:
@@ -502,7 +509,6 @@ class Partition:
         with contextlib.suppress(StoreError):
             await self.committed()
         self._closed = True
-        self.durable.close()
 
 
 def _settle(future: asyncio.Future[None], error: StoreError | None) -> None:

@@ -1,8 +1,8 @@
 """Retention: runs that ended long ago, and what belongs to nothing else, are deleted while the server runs.
 
-Readers look for what is to go (`store.sqlite.expired`); the loop deletes it in slices of about two milliseconds with
-pauses in between: short ones while nothing else happens, long ones on a busy server, so that hardly a step waits. A
-slice is one transaction: a kill at any point leaves whole runs, and the next sweep goes on. Nothing that is alive is
+What is to go is found beside the writer (`store.retention`); the loop deletes it in slices of about two milliseconds
+with pauses in between: short ones while nothing else happens, long ones on a busy server, so that hardly a step waits.
+A slice is one transaction: a kill at any point leaves whole runs, and the next sweep goes on. Nothing that is alive is
 touched: a run without an end is no victim, and neither is an event that a kept run was started by, or that a debounce
 or a batch holds back.
 """
@@ -12,9 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
-from typing import TypeVar
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 import structlog
@@ -23,15 +21,10 @@ from holdfast.protocol.ids import ulid
 from holdfast.server.config.ages import parse_age
 from holdfast.server.model.status import ENDED
 from holdfast.server.runtime.partition import Partition
-from holdfast.server.store.sqlite.expired import Arrival, Ended, IdleEvents, Victims
-from holdfast.server.store.sqlite.queries import named
-from holdfast.server.store.sqlite.readers import Readers
-from holdfast.server.store.store import Value, Write
+from holdfast.server.store.retention import Arrival, Ended, Expiry, Group
+from holdfast.server.store.store import settled
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
-Row = tuple[Value, ...]
 
 #: A sweep begins once a minute, or more often if something lives for minutes only (seconds).
 INTERVAL_S = 60.0
@@ -48,8 +41,8 @@ QUIET_S = 0.25
 #: `REST_BEHIND`.
 LONG_S = 60.0
 REST_BEHIND = 4
-#: How much is looked for at once, and how many runs or events are deleted between two looks at the clock.
-FOUND, TOGETHER = 400, 4
+#: How many runs or rows are looked for at once.
+FOUND = 400
 #: How many events are looked at, at once, for those that started nothing.
 LOOKED_AT = 2_000
 
@@ -104,10 +97,10 @@ class Retention:
     """Sweeps by a policy, from `start` to `close`."""
 
     def __init__(
-        self, partition: Partition, readers: Readers, policy: Policy, clock: Callable[[], int] | None = None
+        self, partition: Partition, expiry: Expiry, policy: Policy, clock: Callable[[], int] | None = None
     ) -> None:
         self._partition = partition
-        self._readers = readers
+        self._expiry = expiry
         self._now = clock or partition.now
         self.policy = policy
         self.figures = Figures()
@@ -163,7 +156,7 @@ class Retention:
     # --- runs -------------------------------------------------------------------------------------------------------
 
     async def _sweep_runs(self) -> None:
-        functions = [(str(id), str(slug)) for id, slug in await self._select("functions")]
+        functions = await self._expiry.functions()
         own = [id for id, slug in functions if slug in self.policy.functions]
         if self.policy.age is not None:
             await self._sweep_older(self.policy.age, excepted=own)
@@ -172,8 +165,9 @@ class Retention:
             if age is not None:
                 await self._sweep_older(age, function=id)
             if self.policy.runs is not None:
-                for (newest,) in await self._select("newest", function=id, keep=self.policy.runs):
-                    await self._sweep_ended(end=f"{newest!s} ", before=self._now() + 1, function=id)
+                newest = await self._expiry.newest(id, self.policy.runs)
+                if newest is not None:
+                    await self._sweep_ended(end=f"{newest} ", before=self._now() + 1, function=id)
 
     async def _sweep_older(self, age: int, function: str = "", excepted: Sequence[str] = ()) -> None:
         before = self._now() - age
@@ -182,14 +176,13 @@ class Retention:
     async def _sweep_ended(self, end: str, before: int, function: str, excepted: Sequence[str] = ()) -> None:
         """Deletes runs that ended before a time (ms), with ids less than `end`."""
         for status in sorted(ENDED):
-            where, after = Ended(status, end, before, function, excepted), ""
-            while True:
-                found = await self._readers.call(partial(Victims.find, where=where, after=after, most=FOUND))
+            where = Ended(status, end, before, function, excepted)
+            after: str | None = ""
+            while after is not None:
+                found = await self._expiry.ended(where, after, FOUND)
                 self.figures.bytes += found.bytes
-                await self._erase(list(found.groups(TOGETHER)), found.events)
-                if len(found.runs) < FOUND:
-                    break
-                after = found.runs[-1][0]
+                await self._erase(found.groups, found.events)
+                after = found.last
 
     # --- events and the rest ----------------------------------------------------------------------------------------
 
@@ -201,34 +194,23 @@ class Retention:
             self._passed, self._rescanned = ("", 0), self._now()
         before = self._now() - self.policy.age
         while True:
-            find = partial(IdleEvents.find, after=self._passed, before=before, most=LOOKED_AT)
-            found = await self._readers.call(find)
+            found = await self._expiry.idle_events(self._passed, before, LOOKED_AT)
             self.figures.bytes += found.bytes
-            parts = _parts(found.copies, 4 * TOGETHER)
-            await self._erase([[Write("retention.drop_copy", part)] for part in parts], {id for id, _ in found.copies})
+            await self._erase(found.groups, found.events)
             if found.last is None:
                 break
             self._passed = found.last
         self._passed = (ulid(before, 0), 0)
 
     async def _sweep_rest(self) -> None:
-        now, most = self._now(), FOUND
-        expired = await self._select("expired_keys", now=now, most=most)
-        await self._erase_all("drop_key", [(key, now) for (key,) in expired])
-        await self._erase_all("drop_run_total", await self._select("empty_run_totals"))
-        await self._erase_all("drop_event_total", await self._select("empty_event_totals"))
+        now, expiry = self._now(), self._expiry
+        await self._erase(await expiry.expired_keys(now, FOUND))
+        await self._erase(await expiry.empty_totals())
         if self.policy.age is not None:
-            idle = await self._select("idle_functions", before=now - self.policy.age)
-            await self._erase_all("drop_function", idle)
-            await self._erase_all("drop_crons", idle)
-            await self._erase_all("drop_app", await self._select("idle_apps", before=now - self.policy.age))
+            await self._erase(await expiry.idle_functions(now - self.policy.age))
+            await self._erase(await expiry.idle_apps(now - self.policy.age))
         if self.policy.audit is not None:
-            await self._erase_all(
-                "drop_audit", await self._select("old_audit", before=now - self.policy.audit, most=most)
-            )
-
-    async def _erase_all(self, statement: str, rows: Sequence[Row]) -> None:
-        await self._erase([[Write(f"retention.{statement}", part)] for part in _parts(rows, 4 * TOGETHER)], set())
+            await self._erase(await expiry.old_audit(now - self.policy.audit, FOUND))
 
     async def _shrink(self) -> None:
         """Gives free pages back, then has the log cut the file."""
@@ -236,45 +218,42 @@ class Retention:
         while partition.trouble is None:
             if await self._checkpointed():
                 began = time.perf_counter()
-                if not partition.store.shrink(self._budget):
+                if not await settled(self._expiry.shrink(self._budget)):
                     break
                 await self._sliced(time.perf_counter() - began)
-        partition.durable.tidy()
+        self._expiry.settle()
 
     # --- slices -----------------------------------------------------------------------------------------------------
 
-    async def _erase(self, groups: list[list[Write]], events: set[str]) -> None:
+    async def _erase(self, groups: Sequence[Group], events: Collection[str] = ()) -> None:
         """Deletes groups of rows, slice by slice. `events` are those that may be among them."""
-        partition = self._partition
+        partition, going = self._partition, frozenset(events)
         while groups:
-            if not events.isdisjoint(partition.view.rerun_events()):
+            if not going.isdisjoint(partition.view.rerun_events()):
                 await asyncio.sleep(SLICE_S)  # a rerun is about to be stored: it keeps its events
                 continue
             if not await self._checkpointed():
                 continue
-            erased = partition.store.erase(groups, self._budget)
-            del groups[: erased.groups]
-            self.figures.runs += erased.rows.get("retention.drop_run", 0)
-            self.figures.events += erased.rows.get("retention.drop_event", 0) + erased.rows.get(
-                "retention.drop_copy", 0
-            )
+            erased = await settled(self._expiry.erase(groups, self._budget))
+            groups = groups[erased.groups :]
+            self.figures.runs += erased.runs
+            self.figures.events += erased.events
             await self._sliced(erased.took_s)
 
     async def _checkpointed(self) -> bool:
-        """Whether no checkpoint is under way. Its end waits for turns without writes: the less, the better."""
-        durable = self._partition.durable
-        if durable.checkpointing:
-            await asyncio.sleep(SLICE_S)
-            if durable.unfinished:
-                self._partition.changed()
-        return not durable.checkpointing
+        """Whether the store's log is at rest. The end of a move waits for a turn: the less is written, the better."""
+        if self._expiry.settled:
+            return True
+        await asyncio.sleep(SLICE_S)
+        self._partition.changed()
+        return self._expiry.settled
 
     async def _sliced(self, took_s: float) -> None:
         """After a slice. Its commit takes as long as what was changed: the budget is what leads to the right length."""
         self.figures.longest_slice_s = max(self.figures.longest_slice_s, took_s)
         factor = 0.8 if took_s > SLICE_S else 1.1
         self._budget = min(SLICE_S, max(SLICE_S / 10, self._budget * factor))
-        self._partition.durable.tidy()
+        self._expiry.settle()
         await self._rest(took_s)
 
     async def _rest(self, took_s: float) -> None:
@@ -286,15 +265,7 @@ class Retention:
             await asyncio.sleep(took_s * (rest - REST_IDLE))
 
     def _busy(self) -> bool:
-        commits, now = self._partition.durable.commits, time.monotonic()
+        commits, now = self._partition.commits, time.monotonic()
         if commits != self._commits:
             self._commits, self._committed = commits, now
         return now - self._committed < QUIET_S
-
-    async def _select(self, query: str, **parameters: Value) -> list[Row]:
-        sql = named(f"retention.{query}")
-        return await self._readers.call(lambda db: db.execute(sql, parameters).fetchall())
-
-
-def _parts(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    return (rows[start : start + size] for start in range(0, len(rows), size))

@@ -14,6 +14,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from holdfast.server.model.account import AuditEntry
     from holdfast.server.model.app import AppRecord, FunctionRecord
     from holdfast.server.model.job import Job, Pause
     from holdfast.server.model.run import Defer, RunDetail
@@ -232,6 +233,14 @@ class RunTrace(msgspec.Struct):
     spans: Sequence[UserSpan] = ()  # of user code, by their start
 
 
+class SpansKept(msgspec.Struct, frozen=True):
+    """The function of a run, and how many spans of user code it has, of how many bytes."""
+
+    function_id: str
+    spans: int
+    size: int
+
+
 class History(Protocol):
     """The store's readers. Results of methods that take many ids are keyed by id and leave out what is not there."""
 
@@ -376,4 +385,30 @@ class History(Protocol):
 
     async def functions_of_apps(self, app_ids: Collection[str]) -> Mapping[str, list[FunctionRecord]]:
         """The functions of each app that are not archived, by slug."""
+        ...
+
+    # --- what is known of runs and events besides -------------------------------------------------------------------
+
+    async def metadata_size(self, run_id: str) -> int:
+        """Return how many bytes a run's metadata has."""
+        ...
+
+    async def user_spans_kept(self, run_ids: Collection[str]) -> dict[str, SpansKept]:
+        """Return how many spans of user code there are of many runs, each with its function; only runs that exist."""
+        ...
+
+    async def event_traces(self, event_ids: Collection[str]) -> dict[str, str]:
+        """Return the traces (JSON) that events came with; those without one are left out."""
+        ...
+
+    async def audit_page(self, limit: int, before: str = "", actor: str = "", action: str = "") -> list[AuditEntry]:
+        """Return the newest entries of the audit log, or those older than the entry `before`."""
+        ...
+
+    async def ping(self) -> None:
+        """Read something, to see whether that is possible. Raises what reading raises."""
+        ...
+
+    def close(self) -> None:
+        """End reading; a query under way is waited for."""
         ...

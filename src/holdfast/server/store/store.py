@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import msgspec
 
 from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.run import Body, Run
 from holdfast.server.model.app import AppRecord, FunctionRecord
+
+if TYPE_CHECKING:
+    from holdfast.server.store.records import Records, Sink
+
+T = TypeVar("T")
 
 
 class StoreError(Exception):
@@ -46,100 +51,105 @@ class EndedRun(msgspec.Struct):
     cron: str
 
 
-Value = str | int | float | bytes | None
-"""What a column can hold."""
-
-
 class Write(msgspec.Struct, frozen=True):
-    """Rows for a table that no engine owns (accounts, audit, metadata): a statement by its name, with parameters.
+    """Rows of tables that no engine owns, as a store's own records make them; they join the commit of their turn.
 
-    The name is `<file>.<section>`, as stores keep their SQL. It joins the commit of its turn, and would fail it whole:
-    only statements that no value can make fail belong here (`INSERT OR REPLACE`, `OR IGNORE`, `UPDATE`, `DELETE`).
+    Opaque to everyone but that store.
     """
 
-    statement: str
-    rows: Sequence[tuple[Value, ...]]
 
-
-class Erased(msgspec.Struct):
-    """What one call of `Store.erase` did."""
-
-    groups: int
-    rows: dict[str, int]  # by statement
-    took_s: float
+async def settled(pending: Awaitable[T] | T) -> T:
+    """Return a result that is there at once, or wait for it."""
+    if isinstance(pending, Awaitable):
+        return await cast("Awaitable[T]", pending)
+    return pending
 
 
 class Store(Protocol):
-    """A durable store of one partition. All calls are synchronous and made on the engine's thread, `sync` excepted."""
+    """The writer of one partition. Called on the engine's thread only.
+
+    What may wait for a network returns its result, or an awaitable of it (`settled`): with a store on this machine no
+    task and no turn of the event loop is spent (docs/adr/0022).
+    """
 
     epoch: int
     """How often the store was opened or read anew; rises with each start and reload."""
 
+    commit_s: float
+    """How long the last commit waited for the disk, in seconds; its statements apart."""
+
+    @property
+    def deferred(self) -> bool:
+        """Whether commits are durable later than they return."""
+        ...
+
+    @property
+    def log_pages(self) -> int:
+        """How much is written and not yet in its place, in pages; 0 for a store without a log of its own."""
+        ...
+
     def begin_epoch(self) -> None:
-        """Counts a start, or a reload."""
+        """Count a start, or a reload."""
         ...
 
-    def commit(self, changes: Changes, writes: Sequence[Write] = ()) -> None:
-        """Writes a turn's rows in one transaction. Raises StoreError; then nothing was written."""
-        ...
+    def commit(self, changes: Changes, writes: Sequence[Write] = ()) -> Awaitable[None] | None:
+        """Write a turn's rows in one transaction.
 
-    def erase(self, groups: Sequence[Sequence[Write]], budget_s: float) -> Erased:
-        """Executes groups of deletions, each whole, in a transaction of its own, until about `budget_s` is over.
-
-        Tells how many it took. They are durable with the next commit: what is lost is deleted again. Raises StoreError.
+        Return None if they are durable, else an awaitable: they are once it is done. No other commit follows before.
+        Raises StoreError, here or there: what was written is then unknown, until `recover` tells.
         """
         ...
 
-    def shrink(self, budget_s: float) -> bool:
-        """Gives free pages back to the disk for about `budget_s`; tells whether there are more to give."""
+    def upkeep(self) -> Awaitable[None] | None:
+        """Do what no commit may come between; called after each turn. Return None if there is nothing to wait for."""
+        ...
+
+    def records(self, sink: Sink) -> Records:
+        """Return the rows that no engine owns; what changes them goes to `sink`."""
         ...
 
     def probe(self) -> None:
-        """Raises DiskFullError if the store has no room to work in."""
-        ...
-
-    def select(self, statement: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
-        """Reads small tables at a start, by the name of a statement; afterwards there are readers for that."""
-        ...
-
-    def sync(self) -> None:
-        """Makes what was committed durable, where `commit` leaves that to the caller. May run on any thread."""
+        """Raise DiskFullError if the store has no room to work in."""
         ...
 
     def recover(self) -> Recovered:
-        """Reads all live state. Raises StoreError."""
+        """Read all live state. Raises StoreError."""
         ...
 
     def batch_events(self, batch_id: str) -> list[str]:
-        """The ids of the events in a batch that is being filled, in order."""
+        """Return the ids of the events in a batch that is being filled, in order."""
         ...
 
     def load_body(self, run_id: str) -> Body:
-        """Reads a live run's events and memoised steps."""
+        """Read a live run's events and memoised steps. Raises StoreError."""
         ...
 
     def load_ended(self, run_id: str) -> EndedRun | None:
-        """Reads what a rerun of a run needs."""
+        """Read what a rerun of a run needs."""
         ...
 
     def load_events(self, ids: Iterable[str]) -> list[tuple[str, str, str, int, int, bytes]]:
-        """Reads events by internal id: id, name, external id, ts, received_at, json."""
+        """Read events by internal id: id, name, external id, ts, received_at, json."""
+        ...
+
+    def event_traces(self, ids: Iterable[str]) -> Mapping[str, str]:
+        """Read the traces (JSON) that events came with, by their ids; those without one are left out."""
         ...
 
     def apps(self) -> list[AppRecord]:
-        """All apps, archived ones included."""
+        """Return all apps, archived ones included."""
         ...
 
     def functions(self) -> list[FunctionRecord]:
-        """All functions, archived ones included."""
+        """Return all functions, archived ones included."""
         ...
 
     def save_apps(
         self, apps: Iterable[AppRecord], functions: Iterable[FunctionRecord], removed: Iterable[str] = ()
     ) -> None:
-        """Writes apps and functions whole, and deletes the apps of the ids `removed`, in one transaction."""
+        """Write apps and functions whole, and delete the apps of the ids `removed`, in one transaction."""
         ...
 
     def close(self) -> None:
-        """Closes the store; an ephemeral one is gone then."""
+        """Close the store; an ephemeral one is gone then."""
         ...

@@ -24,7 +24,6 @@ def keep_trace(partition: Partition, events: Sequence[Event], parent: str, heade
     context = read_context(parent, header)
     if context is None:
         return
-    json = msgspec.json.encode(context).decode()
     for event in events:
         event.trace = context
-    partition.write("telemetry.add_event_trace", *((event.id, json) for event in events))
+    partition.records.add_event_traces([event.id for event in events], msgspec.json.encode(context))

@@ -19,7 +19,6 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import msgspec
 import structlog
 
 from holdfast import __version__
@@ -34,8 +33,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
     from holdfast.protocol.tracing import TraceContext
-    from holdfast.server.store.history import RunTrace, StoredRun
-    from holdfast.server.store.sqlite.history import SqliteHistory
+    from holdfast.server.store.history import History, RunTrace, StoredRun
     from holdfast.server.telemetry.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -57,7 +55,7 @@ class TraceExporter:
     """Sends traces. Made on the event loop's thread, as all calls are; `make_sender` is called in its own thread."""
 
     def __init__(
-        self, settings: Settings, history: SqliteHistory, make_sender: Callable[[Settings], SpanExporter] | None = None
+        self, settings: Settings, history: History, make_sender: Callable[[Settings], SpanExporter] | None = None
     ) -> None:
         self.exported = 0  # runs
         self.dropped = 0  # runs
@@ -153,8 +151,7 @@ class TraceExporter:
         ids = [id for run in runs if run.batch_id for id in run.event_ids]
         if not ids:
             return {}
-        rows = await self._history.readers.select("telemetry.event_traces", (msgspec.json.encode(ids).decode(),))
-        return {str(id): load_context(str(trace)) for id, trace in rows}
+        return {id: load_context(trace) for id, trace in (await self._history.event_traces(ids)).items()}
 
     async def _send(self, traces: Sequence[RunTrace], slugs: dict[str, str], senders: dict[str, TraceContext]) -> bool:
         wait = RETRY_S

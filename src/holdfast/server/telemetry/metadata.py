@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Final, get_args
+from typing import TYPE_CHECKING, Annotated, Final, cast, get_args
 
 import msgspec
 
 from holdfast.protocol.ids import step_hash
 from holdfast.protocol.limits import KIB, MIB
-from holdfast.server.model.experiment import EXPERIMENT, SCORE
-from holdfast.server.model.telemetry import MetadataOp, MetadataScope
-from holdfast.server.store.experiments import noted
+from holdfast.server.model.experiment import EXPERIMENT, SCORE, noted
+from holdfast.server.model.telemetry import MetadataOp, MetadataScope, MetadataUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from holdfast.server.runtime.partition import Partition
-    from holdfast.server.store.sqlite.readers import Readers
+    from holdfast.server.store.history import History
 
 MAX_UPDATE: Final = 64 * KIB
 MAX_PER_RUN: Final = MIB
@@ -82,10 +81,10 @@ class MetadataLog:
     """Takes metadata of runs. `new_id` answers ULIDs that rise: updates are folded in their order."""
 
     def __init__(
-        self, partition: Partition, readers: Readers, new_id: Callable[[], str], *, enabled: bool = True
+        self, partition: Partition, history: History, new_id: Callable[[], str], *, enabled: bool = True
     ) -> None:
         self._partition = partition
-        self._readers = readers
+        self._history = history
         self._new_id = new_id
         self._enabled = enabled
         self._pending: Counter[str] = Counter()  # bytes that are being committed, by run
@@ -99,17 +98,13 @@ class MetadataLog:
         if not self._partition.view.alive(run_id):
             await self._require(run_id)
         size = sum(len(values) for values, _ in rows)
-        stored = await self._stored(run_id)
+        stored = await self._history.metadata_size(run_id)
         if stored + self._pending[run_id] + size > MAX_PER_RUN:
             raise MetadataError(413, "Cumulative metadata size exceeds limit")
-        for values, update in rows:
-            self._partition.write(
-                "telemetry.add_metadata",
-                (run_id, self._new_id(), place.scope, place.step_id, place.attempt, place.span_id, update.kind,
-                 update.op, values.decode()),
-            )  # fmt: skip
-            for write in noted(run_id, place.step_id, update.kind, update.op, update.values):
-                self._partition.write(write.statement, *write.rows)
+        records = self._partition.records
+        for _, update in rows:
+            records.add_metadata(run_id, self._new_id(), _stored(place, update))
+            records.note_experiments(list(noted(run_id, place.step_id, update.kind, update.op, update.values)))
         self._pending[run_id] += size
         try:
             await self._partition.committed()
@@ -119,13 +114,15 @@ class MetadataLog:
                 del self._pending[run_id]
 
     async def _require(self, run_id: str) -> None:
-        if not await self._readers.select("telemetry.run", (run_id,)):
+        if await self._history.run(run_id) is None:
             raise MetadataError(404, f"No run has the ID {run_id}: metadata belongs to a run that was started")
 
-    async def _stored(self, run_id: str) -> int:
-        [(size,)] = await self._readers.select("telemetry.metadata_size", (run_id,))
-        assert isinstance(size, int)
-        return size
+
+def _stored(place: _Place, update: Update) -> MetadataUpdate:
+    op = cast("MetadataOp", update.op)
+    return MetadataUpdate(
+        place.scope, update.kind, op, update.values, 0, place.step_id, place.attempt, place.span_id
+    )  # fmt: skip
 
 
 def _place(target: Target) -> _Place:

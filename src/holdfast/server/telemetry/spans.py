@@ -17,11 +17,10 @@ from holdfast.server.model.telemetry import SpanEvent, UserSpan
 from holdfast.server.telemetry import otlp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from holdfast.server.runtime.partition import Partition
-    from holdfast.server.store.sqlite.readers import Readers
-    from holdfast.server.store.store import Value
+    from holdfast.server.store.history import History, SpansKept
     from holdfast.server.telemetry.otlp import OtlpSpan
 
 MAX_BODY: Final = 8 * MIB
@@ -71,18 +70,12 @@ class _Given(msgspec.Struct):
     json: bytes
 
 
-class _Kept(msgspec.Struct):
-    function_id: str
-    spans: int
-    size: int
-
-
 class UserSpans:
     """Takes spans of user code and stores them with their runs."""
 
-    def __init__(self, partition: Partition, readers: Readers) -> None:
+    def __init__(self, partition: Partition, history: History) -> None:
         self._partition = partition
-        self._readers = readers
+        self._history = history
         self._spans: Counter[str] = Counter()  # of each run, that are being committed
         self._bytes: Counter[str] = Counter()  # of these
 
@@ -94,55 +87,41 @@ class UserSpans:
         """
         work = partial(_read, body, encoding, json=json, strict=strict)
         given, accepted = await asyncio.to_thread(work) if len(body) >= LARGE else work()
-        kept = await self._kept({one.run_id for one in given})
-        rows: list[tuple[Value, ...]] = []
+        kept = await self._history.user_spans_kept(sorted({one.run_id for one in given}))
+        rows: list[tuple[str, UserSpan, bytes]] = []
         spans: Counter[str] = Counter()
         sizes: Counter[str] = Counter()
         for one in given:
             known = kept.get(one.run_id)
-            problem = self._problem(one, known) if known else f"no run has the ID {one.run_id}"
+            problem = self._problem(one, known, spans, sizes) if known else f"no run has the ID {one.run_id}"
             if known is None or problem:
                 accepted.reject(problem)
                 continue
-            known.spans, known.size = known.spans + 1, known.size + len(one.json)
             spans[one.run_id] += 1
             sizes[one.run_id] += len(one.json)
-            span = one.span
-            rows.append(
-                (one.run_id, span.trace_id, span.span_id, span.start, span.end - span.start, len(one.json),
-                 one.json.decode())
-            )  # fmt: skip
+            rows.append((one.run_id, one.span, one.json))
         if rows:
             await self._write(rows, spans, sizes)
         return accepted
 
-    async def _write(self, rows: list[tuple[Value, ...]], spans: Counter[str], sizes: Counter[str]) -> None:
+    async def _write(self, rows: list[tuple[str, UserSpan, bytes]], spans: Counter[str], sizes: Counter[str]) -> None:
         self._spans += spans
         self._bytes += sizes
         try:
-            self._partition.write("telemetry.add_user_span", *rows)
+            self._partition.records.add_user_spans(rows)
             await self._partition.committed()
         finally:
             self._spans -= spans
             self._bytes -= sizes
 
-    async def _kept(self, run_ids: Iterable[str]) -> dict[str, _Kept]:
-        ids = msgspec.json.encode(sorted(run_ids)).decode()
-        rows = await self._readers.select("telemetry.user_spans_kept", (ids,)) if ids != "[]" else []
-        kept: dict[str, _Kept] = {}
-        for run_id, function_id, spans, size in rows:
-            assert isinstance(spans, int)
-            assert isinstance(size, int)
-            id = str(run_id)
-            kept[id] = _Kept(str(function_id), spans + self._spans[id], size + self._bytes[id])
-        return kept
-
-    def _problem(self, given: _Given, kept: _Kept) -> str:
+    def _problem(self, given: _Given, kept: SpansKept, spans: Counter[str], sizes: Counter[str]) -> str:
         if given.function_id != kept.function_id:
             return f"the run {given.run_id} is not of the function {given.function_id}"
         if given.function_id not in self._partition.view.functions:
             return f"no active function has the ID {given.function_id}"
-        if kept.spans >= MAX_SPANS or kept.size + len(given.json) > MAX_SPAN_BYTES:
+        id = given.run_id
+        count, size = kept.spans + spans[id] + self._spans[id], kept.size + sizes[id] + self._bytes[id]
+        if count >= MAX_SPANS or size + len(given.json) > MAX_SPAN_BYTES:
             return f"a run keeps {MAX_SPANS} spans of {MAX_SPAN_BYTES // MIB} MiB together"
         return ""
 

@@ -78,8 +78,8 @@ class Debug:
         found: dict[str, object] = {
             "partition": {
                 "trouble": str(trouble) if trouble is not None else None, "failures": partition.failures,
-                "commits": partition.durable.commits, "epoch": partition.store.epoch,
-                "deferred_syncs": partition.durable.deferred, "wal_pages": partition.durable.wal_pages,
+                "commits": partition.commits, "epoch": partition.store.epoch,
+                "deferred_syncs": partition.store.deferred, "wal_pages": partition.store.log_pages,
             }
         }  # fmt: skip
         return json_response(found | _engine(view, census, self._partition.now()) if view is not None else found)

@@ -192,7 +192,7 @@ class Metrics:
         yield _histogram("holdfast_turn_seconds", "Duration of writing a turn's rows, COMMIT included", tally.turns)
         yield _histogram("holdfast_commit_seconds", "COMMIT alone: mostly the disk", tally.commits)
         yield Gauge("holdfast_store_bytes", "Size of the database and its write-ahead log", sources.disk.size)
-        yield Gauge("holdfast_wal_pages", "Size of the write-ahead log, in pages", sources.partition.durable.wal_pages)
+        yield Gauge("holdfast_wal_pages", "Size of the write-ahead log, in pages", sources.partition.store.log_pages)
         yield Gauge("holdfast_disk_free_bytes", "Free space on the database's disk", sources.disk.free)
 
     def _parts(self) -> Iterator[Metric]:

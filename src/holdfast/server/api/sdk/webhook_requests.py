@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from holdfast.protocol.events import Event
     from holdfast.server.api.common.backend import Backend
-    from holdfast.server.webhooks.registry import Webhook
+    from holdfast.server.model.webhook import Webhook
 
 log = structlog.get_logger(__name__)
 

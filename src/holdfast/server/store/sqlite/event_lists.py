@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from holdfast.server.model.event import INTERNAL_PREFIX
+from holdfast.server.model.totals import EVENT_BITS
 from holdfast.server.store.sqlite.lists import Conditions, Query
 from holdfast.server.store.sqlite.queries import load_queries
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from holdfast.server.store.sqlite.lists import Parameter
 
 _QUERIES: Final = load_queries("history")
-
-BUCKET_BITS: Final = 24
-"""Totals are kept by the time of reception, in buckets of 2^24 ms."""
 
 _USER: Final = "substr({column}, 1, 8) <> 'inngest/'"
 _END: Final = 1 << 40
@@ -97,13 +95,13 @@ class EventList:
         if span is None:
             return 0
         found = self._conditions(span, *self._names("e.name"))
-        found.add(f"e.received_at >> {BUCKET_BITS} = ?", bucket)
+        found.add(f"e.received_at >> {EVENT_BITS} = ?", bucket)
         query = _QUERIES["event_count"].replace("{condition}", found.text)
         return int(connection.execute(query, found.parameters).fetchone()[0])
 
     def _buckets(self) -> tuple[int, int]:
-        since = self._where.since >> BUCKET_BITS if self._where.since > 0 else -1
-        return since, self._where.until >> BUCKET_BITS if self._where.until is not None else _END
+        since = self._where.since >> EVENT_BITS if self._where.since > 0 else -1
+        return since, self._where.until >> EVENT_BITS if self._where.until is not None else _END
 
     def _names(self, column: str) -> tuple[str, list[Parameter]]:
         found = Conditions()

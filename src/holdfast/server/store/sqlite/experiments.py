@@ -6,50 +6,16 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from holdfast.protocol.rawjson import UNREADABLE
-from holdfast.server.model.experiment import EXPERIMENT, SCORE
-from holdfast.server.model.span import NULL
-from holdfast.server.store.experiments import noted
 from holdfast.server.store.history import Experiment, Metric, Variant
 from holdfast.server.store.sqlite.lists import LAST, id_range
-from holdfast.server.store.sqlite.queries import load_queries, named
+from holdfast.server.store.sqlite.queries import load_queries
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
 
-    from holdfast.server.engine.changes import StepRow
     from holdfast.server.store.history import ExperimentFilter
 
 _QUERIES: Final = load_queries("experiments")
-_MARKS: Final = (EXPERIMENT.encode(), SCORE.encode())
-
-
-class _Update(msgspec.Struct):
-    """An update as an SDK sends it with a step."""
-
-    kind: str
-    values: dict[str, object] = {}
-    op: str = "merge"
-    scope: str = "step"
-
-
-_decode_updates = msgspec.json.Decoder(list[_Update]).decode
-
-
-def note_steps(db: sqlite3.Connection, steps: Sequence[StepRow]) -> None:
-    """Notes what steps that are inserted tell of experiments and scores: few do."""
-    for run_id, _, step_id, _, span in steps:
-        if span.metadata is NULL or not any(mark in bytes(span.metadata) for mark in _MARKS):
-            continue
-        try:
-            updates = _decode_updates(span.metadata)
-        except UNREADABLE:  # an SDK's, and not what it should be: shown nowhere either
-            continue
-        for update in updates:
-            about = step_id if update.scope != "run" else ""
-            for write in noted(run_id, about, update.kind, update.op, update.values):
-                db.executemany(named(write.statement), write.rows)
 
 
 def page(db: sqlite3.Connection, function_id: str, limit: int, after: tuple[str, str]) -> list[Experiment]:

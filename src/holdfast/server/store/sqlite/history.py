@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from holdfast.server.store.history import Page, RunOrder, RunTrace
+from holdfast.server.store.history import Page, RunOrder, RunTrace, SpansKept
 from holdfast.server.store.sqlite import experiments, figures, rows, sessions
 from holdfast.server.store.sqlite.pages import EventPages, RunPages
 from holdfast.server.store.sqlite.queries import load_queries, named
 from holdfast.server.store.sqlite.readers import Readers
+from holdfast.server.store.sqlite.records import read_audit
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
+    from holdfast.server.model.account import AuditEntry
     from holdfast.server.model.app import AppRecord, FunctionRecord
     from holdfast.server.model.job import Job
     from holdfast.server.model.span import Span
@@ -226,6 +228,28 @@ class SqliteHistory:
         """The functions of each app that are not archived, by slug."""
         found = await self._by_ids("functions_of_apps", app_ids, rows.read_function)
         return _grouped((function.app_id, function) for function in found)
+
+    async def metadata_size(self, run_id: str) -> int:
+        """Return how many bytes a run's metadata has."""
+        [size] = await self._all(_TELEMETRY["metadata_size"], (run_id,), lambda row: int(row[0]))
+        return size
+
+    async def user_spans_kept(self, run_ids: Collection[str]) -> dict[str, SpansKept]:
+        """Return how many spans of user code there are of many runs."""
+        query, ids = _TELEMETRY["user_spans_kept"], (_list(run_ids),)
+        return dict(await self._all(query, ids, lambda row: (row[0], SpansKept(*row[1:])))) if run_ids else {}
+
+    async def event_traces(self, event_ids: Collection[str]) -> dict[str, str]:
+        """Return the traces that events came with."""
+        return dict(await self._all(_TELEMETRY["event_traces"], (_list(event_ids),), lambda row: (row[0], row[1])))
+
+    async def audit_page(self, limit: int, before: str = "", actor: str = "", action: str = "") -> list[AuditEntry]:
+        """Return a page of the audit log, the newest first."""
+        return await self.readers.call(lambda db: read_audit(db, limit, before, actor, action))
+
+    async def ping(self) -> None:
+        """Read something."""
+        await self.readers.select("meta.get", ("",))
 
     async def _by_ids(self, query: str, ids: Collection[str], read: Callable[[rows.Row], T]) -> list[T]:
         return await self._all(_QUERIES[query], (_list(ids),), read) if ids else []

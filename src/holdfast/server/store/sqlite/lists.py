@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from holdfast.protocol.ids import MAX_ULID_MS, ulid
 from holdfast.server.model.status import RunStatus
+from holdfast.server.model.totals import RUN_DIGITS
 from holdfast.server.store.history import RunTime
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from holdfast.server.store.history import RunFilter, RunOrder, RunPosition
 
 Parameter = str | int | float
-
-BUCKET: Final = 5
-"""Totals of runs are kept by the first digits of their ids: 2^25 ms."""
 
 LIVE: Final = "r.status IN (0, 5)"
 ENDED: Final = "+r.status BETWEEN 1 AND 3"
@@ -121,9 +119,9 @@ class RunList:
         if where.time is RunTime.QUEUED:
             if where.since <= 0 and where.until is None:
                 return None
-            found.add("t.bucket >= ?", first_id(where.since)[:BUCKET])
+            found.add("t.bucket >= ?", first_id(where.since)[:RUN_DIGITS])
             if where.until is not None:
-                found.add("t.bucket <= ?", last_id(where.until)[:BUCKET])
+                found.add("t.bucket <= ?", last_id(where.until)[:RUN_DIGITS])
         else:
             found.add(f"t.last_{where.time} >= ?", where.since)
             if where.until is not None:

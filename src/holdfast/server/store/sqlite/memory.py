@@ -11,6 +11,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from holdfast.server.store.sqlite.log import Log
 from holdfast.server.store.sqlite.migrate import migrate
 from holdfast.server.store.sqlite.readers import Readers
 from holdfast.server.store.sqlite.store import SqliteStore
@@ -32,6 +33,18 @@ def _empty() -> bytes:
         connection.close()
 
 
+class _NoLog(Log):
+    """A database in memory has no log."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(":memory:"), -1)
+
+    @property
+    def pages(self) -> int:
+        """Return 0."""
+        return 0
+
+
 class MemoryStore(SqliteStore):
     """A store in memory. Nothing of it is ever durable, and no file can be missing or full."""
 
@@ -44,16 +57,10 @@ class MemoryStore(SqliteStore):
         self._db.deserialize(_empty())
         self._count_epoch()
         self._copy = self.epoch << 40
+        self.log, self._disk = _NoLog(), None
 
     def sync(self) -> None:
         """Do nothing: there is no disk."""
-
-    def wal_pages(self) -> int:
-        """Return 0: there is no log."""
-        return 0
-
-    def checkpoint(self) -> None:
-        """Do nothing: there is no log."""
 
     def probe(self) -> None:
         """Do nothing: there is no disk that could be full."""

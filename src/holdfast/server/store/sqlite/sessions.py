@@ -6,8 +6,6 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from holdfast.protocol.ids import ulid_time
-from holdfast.protocol.sessions import sessions_of
-from holdfast.server.model.status import RunStatus
 from holdfast.server.store.history import SessionKey, StoredSession
 from holdfast.server.store.sqlite import rows
 from holdfast.server.store.sqlite.lists import LAST, id_range
@@ -15,30 +13,18 @@ from holdfast.server.store.sqlite.queries import load_queries
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
-    from holdfast.server.engine.run import Run
     from holdfast.server.store.history import SessionFilter, StoredRun
 
 _QUERIES: Final = load_queries("sessions")
 _RUN: Final = load_queries("history")["runs_by_id"]
 
 
-def link_sessions(db: sqlite3.Connection, begun: Iterable[Run]) -> None:
-    """Notes the sessions of runs that are inserted: those that their events name.
-
-    Runs that were skipped, and debug runs, are in no list.
-    """
-    found = [
-        (key, id, run.id)
-        for run in begun
-        if run.body is not None and run.status is not RunStatus.SKIPPED and not run.detail.debug_run_id
-        for event in run.body.events
-        for key, id in sessions_of(event).items()
-    ]
-    if found:
-        db.executemany(_QUERIES["add_session"], found)
-        db.executemany(_QUERIES["add_run"], found)
+def link_sessions(db: sqlite3.Connection, found: Sequence[tuple[str, str, str]]) -> None:
+    """Note the sessions of runs that are inserted: key, id, run id."""
+    db.executemany(_QUERIES["add_session"], found)
+    db.executemany(_QUERIES["add_run"], found)
 
 
 def keys(db: sqlite3.Connection, search: str, limit: int, after: str) -> list[SessionKey]:

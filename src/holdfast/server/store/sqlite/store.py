@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sqlite3
@@ -19,17 +20,21 @@ from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.model.job import Job, Pause, decode_job, decode_pause, encode_row
 from holdfast.server.model.run import decode_detail, decode_state
 from holdfast.server.model.status import RunStatus
+from holdfast.server.store.records import Sink
+from holdfast.server.store.retention import Erased, Group
 from holdfast.server.store.sqlite import upkeep
 from holdfast.server.store.sqlite import writes as columns
 from holdfast.server.store.sqlite.counting import count_events, count_runs, link_runs
-from holdfast.server.store.sqlite.experiments import note_steps
 from holdfast.server.store.sqlite.faults import fault
 from holdfast.server.store.sqlite.files import make_file, make_folder, probe
+from holdfast.server.store.sqlite.log import CHECKPOINT_PAGES, Disk, Log
 from holdfast.server.store.sqlite.migrate import check_version, migrate
 from holdfast.server.store.sqlite.presence import Presence
 from holdfast.server.store.sqlite.queries import load_queries, named
+from holdfast.server.store.sqlite.records import SqliteRecords, experiment_statement
 from holdfast.server.store.sqlite.sessions import link_sessions
-from holdfast.server.store.store import EndedRun, Erased, Recovered, StoreError, Value, Write
+from holdfast.server.store.sqlite.statement import Statement
+from holdfast.server.store.store import EndedRun, Recovered, StoreError, Write
 
 _encode = msgspec.json.encode
 
@@ -84,12 +89,12 @@ def _closed_if_it_fails(connection: sqlite3.Connection) -> Generator[None]:
 
 
 class SqliteStore:
-    """One database file, or a temporary one that is removed when the store is closed."""
+    """One database file, or a temporary one that is removed when the store is closed.
 
-    #: Pages of the write-ahead log after which the checkpointer should run.
-    CHECKPOINT_PAGES = 2_000
+    One that `adapts` defers its syncs once the disk turns out to be slow; commits then need a running event loop.
+    """
 
-    def __init__(self, path: Path | None, durability: Durability = "full") -> None:
+    def __init__(self, path: Path | None, durability: Durability = "full", *, adapts: bool = False) -> None:
         self._folder = None if path else tempfile.TemporaryDirectory(prefix="holdfast-")
         self.path = (path or Path(self._folder.name if self._folder else ".") / "main.db").absolute()
         self.durability: Durability = durability
@@ -101,20 +106,37 @@ class SqliteStore:
             with _closed_if_it_fails(self._db):
                 self._open()
                 self.presence = Presence(self.path)
+            self.log = Log(self.path, self.presence.log)
+            self.set_durability(durability)
         except (sqlite3.Error, OSError) as error:
             raise fault(self.path, error) from error
         self._copy = self.epoch << 40
-        self.commit_s = 0.0  # what the last COMMIT took, without its statements: mostly the disk
+        self._disk = Disk() if adapts else None
+        self.commit_s = 0.0
 
     def set_durability(self, durability: Durability) -> None:
         """Changes who makes commits durable."""
         self.durability = durability
-        self._db.execute(f"PRAGMA synchronous={_SYNCHRONOUS[durability]}")
+        self.log.synchronous = _SYNCHRONOUS[durability]
+        self._synchronous(self.log.synchronous)
+
+    def _synchronous(self, word: str) -> None:
+        self._db.execute(f"PRAGMA synchronous={word}")
+
+    @property
+    def deferred(self) -> bool:
+        """Whether commits are durable later than they return."""
+        return self.durability == "deferred"
+
+    @property
+    def log_pages(self) -> int:
+        """How large the write-ahead log is, in pages."""
+        return self.log.pages
 
     # --- the hot path -----------------------------------------------------------------------------------------------
 
-    def commit(self, changes: Changes, writes: Sequence[Write] = ()) -> None:
-        """Writes a turn's rows in one transaction.
+    def commit(self, changes: Changes, writes: Sequence[Write] = ()) -> asyncio.Future[None] | None:
+        """Write a turn's rows in one transaction. They are durable when this returns, or when the future is done.
 
         Raises:
             StoreError: Nothing was written; or, as MissingError, to a file that nobody will find again.
@@ -125,7 +147,7 @@ class SqliteStore:
             db.execute("BEGIN IMMEDIATE")
             self._write(db, changes)
             for write in writes:
-                db.executemany(named(write.statement), write.rows)
+                _execute(db, write)
             written = time.perf_counter()
             db.execute("COMMIT")
             self.commit_s = time.perf_counter() - written
@@ -136,6 +158,12 @@ class SqliteStore:
         self._copy += len(changes.events)
         if self.durability == "full":
             self._look()
+            if self._disk is not None and self._disk.slow(self.commit_s):
+                self.set_durability("deferred")
+        self.log.committed()
+        if self.durability == "deferred":
+            return asyncio.get_running_loop().run_in_executor(None, self.sync)
+        return None
 
     def _write(self, db: sqlite3.Connection, changes: Changes) -> None:
         many = db.executemany
@@ -144,23 +172,19 @@ class SqliteStore:
             many(_INSERT_EVENT, columns.event_rows(changes, self._copy))
         if changes.new_runs:
             many(_INSERT_RUN, columns.new_run_rows(changes))
-            link_runs(db, changes.new_runs.values())
-            link_sessions(db, changes.new_runs.values())
         if changes.runs:
             many(_UPDATE_RUN, columns.run_rows(changes))
-        if changes.ended:
-            count_runs(db, changes.ended)
         if changes.event_runs:
             many(_INSERT_EVENT_RUN, changes.event_runs)
         if changes.steps:
             many(_INSERT_STEP, columns.step_rows(changes))
-            note_steps(db, changes.steps)
         if changes.spans:
             many(_INSERT_SPAN, columns.span_rows(changes))
         if changes.jobs:
             _write_items(db, changes.jobs, _PUT_JOB, _DROP_JOB)
         if changes.pauses:
             _write_items(db, changes.pauses, _PUT_PAUSE, _DROP_PAUSE)
+        _write_derived(db, changes)
         _write_records(db, changes)
 
     def sync(self) -> None:
@@ -173,29 +197,19 @@ class SqliteStore:
         if self._folder is None:
             self.presence.check()
 
-    def wal_pages(self) -> int:
-        """How large the write-ahead log is, in pages."""
-        return os.fstat(self.presence.log).st_size // 4_096
-
-    def checkpoint(self) -> None:
-        """Moves the log into the database, on a connection of its own: made for another thread, commits go on."""
-        with contextlib.closing(sqlite3.connect(self.path, isolation_level=None)) as db:
-            db.execute("PRAGMA busy_timeout=5000")
-            db.execute(f"PRAGMA synchronous={_SYNCHRONOUS[self.durability]}")
-            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-
-    def select(self, statement: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
-        """Reads small tables at a start, by the name of a statement."""
-        return self._db.execute(named(statement), parameters).fetchall()
-
     # --- upkeep -----------------------------------------------------------------------------------------------------
 
-    def erase(self, groups: Sequence[Sequence[Write]], budget_s: float) -> Erased:
+    def records(self, sink: Sink) -> SqliteRecords:
+        """Return the rows that no engine owns; what changes them goes to `sink`."""
+        return SqliteRecords(self._db, sink)
+
+    def erase(self, groups: Sequence[Group], budget_s: float) -> Erased:
         """Executes groups of deletions until `budget_s` is over. Not synced: the next commit does that."""
         began = time.perf_counter()
         with self._unsynced() as db:
             done, rows = upkeep.erase(db, groups, began + budget_s)
-        return Erased(done, rows, time.perf_counter() - began)
+        events = rows["retention.drop_event"] + rows["retention.drop_copy"]
+        return Erased(done, rows["retention.drop_run"], events, time.perf_counter() - began)
 
     def shrink(self, budget_s: float) -> bool:
         """Moves pages from the end of the file into free ones, which a checkpoint then cuts off."""
@@ -208,7 +222,7 @@ class SqliteStore:
         db = self._db
         try:
             if self.durability == "full":
-                db.execute("PRAGMA synchronous=NORMAL")
+                self._synchronous("NORMAL")
             db.execute("BEGIN IMMEDIATE")
             yield db
             db.execute("COMMIT")
@@ -217,8 +231,12 @@ class SqliteStore:
                 db.execute("ROLLBACK")
             raise fault(self.path, error) from error
         finally:
-            self.set_durability(self.durability)
+            self._synchronous(self.log.synchronous)
         self._look()
+
+    def upkeep(self) -> asyncio.Future[None] | None:
+        """Finish a checkpoint, if one is waiting for a turn without writes."""
+        return asyncio.get_running_loop().run_in_executor(None, self.log.finish) if self.log.unfinished else None
 
     def probe(self) -> None:
         """Raises DiskFullError if the folder has no room for a few commits."""
@@ -284,6 +302,11 @@ class SqliteStore:
         found = (self._db.execute(sql, (id,)).fetchone() for id in ids)
         return [(*row[:5], row[5].encode()) for row in found if row is not None]
 
+    def event_traces(self, ids: Iterable[str]) -> dict[str, str]:
+        """Reads the traces (JSON) that events came with, by their ids."""
+        listed = msgspec.json.encode(list(ids)).decode()
+        return dict(self._db.execute(named("telemetry.event_traces"), (listed,)).fetchall())
+
     def _steps(self, run_id: str) -> dict[str, bytes]:
         sql = "SELECT step_id, output FROM steps WHERE run_id=? ORDER BY seq"
         return {step: output.encode() for step, output in self._db.execute(sql, (run_id,))}
@@ -305,7 +328,7 @@ class SqliteStore:
         db = self._db
         try:
             if self.durability == "deferred":  # nobody calls `sync` for it
-                db.execute("PRAGMA synchronous=FULL")
+                self._synchronous("FULL")
             db.execute("BEGIN IMMEDIATE")
             db.executemany("DELETE FROM apps WHERE id=?", [(id,) for id in removed])
             db.executemany(_PUT_APP, map(_record_row, apps))
@@ -316,11 +339,12 @@ class SqliteStore:
                 db.execute("ROLLBACK")
             raise fault(self.path, error) from error
         finally:
-            self.set_durability(self.durability)
+            self._synchronous(self.log.synchronous)
         self._look()
 
     def close(self) -> None:
         """Closes the store; an ephemeral one is gone then."""
+        self.log.close()
         self._db.close()
         self.presence.close()
         if self._folder is not None:
@@ -349,14 +373,19 @@ class SqliteStore:
                 "write-ahead log, or can't hold one; choose a folder on a local disk with --sqlite-dir"
             )
         self._db.execute("PRAGMA wal_autocheckpoint=0")
-        self._db.execute(f"PRAGMA journal_size_limit={self.CHECKPOINT_PAGES * 2_048}")  # when the log starts over
+        self._db.execute(f"PRAGMA journal_size_limit={CHECKPOINT_PAGES * 2_048}")  # when the log starts over
         self._db.execute("PRAGMA busy_timeout=5000")
         self._db.execute("PRAGMA cache_size=-8000")
         # Debian's SQLite fills freed pages with zeros otherwise, and writes them: a fifth of what retention costs.
         self._db.execute("PRAGMA secure_delete=FAST")
         migrate(self._db)
-        self.set_durability(self.durability)
+        self._synchronous(_SYNCHRONOUS[self.durability])
         self._count_epoch()
+
+
+def _execute(db: sqlite3.Connection, write: Write) -> None:
+    assert isinstance(write, Statement)
+    db.executemany(named(write.name), write.rows)
 
 
 def _write_items(
@@ -368,6 +397,18 @@ def _write_items(
         db.executemany(put, kept)
     if len(kept) < len(items):
         db.executemany(drop, [key for key, item in items.items() if item is None])
+
+
+def _write_derived(db: sqlite3.Connection, changes: Changes) -> None:
+    """Writes what follows from other rows: links and sessions of runs, totals, experiments and scores."""
+    if changes.deferred_runs or changes.debug_runs:
+        link_runs(db, changes)
+    if changes.sessions:
+        link_sessions(db, changes.sessions)
+    if changes.run_totals:
+        count_runs(db, changes)
+    for noted in changes.noted:
+        _execute(db, experiment_statement(noted))
 
 
 def _write_records(db: sqlite3.Connection, changes: Changes) -> None:

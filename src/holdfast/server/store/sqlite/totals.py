@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from holdfast.server.model.totals import RUN_DIGITS
 from holdfast.server.store.history import RunTime
-from holdfast.server.store.sqlite.lists import BUCKET, ENDED, LAST, LIVE, Conditions, add_window, id_range
+from holdfast.server.store.sqlite.lists import ENDED, LAST, LIVE, Conditions, add_window, id_range
 from holdfast.server.store.sqlite.queries import load_queries
 
 if TYPE_CHECKING:
@@ -50,13 +51,13 @@ def _ended(connection: sqlite3.Connection, where: RunFilter, facets: Facets) -> 
     if high < low:
         return 0
     found = Conditions()
-    found.add("t.bucket > ? AND t.bucket < ?", low[:BUCKET] if where.since > 0 else "", high[:BUCKET])
+    found.add("t.bucket > ? AND t.bucket < ?", low[:RUN_DIGITS] if where.since > 0 else "", high[:RUN_DIGITS])
     _add_facets(found, facets)
     query = _QUERIES["run_total"].replace("{condition}", found.text)
     total = int(connection.execute(query, found.parameters).fetchone()[0])
-    ends = {low[:BUCKET]} if where.since > 0 else set[str]()
+    ends = {low[:RUN_DIGITS]} if where.since > 0 else set[str]()
     if where.until is not None:
-        ends.add(high[:BUCKET])
+        ends.add(high[:RUN_DIGITS])
     for bucket in ends:
         edge = _ended_runs(facets)
         edge.add("r.id BETWEEN ? AND ?", max(low, bucket), min(high, bucket + LAST))
@@ -105,7 +106,7 @@ def _within(connection: sqlite3.Connection, where: RunFilter, facets: Facets, ed
         return 0
     found = _ended_runs(facets)
     found.add(f"ifnull(r.{where.time}, 0) BETWEEN ? AND ?", edge.first, edge.last)
-    found.add_choice(f"substr(r.id, 1, {BUCKET})", edge.buckets)
+    found.add_choice(f"substr(r.id, 1, {RUN_DIGITS})", edge.buckets)
     return _count(connection, f"runs_by_{where.time}", where, found, windowed=True)
 
 

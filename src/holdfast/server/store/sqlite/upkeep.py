@@ -5,22 +5,24 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Sequence
 
+from holdfast.server.store.retention import Group
 from holdfast.server.store.sqlite.queries import named
-from holdfast.server.store.store import Write
+from holdfast.server.store.sqlite.statement import Statement
 
 _KEPT_PAGES = 1_000  # free pages that the file keeps: new rows take them
 _INCREMENTAL = 2  # SQLite's number of that mode of auto_vacuum
 
 
-def erase(db: sqlite3.Connection, groups: Sequence[Sequence[Write]], until: float) -> tuple[int, dict[str, int]]:
-    """Executes groups of deletions, the first in any case; tells how many, and the rows that each statement deleted."""
-    done, rows = 0, dict[str, int]()
+def erase(db: sqlite3.Connection, groups: Sequence[Group], until: float) -> tuple[int, Counter[str]]:
+    """Carry out groups of deletions, the first in any case; return how many, and how many rows each statement hit."""
+    done, rows = 0, Counter[str]()
     for group in groups:
         for write in group:
-            gone = db.executemany(named(write.statement), write.rows).rowcount
-            rows[write.statement] = rows.get(write.statement, 0) + gone
+            assert isinstance(write, Statement)
+            rows[write.name] += db.executemany(named(write.name), write.rows).rowcount
         done += 1
         if time.perf_counter() > until:
             break

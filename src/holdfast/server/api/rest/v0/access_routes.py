@@ -17,12 +17,12 @@ from holdfast.server.access.access import Access, LoginRefused
 from holdfast.server.access.keys import EventKey, KeyRefused, SigningKey
 from holdfast.server.access.passwords import BusyError
 from holdfast.server.access.principals import current, read_role
-from holdfast.server.access.tokens import ApiToken
-from holdfast.server.access.users import NameTakenError, User
+from holdfast.server.access.users import NameTakenError
 from holdfast.server.api.common.error_bodies import json_response, public_error
 from holdfast.server.api.common.parameters import read_int
 from holdfast.server.api.common.routing import ApiRoute
 from holdfast.server.clock import now_ms
+from holdfast.server.model.account import ApiToken, User
 
 _DAY_MS = 86_400_000
 _MOST_ENTRIES = 500

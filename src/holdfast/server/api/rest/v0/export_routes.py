@@ -17,16 +17,16 @@ from holdfast.server.api.common.routing import ApiRoute
 from holdfast.server.clock import now_ms
 from holdfast.server.config.file import did_you_mean
 from holdfast.server.model.status import RunStatus
+from holdfast.server.store.export import FOREVER, START, Export, Place, Wanted
 from holdfast.server.store.history import TooSlowError
-from holdfast.server.store.sqlite.export import FOREVER, START, Place, ReadPage, Wanted, event_page, run_page
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
-    from holdfast.server.store.sqlite.readers import Readers
+    ReadPage = Callable[[Wanted, Place], Awaitable[tuple[bytes, Place | None]]]
 
 LINES: Final = "application/x-ndjson"
 _OF_BOTH: Final = ("since", "until", "function")
@@ -36,9 +36,9 @@ _FLAGS: Final = {"": False, "false": False, "0": False, "true": True, "1": True}
 _STATUSES: Final = {status.name.lower(): status for status in RunStatus}
 
 
-def routes(readers: Readers) -> list[ApiRoute]:
+def routes(export: Export) -> list[ApiRoute]:
     """Return the routes of this module."""
-    exports = _Exports(readers)
+    exports = _Exports(export)
     return [
         ApiRoute("/v1/export/runs", exports.runs, methods=["GET"]),
         ApiRoute("/v1/export/events", exports.events, methods=["GET"]),
@@ -46,16 +46,16 @@ def routes(readers: Readers) -> list[ApiRoute]:
 
 
 class _Exports:
-    def __init__(self, readers: Readers) -> None:
-        self._readers = readers
+    def __init__(self, export: Export) -> None:
+        self._export = export
 
     async def runs(self, request: Request) -> Response:
         """Runs, by the time at which they were scheduled."""
-        return await self._lines(request, run_page, _OF_RUNS)
+        return await self._lines(request, self._export.runs, _OF_RUNS)
 
     async def events(self, request: Request) -> Response:
         """Events, by the time of their reception."""
-        return await self._lines(request, event_page, _OF_EVENTS)
+        return await self._lines(request, self._export.events, _OF_EVENTS)
 
     async def _lines(self, request: Request, page: ReadPage, known: Collection[str]) -> Response:
         try:
@@ -65,7 +65,7 @@ class _Exports:
         if request.method == "HEAD":
             return Response(media_type=LINES)
         try:
-            first = await self._read(page, wanted, START)
+            first = await page(wanted, START)
         except TooSlowError:
             return public_error(503, "This takes too long: ask for less, or use `holdfast export` on the server's host")
         return StreamingResponse(self._stream(page, wanted, *first), media_type=LINES)
@@ -73,11 +73,8 @@ class _Exports:
     async def _stream(self, page: ReadPage, wanted: Wanted, lines: bytes, place: Place | None) -> AsyncIterator[bytes]:
         yield lines
         while place is not None:
-            lines, place = await self._read(page, wanted, place)
+            lines, place = await page(wanted, place)
             yield lines
-
-    async def _read(self, page: ReadPage, wanted: Wanted, after: Place) -> tuple[bytes, Place | None]:
-        return await self._readers.search(lambda db: page(db, wanted, after))
 
 
 def _wanted(query: QueryParams, known: Collection[str]) -> Wanted:

@@ -22,8 +22,9 @@ from holdfast.server.api.rest.v2.envelope import (
 )
 from holdfast.server.api.rest.v2.fields import Cursor, Limit100
 from holdfast.server.api.rest.v2.operation import Operation, runner
-from holdfast.server.webhooks.registry import MOST, EventFilter, TooManyWebhooks
-from holdfast.server.webhooks.registry import Webhook as Stored
+from holdfast.server.model.webhook import EventFilter
+from holdfast.server.model.webhook import Webhook as Stored
+from holdfast.server.webhooks.registry import MOST, TooManyWebhooks
 from holdfast.server.webhooks.transform import TransformError, check_response, check_transform
 
 if TYPE_CHECKING:

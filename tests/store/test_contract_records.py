@@ -1,0 +1,141 @@
+"""What every store promises of rows that no engine owns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from holdfast.server.engine.changes import Changes
+from holdfast.server.model.account import ApiToken, AuditEntry, Session, StoredEventKey, StoredSigningKey, User
+from holdfast.server.model.webhook import EventFilter, Webhook
+from holdfast.server.store.records import Immediate, Records
+from holdfast.server.store.store import StoreError
+
+from .harness import KINDS, Bench, begin, begun, job, run
+
+
+@pytest.fixture(params=KINDS)
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(request.param, tmp_path)
+    yield made
+    made.store.close()
+
+
+def sink_and_records(bench: Bench) -> tuple[Immediate, Records]:
+    sink = Immediate(bench.store)
+    return sink, bench.store.records(sink)
+
+
+def commit(records: Records) -> None:
+    asyncio.run(records.committed())
+
+
+def again(bench: Bench) -> Records:
+    """The records after another start."""
+    bench.reopen()
+    return sink_and_records(bench)[1]
+
+
+USER = User("u1", "Anna", "admin", "hash", "", 5, None)
+SESSION = Session("h1", "u1", 1, 2, "::1")
+TOKEN = ApiToken("t1", "ci", "h", "hf_12345", "viewer", "user:Anna", 1, 2, 3, None)
+
+
+def hook(id: str, name: str = "") -> Webhook:
+    return Webhook(id=id, key=f"k-{id}", name=name, transform="body", created_at=1, updated_at=2)
+
+
+def test_an_empty_store_has_no_records(bench: Bench) -> None:
+    _, records = sink_and_records(bench)
+    assert records.users() == records.sessions() == records.tokens() == records.webhooks() == []
+    assert records.event_keys() == records.signing_keys() == records.audit_page(9) == []
+    assert records.token_secret() == ""
+
+
+def test_accounts_come_back_as_they_were_put_last(bench: Bench) -> None:
+    _, records = sink_and_records(bench)
+    records.put_user(USER)
+    records.put_user(User("u2", "Bob", "viewer", "", "oidc|2", 6, 7))
+    records.put_user(User("u1", "Anna", "viewer", "hash", "", 5, 9))
+    records.put_session(SESSION)
+    records.put_session(Session("h2", "u2", 1, 2, ""))
+    records.put_token(TOKEN)
+    records.put_event_key(StoredEventKey("e1", "web", "secret", 1, None))
+    records.put_signing_keys([StoredSigningKey("s1", "h", "", 1, None), StoredSigningKey("s2", "i", "key", 2, 3)])
+    records.put_token_secret("one")
+    records.put_token_secret("two")
+    assert records.users() == [], "not before the commit"
+    commit(records)
+    records = again(bench)
+    assert [(user.id, user.role, user.last_login_at) for user in records.users()] == [
+        ("u1", "viewer", 9),
+        ("u2", "viewer", 7),
+    ]
+    assert sorted(session.hash for session in records.sessions()) == ["h1", "h2"]
+    assert records.tokens() == [TOKEN]
+    assert records.event_keys() == [StoredEventKey("e1", "web", "secret", 1, None)]
+    assert [(key.id, key.key, key.retired_at) for key in records.signing_keys()] == [("s1", "", None), ("s2", "key", 3)]
+    assert records.token_secret() == "two"
+
+
+def test_of_one_commit_the_last_change_counts(bench: Bench) -> None:
+    _, records = sink_and_records(bench)
+    records.put_session(SESSION)
+    records.drop_sessions(["h1", "nobody"])
+    records.put_user(USER)
+    records.drop_user("u1")
+    records.put_webhook(hook("w1"))
+    records.drop_webhook("w1")
+    records.put_webhook(hook("w1", "again"))
+    commit(records)
+    records = again(bench)
+    assert records.sessions() == records.users() == []
+    assert [webhook.name for webhook in records.webhooks()] == ["again"]
+
+
+def test_a_webhook_keeps_its_filter(bench: Bench) -> None:
+    _, records = sink_and_records(bench)
+    sent = Webhook(
+        id="w", key="k", name="é", transform="t", response="r", event_filter=EventFilter(["a"], "DENY"),
+        created_at=1, updated_at=2,
+    )  # fmt: skip
+    records.put_webhook(sent)
+    commit(records)
+    assert again(bench).webhooks() == [sent]
+
+
+def test_the_audit_log_is_read_in_pages_the_newest_first(bench: Bench) -> None:
+    _, records = sink_and_records(bench)
+    entries = [AuditEntry(f"a{n}", n, f"user:{n % 2}", f"do.{n % 3}", "t", "ok", "") for n in range(6)]
+    for entry in entries:
+        records.add_audit_entry(entry)
+    commit(records)
+    records = again(bench)
+    assert records.audit_page(2) == [entries[5], entries[4]]
+    assert records.audit_page(9, before="a2") == [entries[1], entries[0]]
+    assert records.audit_page(9, actor="user:1", action="do.0") == [entries[3]]
+
+
+def test_traces_of_events_come_back_by_id(bench: Bench) -> None:
+    sink, records = sink_and_records(bench)
+    records.add_event_traces(["e-r1", "e-r2"], b'["00-1"]')
+    bench.commit(begun("r1", "r2"), sink.writes)
+    assert bench.reopen().event_traces(["e-r2", "nobody"]) == {"e-r2": '["00-1"]'}
+
+
+def test_records_share_the_fate_of_the_turn(bench: Bench) -> None:
+    sink, records = sink_and_records(bench)
+    records.put_user(USER)
+    changes = begin(begun(), run(), job())
+    bad = run("r2")
+    bad.output = b"\xff"
+    changes.new_runs["r2"] = bad
+    with pytest.raises(StoreError):
+        bench.commit(changes, sink.writes)
+    assert again(bench).users() == []
+    assert bench.store.recover().runs == []
+    bench.commit(Changes(), sink.writes)
+    assert again(bench).users() == [USER]
