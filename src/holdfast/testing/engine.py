@@ -118,7 +118,10 @@ class TestEngine:
 
     @property
     def server(self) -> Server:
-        """The server behind it: an ASGI application with all its APIs. Raises RuntimeError outside of `async with`."""
+        """The server behind it, an ASGI application. Raises RuntimeError outside of `async with`.
+
+        GraphQL, which reads from a thread of its own, needs a store with a file: see `holdfast.testing.server`.
+        """
         if self._server is None:
             raise RuntimeError("TestEngine has not started; use it as `async with TestEngine(fn) as t:`")
         return self._server

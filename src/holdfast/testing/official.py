@@ -11,13 +11,11 @@ from typing import Any
 
 import inngest
 import msgspec
-from inngest._internal import comm_lib, const, errors, server_lib, transforms
-from inngest._internal.client_lib import client as client_module
+from inngest._internal import comm_lib, const, server_lib, transforms
 from inngest._internal.comm_lib import handler as handler_module
-from inngest._internal.step_lib import step_async, step_sync
 
 from holdfast.testing.apps import ORIGIN, App, Host, Reply
-from holdfast.testing.replaced import AsyncTransport, Replaced, SyncTransport
+from holdfast.testing.replaced import AsyncTransport, Replaced, SyncTransport, sdk_modules
 
 
 def official_app(functions: Sequence[object], client: object | None) -> App:
@@ -59,7 +57,7 @@ class OfficialApp:
         ):
             self._replaced.set(client, "_transport", transport)
             self._replaced.set(client, "_mounts", {})
-        self._replaced.tell_time(host.clock, (step_async, step_sync, errors), (client_module,), "datetime")
+        self._replaced.tell_time(host.clock, *sdk_modules())
         self._handler = comm_lib.CommHandler(
             client=self._client, enable_unauthed_sync=None, framework=server_lib.Framework.FAST_API,
             functions=self._functions, streaming=const.Streaming.DISABLE,

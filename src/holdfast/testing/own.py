@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from holdfast.sdk import errors, handler, registering, sending, timing
+from holdfast.sdk import handler, registering
 from holdfast.sdk.answers import CommRequest
 from holdfast.sdk.client import Inngest
 from holdfast.sdk.config import strip_none
@@ -16,7 +16,7 @@ from holdfast.sdk.consts import Framework, ServerKind
 from holdfast.sdk.function import Function
 from holdfast.sdk.transport import Transport
 from holdfast.testing.apps import ORIGIN, App, Host, Reply
-from holdfast.testing.replaced import AsyncTransport, Replaced, SyncTransport
+from holdfast.testing.replaced import AsyncTransport, Replaced, SyncTransport, sdk_modules
 
 
 def own_app(functions: Sequence[object], client: object | None) -> App:
@@ -53,7 +53,7 @@ class OwnApp:
         replaced.set(client, "is_production", False)
         replaced.set(client, "checkpointing", None)
         replaced.set(client, "transport", _Direct(host, client.transport.timeout_s))
-        replaced.tell_time(host.clock, (timing, errors), (sending,), "dt")
+        replaced.tell_time(host.clock, *sdk_modules())
         self._handler = handler.CommHandler(client=client, framework=Framework.FAST_API, functions=self._functions)
 
     def registration(self) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 import time as real_time
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -28,9 +29,9 @@ class Replaced:
         self._undo.append((owner, name, getattr(owner, name)))
         setattr(owner, name, value)
 
-    def tell_time(self, clock: VirtualClock, dated: Iterable[object], timed: Iterable[object], name: str) -> None:
+    def tell_time(self, clock: VirtualClock, dated: Iterable[tuple[object, str]], timed: Iterable[object]) -> None:
         """Have modules read a clock: those that know `datetime` by a name, and those that know `time`."""
-        for module in dated:
+        for module, name in dated:
             self.set(module, name, _DATETIME)
         for module in timed:
             self.set(module, "time", _TIME)
@@ -102,3 +103,17 @@ class _Datetime(metaclass=_LikeDatetime):
 
 _DATETIME = SimpleNamespace(**{**vars(dt), "datetime": _Datetime})
 _TIME = SimpleNamespace(**{**vars(real_time), "time": lambda: _clocks[-1].now_ms() / 1_000})
+
+
+def sdk_modules() -> tuple[list[tuple[object, str]], list[object]]:
+    """Return the modules of the SDKs in use that read the time: by their name for `datetime`, and as `time`."""
+    loaded: dict[str, object] = dict(sys.modules)
+    dated = [(loaded[path], name) for path, name in _DATED.items() if path in loaded]
+    return dated, [loaded[path] for path in _TIMED if path in loaded]
+
+
+_DATED = {
+    "inngest._internal.step_lib.step_async": "datetime", "inngest._internal.step_lib.step_sync": "datetime",
+    "inngest._internal.errors": "datetime", "holdfast.sdk.timing": "dt", "holdfast.sdk.errors": "dt",
+}  # fmt: skip
+_TIMED = ("inngest._internal.client_lib.client", "holdfast.sdk.sending")

@@ -56,7 +56,7 @@ class _NoIPv6Error(OSError):
     """The machine has no such address: IPv6 is off, or unknown to it."""
 
 
-class _Http(uvicorn.Server):
+class Http(uvicorn.Server):
     """Uvicorn without signal handlers of its own: the server stops in its own order."""
 
     def stop(self) -> None:
@@ -184,7 +184,7 @@ def _run_loop(main: Coroutine[None, None, None]) -> None:
 class _Stopper:
     """What a signal does: the first drains (in `start`) and stops, the second stops at once."""
 
-    def __init__(self, server: Server, http: _Http, notifier: Notifier, patience: float) -> None:
+    def __init__(self, server: Server, http: Http, notifier: Notifier, patience: float) -> None:
         self._server = server
         self._http = http
         self._notifier = notifier
@@ -225,8 +225,9 @@ def _ending() -> list[signal.Signals]:
     return [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, *hangup]
 
 
-def _http(config: Config, app: App) -> _Http:
-    return _Http(
+def make_http(config: Config, app: App) -> Http:
+    """Return an HTTP server with the bounds of the port, not yet started."""
+    return Http(
         uvicorn.Config(
             app, http=GuardedHttp, lifespan="off", access_log=False, log_config=None,
             ws=cast("type[asyncio.Protocol]", _websocket), ws_max_size=_MAX_FRAME, ws_per_message_deflate=False,
@@ -256,7 +257,7 @@ async def _make(config: Config, listeners: list[socket.socket], notifier: Notifi
 
 async def _wait_for_room(config: Config, database: Path, listeners: list[socket.socket]) -> bool:
     """Serve nothing but that until there is room; False if a signal came first."""
-    http, signalled = _http(config, Waiting()), asyncio.Event()
+    http, signalled = make_http(config, Waiting()), asyncio.Event()
     for number in _ending():
         asyncio.get_running_loop().add_signal_handler(number, signalled.set)
     serving = asyncio.ensure_future(http.serve(sockets=[listener.dup() for listener in listeners]))
@@ -279,7 +280,7 @@ async def _serve(config: Config, listeners: list[socket.socket], gateway: list[s
     server = await _make(config, listeners, notifier)
     if server is None:
         return
-    http = _http(config, server)
+    http = make_http(config, server)
     stopper = _Stopper(server, http, notifier, config.drain_timeout if config.kind == "cloud" else 0.0)
     for number in _ending():
         loop.add_signal_handler(number, stopper.signalled)
