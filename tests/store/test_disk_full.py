@@ -48,7 +48,7 @@ def test_a_commit_that_does_not_fit_writes_nothing(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "main.db")
     store.commit(begun("r1"))
     fill_up(store)
-    with pytest.raises(DiskFullError, match="the disk is full; free space on it"):
+    with pytest.raises(DiskFullError, match="the disk is full; free some space"):
         store.commit(big())
     assert store._db.execute("SELECT id FROM runs").fetchall() == [("r1",)]
     make_room(store)
@@ -203,7 +203,7 @@ def test_rows_that_do_not_fit_together_are_told(tmp_path: Path) -> None:
         (sqlite3.SQLITE_READONLY, "read-only, or belongs to another user"),
         (sqlite3.SQLITE_CANTOPEN, "can't be opened"),
         (sqlite3.SQLITE_CORRUPT, "it is damaged"),
-        (sqlite3.SQLITE_NOTADB, "no SQLite database"),
+        (sqlite3.SQLITE_NOTADB, "not a SQLite database"),
         (sqlite3.SQLITE_IOERR, "disk I/O"),
     ],
 )
