@@ -172,7 +172,7 @@ def test_an_event_after_a_restart_starts_what_was_synced_before(world_of: Make) 
 def test_a_burst_is_neither_lost_nor_doubled(world_of: Make) -> None:  # row 157
     w = world_of(register())
     w.burst("go", [{"n": n} for n in range(200)])
-    assert len(w.calls) == 100  # the workers
+    assert len(w.calls) == 90  # of 100 workers, as many as one function may have
     w.middle()
     assert sorted(w.finish_all()) == list(range(200))
     w.advance(HOUR)
