@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from holdfast.server.api.common.backend import Backend, RunSnapshot
+    from holdfast.server.api.common.backend import Runs, RunSnapshot
 
 
-def routes(backend: Backend) -> list[ApiRoute]:
+def routes(backend: Runs) -> list[ApiRoute]:
     """The routes of this module."""
     runs = _Runs(backend)
     return [
@@ -31,7 +31,7 @@ def routes(backend: Backend) -> list[ApiRoute]:
 
 
 class _Runs:
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Runs) -> None:
         self._backend = backend
 
     async def actions(self, request: Request) -> Response:

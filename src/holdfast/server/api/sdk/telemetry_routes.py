@@ -18,11 +18,11 @@ from holdfast.server.telemetry.spans import MAX_BODY
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from holdfast.server.api.common.backend import Backend
+    from holdfast.server.api.common.backend import Runs
     from holdfast.server.telemetry.spans import UserSpans
 
 
-def routes(backend: Backend, spans: UserSpans) -> list[ApiRoute]:
+def routes(backend: Runs, spans: UserSpans) -> list[ApiRoute]:
     """The routes of this module."""
     traces = _Traces(spans)
     return [
@@ -38,7 +38,7 @@ class _Body(msgspec.Struct):
 
 
 class _Metadata:
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Runs) -> None:
         self._backend = backend
 
     async def record(self, request: Request) -> Response:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from holdfast.server.api.common.backend import Backend
+    from holdfast.server.api.common.backend import Functions
     from holdfast.server.model.app import FunctionRecord
 
 _ACCOUNT: Final = "00000000-0000-4000-a000-000000000000"
@@ -30,7 +30,7 @@ _ENVIRONMENT: Final = "00000000-0000-4000-b000-000000000000"
 _SLACK_MS: Final = 5_000
 
 
-def routes(backend: Backend) -> list[ApiRoute]:
+def routes(backend: Functions) -> list[ApiRoute]:
     """Return the routes of this module."""
     cancellations = _Cancellations(backend)
     return [
@@ -75,7 +75,7 @@ class CancellationV1(msgspec.Struct, rename={"condition": "if"}):
 
 
 class _Cancellations:
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Functions) -> None:
         self._backend = backend
 
     async def create(self, request: Request) -> Response:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from holdfast.server.api.common.backend import Backend
+    from holdfast.server.api.common.backend import Functions
     from holdfast.server.model.app import FunctionRecord
 
 
-def routes(backend: Backend) -> list[ApiRoute]:
+def routes(backend: Functions) -> list[ApiRoute]:
     """Return the routes of this module."""
     functions = _Functions(backend)
     return [
@@ -53,7 +53,7 @@ class PausableFunction(msgspec.Struct):
 
 
 class _Functions:
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Functions) -> None:
         self._backend = backend
 
     async def show(self, request: Request) -> Response:

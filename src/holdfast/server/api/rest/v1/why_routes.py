@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from holdfast.server.api.common.backend import Backend
+    from holdfast.server.api.common.backend import Reasons
     from holdfast.server.model.reason import Reason
 
 
-def routes(backend: Backend) -> list[ApiRoute]:
+def routes(backend: Reasons) -> list[ApiRoute]:
     """Return the routes of this module."""
     why = _Why(backend)
     return [
@@ -29,7 +29,7 @@ def routes(backend: Backend) -> list[ApiRoute]:
 
 
 class _Why:
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Reasons) -> None:
         self._backend = backend
 
     async def run(self, request: Request) -> Response:
