@@ -49,7 +49,7 @@ class OwnApp:
     def attach(self, host: Host) -> None:
         """Have the client send to the engine, unsigned, and the SDK read the virtual clock."""
         client, replaced = self._client, self._replaced
-        replaced.set(client, "mode", ServerKind.DEV_SERVER)
+        replaced.set(client, "_mode", ServerKind.DEV_SERVER)
         replaced.set(client, "is_production", False)
         replaced.set(client, "checkpointing", None)
         replaced.set(client, "transport", _Direct(host, client.transport.timeout_s))
