@@ -29,6 +29,7 @@ from holdfast.server.engine.settings import Settings
 from holdfast.server.model.job import Job, Pause, PauseKind
 from holdfast.server.model.span import Call, Span
 from holdfast.server.model.status import RunStatus
+from holdfast.server.runtime import turns
 from store.memory import Rows
 
 from .replies import Reply, hashed
@@ -192,12 +193,8 @@ class World:
         if self._open:
             return
         engine = self.engine
-        while cancellations := engine.take_cancellations():
-            for cancellation in cancellations:
-                run = engine._core.runs.get(cancellation.run_id)
-                if run is not None:
-                    self.load(run)
-                    engine.cancel(run, cancellation.cause, self.now)
+        while engine.cancelling or engine.sweeping:
+            turns.cancel_runs(engine, self.load, self.now)
         changes = engine.take_changes()
         self.rows.commit(changes)
         for effect in changes.effects:

@@ -18,7 +18,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from holdfast.protocol.events import load_event, read_events
+from holdfast.protocol.events import read_events
 from holdfast.protocol.functions import (
     Batch,
     Cancel,
@@ -41,7 +41,6 @@ from holdfast.protocol.responses import Outcome, read_response, transport_failur
 from holdfast.server.engine.changes import Changes, Dispatch, Perform
 from holdfast.server.engine.checkpoints import CheckpointError, queue_item
 from holdfast.server.engine.engine import Engine
-from holdfast.server.engine.flow import restore
 from holdfast.server.engine.flow.pausing import Mode
 from holdfast.server.engine.gateway import Result
 from holdfast.server.engine.registry import Function
@@ -51,6 +50,7 @@ from holdfast.server.engine.settings import Settings
 from holdfast.server.model.job import Job
 from holdfast.server.model.span import Call
 from holdfast.server.model.status import RunStatus
+from holdfast.server.runtime import turns
 from holdfast.server.store.sqlite.store import SqliteStore
 from holdfast.server.store.store import StoreError
 
@@ -248,13 +248,8 @@ class World:
         self._after(changes)
 
     def _cancel_runs(self) -> None:
-        engine = self.engine
-        while cancellations := engine.take_cancellations():
-            for cancellation in cancellations:
-                run = engine._core.runs.get(cancellation.run_id)
-                if run is not None:
-                    self.load(run)
-                    engine.cancel(run, cancellation.cause, self.now)
+        while self.engine.cancelling or self.engine.sweeping:
+            turns.cancel_runs(self.engine, self.load, self.now)
 
     def _write(self, changes: Changes) -> None:
         if changes.empty:
@@ -301,18 +296,10 @@ class World:
 
     def reload(self, engine: Engine) -> None:
         """Gives an engine what the store has."""
-        recovered = self.store.recover()
-        for key, expires in recovered.idempotency:
-            engine._core.seen.add(key, expires)
-        for function_id, cron, tick in recovered.crons:
-            engine.crons.remember(function_id, cron, tick)
-        engine.configure(self.functions, self.now)
-        for kind, key, record in recovered.flow:
-            batch = restore.batch_of(kind, record)
-            ids = self.store.batch_events(batch) if batch else restore.needed_events(kind, record)
-            engine.restore(kind, key, record, {row[0]: load_event(*row) for row in self.store.load_events(ids)})
-        for run in recovered.runs:
-            engine.adopt(run, self.now)
+        turns.recover(engine, self.store.recover(), self.store, self._configure, self.now)
+
+    def _configure(self, engine: Engine, now: int) -> None:
+        engine.configure(self.functions, now)
 
     def _recover(self) -> None:
         self.life += 1

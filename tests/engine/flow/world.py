@@ -15,7 +15,7 @@ from engine.world import World
 from holdfast.protocol.events import Event, load_event, read_events
 from holdfast.protocol.registration import decode_registration
 from holdfast.server.engine.changes import Dispatch
-from holdfast.server.engine.flow import restore
+from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.flow.pausing import Mode
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Run
@@ -23,6 +23,7 @@ from holdfast.server.engine.schedule import Request
 from holdfast.server.engine.settings import Settings
 from holdfast.server.model.span import Span
 from holdfast.server.model.status import RunStatus
+from holdfast.server.runtime import turns
 from holdfast.server.store.sqlite.store import SqliteStore
 from store.memory import Rows
 
@@ -77,21 +78,12 @@ class FlowWorld(World):
         self.exchanges.clear()
         self.epoch += 1
         self.engine = self._engine()
-        recovered = self.store.recover()
-        for key, expires in recovered.idempotency:
-            self.engine._core.seen.add(key, expires)
-        for function_id, cron, tick in recovered.crons:
-            self.engine.crons.remember(function_id, cron, tick)
-        self.engine.configure(self.functions, self.now)
-        for kind, key, record in recovered.flow:
-            batch = restore.batch_of(kind, record)
-            ids = self.store.batch_events(batch) if batch else restore.needed_events(kind, record)
-            events = {row[0]: load_event(*row) for row in self.store.load_events(ids)}
-            self.engine.restore(kind, key, record, events)
-        for run in recovered.runs:
-            self.engine.adopt(run, self.now)
+        turns.recover(self.engine, self.store.recover(), self.store, self._configure, self.now)
         self.turn()
         self.tick()
+
+    def _configure(self, engine: Engine, now: int) -> None:
+        engine.configure(self.functions, now)
 
     def load(self, run: Run) -> None:
         if run.body is None:

@@ -15,15 +15,13 @@ from typing import Protocol, TypeVar
 
 import structlog
 
-from holdfast.protocol.events import Event, load_event
 from holdfast.protocol.limits import EXPRESSION_WORK
-from holdfast.protocol.tracing import load_context
 from holdfast.server.clock import Clock, SystemClock, Timer
 from holdfast.server.engine.changes import Changes, Effect
 from holdfast.server.engine.engine import DefectError, Engine
-from holdfast.server.engine.flow import restore
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.view import View
+from holdfast.server.runtime import turns
 from holdfast.server.runtime.intake import SLICE_S, Intake
 from holdfast.server.runtime.quarantine import Quarantine
 from holdfast.server.runtime.tally import Tally
@@ -330,15 +328,7 @@ class Partition:
     def _cancel(self) -> None:
         """Cancels the runs that events of this turn cancel."""
         engine = self._engine
-        cancellations = engine.take_cancellations()
-        while cancellations:
-            for cancellation in cancellations:
-                run = engine.view.run(cancellation.run_id)
-                if run is not None:
-                    self.load(run)
-                    engine.cancel(run, cancellation.cause, self.now())
-            # What the end of a run cancels, or fails, belongs into the same commit: nothing else would remember it.
-            cancellations = engine.take_cancellations() if engine.cancelling else []
+        turns.cancel_runs(engine, self.load, self.now())
         if engine.cancelling or engine.sweeping or engine.fanning_out:
             self.changed()
 
@@ -475,32 +465,15 @@ class Partition:
     def recover(self) -> None:
         """Loads all live state from the store and lets it go on."""
         recovered = self.store.recover()
-        engine, now = self._engine, self.now()
-        for key, expires in recovered.idempotency:
-            engine.remember_key(key, expires)
-        for function_id, cron, tick in recovered.crons:
-            engine.crons.remember(function_id, cron, now if (function_id, cron) in self.quarantine.held else tick)
-        self.configure(engine, now)
-        for kind, key, record in recovered.flow:
-            if (kind, key) in self.quarantine.held:
-                continue
-            engine.restore(kind, key, record, self._flow_events(kind, record))
-        stranded = [run.id for run in recovered.runs if not engine.adopt(run, now, self.quarantine.held)]
+        stranded = turns.recover(
+            self._engine, recovered, self.store, self.configure, self.now(), self.quarantine.held
+        )  # fmt: skip
         if stranded:
             log.warning("runs had no open job or wait; their apps are called again", runs=stranded[:_SHOWN])
         if recovered.runs:
             log.info("runs recovered", runs=len(recovered.runs))
         self._set_timer()
         self.changed()
-
-    def _flow_events(self, kind: str, record: bytes) -> dict[str, Event]:
-        """The events that a flow-control record holds back, by id."""
-        batch = restore.batch_of(kind, record)
-        ids = self.store.batch_events(batch) if batch else restore.needed_events(kind, record)
-        events = {row[0]: load_event(*row) for row in self.store.load_events(ids)}
-        for id, trace in self.store.event_traces(events).items():
-            events[id].trace = load_context(trace)
-        return events
 
     async def close(self) -> None:
         """Commits what is pending and stops. Calls in flight are made again after the next start."""
