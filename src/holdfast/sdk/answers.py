@@ -57,7 +57,7 @@ class CommResponse:
 
     content: bytes = b"null"
     status_code: int = 200
-    headers: dict[str, str] = dataclasses.field(default_factory=dict)
+    headers: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
     stream: Callable[[], AsyncIterator[bytes]] | None = None
     include_inngest_headers: bool = True
 

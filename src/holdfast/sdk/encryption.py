@@ -105,9 +105,11 @@ class EncryptionMiddleware(MiddlewareSync):
             step.opts["payload"] = {**payload, "data": self._hidden(payload.get("data"))}
 
     def _hidden(self, data: Any) -> Any:
-        if self._decrypt_only or not isinstance(data, dict) or cast("dict[str, Any]", data).get(self._field) is None:
-            return cast("Any", data)
+        if self._decrypt_only or not isinstance(data, dict):
+            return cast("object", data)
         found = cast("dict[str, Any]", data)
+        if found.get(self._field) is None:
+            return found
         return {**found, self._field: self._encrypt(found[self._field])}
 
     def _shown(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -123,7 +125,7 @@ class EncryptionMiddleware(MiddlewareSync):
         if isinstance(value, dict) and cast("dict[str, Any]", value).get(_MARK) is True:
             self.client.logger.warning("Skipping encryption since data is already encrypted")
             return cast("object", value)
-        text = json.dumps(to_json(value)).encode()
+        text = json.dumps(to_json(value)).encode()  # pyright: ignore[reportUnknownArgumentType]
         cipher = self._boxes[0].encrypt(text, encoder=nacl.encoding.Base64Encoder)
         return {_MARK: True, _STRATEGY: _LIBSODIUM, "data": cipher.decode()}
 
