@@ -264,8 +264,8 @@ def test_a_removed_user_is_out(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "why"),
     [
-        ("POST", "users", {"name": "x", "role": "root", "password": PASSWORD}, 400, "no role"),
-        ("POST", "users", {"name": "x", "role": "already", "password": PASSWORD}, 400, "no role"),
+        ("POST", "users", {"name": "x", "role": "root", "password": PASSWORD}, 400, "not a role"),
+        ("POST", "users", {"name": "x", "role": "already", "password": PASSWORD}, 400, "not a role"),
         ("POST", "users", {"name": "x", "role": "viewer", "password": "short"}, 400, "10 to 1,024"),
         ("POST", "users", {"name": "x y", "role": "viewer", "password": PASSWORD}, 400, "name"),
         ("POST", "users", {"name": "x", "role": "viewer"}, 400, "password"),
@@ -273,7 +273,7 @@ def test_a_removed_user_is_out(rig: Rig) -> None:
         ("PATCH", "users/nobody", {"role": "admin"}, 404, "no user"),
         ("POST", "tokens", {"name": ""}, 400, "name"),
         ("POST", "tokens", {"name": "x", "days": 0}, 400, "days"),
-        ("DELETE", "tokens/nothing", None, 404, "no token"),
+        ("DELETE", "tokens/nothing", None, 404, "no valid token"),
         ("DELETE", "keys/events/nothing", None, 404, "no event key"),
         ("POST", "keys/signing/rotate", {"key": "zz"}, 400, "hex"),
         ("GET", "audit?limit=0", None, 400, "limit"),

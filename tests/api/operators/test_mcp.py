@@ -159,7 +159,7 @@ def test_what_goes_wrong_is_told(server: Served) -> None:
     )
     assert "unknown field `colour`" in failure(server, "get_app", appId="shop", colour="red")
     assert failure(server, "get_run_status", runId=nobody) == f"Run not found: {nobody}"
-    assert "a run id is a ULID" in failure(server, "get_run_status", runId="x")
+    assert "run ids are ULIDs" in failure(server, "get_run_status", runId="x")
     assert "missing required field `runId`" in failure(server, "get_run_status")
     assert "Function not found: nope" in failure(server, "invoke_function_sync", functionId="nope")
     assert "reserved for internal use" in failure(server, "send_event", name="inngest/x")
@@ -215,7 +215,7 @@ def test_the_documentation(server: Served) -> None:
     ("tool", "arguments", "text"),
     [
         ("read_doc", {"path": "../README.md"}, "No page ../README.md. Use list_docs to list the pages"),
-        ("read_doc", {"path": "/etc/passwd"}, "There is no page"), ("read_doc", {}, "The arguments can't be read"),
+        ("read_doc", {"path": "/etc/passwd"}, "No page"), ("read_doc", {}, "The arguments can't be read"),
         ("grep_docs", {"pattern": "("}, "pattern can't be read"), ("grep_docs", {"pattern": ""}, "1 to 200 characters"),
         ("grep_docs", {"pattern": "a", "limit": 0}, "limit must be 1 to 100"), ("list_docs", {"x": 1}, "x"),
     ],

@@ -142,5 +142,5 @@ def test_healthcheck_of_a_server_whose_database_is_gone(tmp_path: Path) -> None:
         code, text = healthcheck("--port", str(made.port))
         assert code == 1
         assert "/ready 503" in text
-        assert "the database is not where it was" in text
+        assert "the database file was moved, replaced or truncated" in text
         assert healthcheck("--port", str(made.port), "--live") == (0, "")

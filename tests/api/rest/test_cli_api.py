@@ -86,12 +86,12 @@ def test_what_goes_wrong(server: Served) -> None:
     assert "404: " in refused(server, "get-app", "none")
     assert "404: " in refused(server, "get-app", "with/slash")
     assert "Missing runId" in refused(server, "cancel-run", code=2)
-    assert "is no JSON" in refused(server, "send-event", "--name", "a", "--data", "{", code=2)
+    assert "is not JSON" in refused(server, "send-event", "--name", "a", "--data", "{", code=2)
     assert "Give the body only once" in refused(server, "send-event", "--name", "a", "--body", "{}", code=2)
     assert "can't read the body" in refused(server, "send-event", "--body-file", "/no/such/file")
     assert "No such command" in refused(server, "fly", code=2)
     assert "404: " in refused(server, "create-score", NOBODY, "--body", '[{"name": "a", "value": 1}]')
-    assert "does not answer" in run("--api-port", "1", "health").stderr
+    assert "no answer from" in run("--api-port", "1", "health").stderr
     assert refused(server, "send-event") == "Error: 400: Event name is required\n"
     assert '"errors"' in refused(server, "--raw", "send-event")
 
