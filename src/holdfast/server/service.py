@@ -39,6 +39,7 @@ from holdfast.server.model.reason import Reason, ReasonKind
 from holdfast.server.model.status import RunStatus
 from holdfast.server.runtime.apps import Apps
 from holdfast.server.runtime.partition import NotAliveError, Partition
+from holdfast.server.runtime.router import Router
 from holdfast.server.runtime.syncer import Syncer
 from holdfast.server.store.history import History, StoredEvent, StoredRun
 from holdfast.server.store.store import EndedRun
@@ -50,25 +51,32 @@ class Service(Backend):
     """The backend of the APIs over one partition; its methods are documented in the protocols."""
 
     def __init__(
-        self, config: Config, partition: Partition, apps: Apps, syncer: Syncer, history: History, settings: Settings,
+        self, config: Config, router: Router, apps: Apps, syncer: Syncer, history: History, settings: Settings,
         metadata: MetadataLog, keys: Keys, webhooks: Webhooks, ids: IdSource, gateway: Gateway,
     ) -> None:  # fmt: skip
-        self._partition = partition
+        self._router = router
         self._apps = apps
         self._syncer = syncer
         self._settings = settings
         self._metadata = metadata
         self._ids = ids
         self._gateway = gateway
-        self._started_at = partition.now()
+        self._now = router.for_events().now
+        self._started_at = self._now()
         self.audit: Audit | None = None
         self.keys = keys
         self.webhooks = webhooks
         self.history = history
         self.info = _info(config)
 
+    @property
+    def _whole(self) -> Partition:
+        """The one partition: for questions and commands that several will have to answer together."""
+        (partition,) = self._router.every()
+        return partition
+
     def now_ms(self) -> int:
-        return self._partition.now()
+        return self._now()
 
     def new_id(self) -> str:
         return self._ids.next(self.now_ms())
@@ -96,21 +104,22 @@ class Service(Backend):
         now, id = self.now_ms(), self.new_id()
         external_id = xxh36(idempotency_key) if idempotency_key else id
         seen = f"{function_id}:{external_id}"
-        repeated = self._partition.view.started_before(seen, now)
+        partition = self._router.of_function(function_id)
+        repeated = partition.view.started_before(seen, now)
         link = Invocation(fn_id=function_id)
         json = render_event(lifecycle.INVOKED, external_id, now, with_invocation(data, link))
         event = Event(id, lifecycle.INVOKED, external_id, now, now, json, bool(idempotency_key), link)
         if repeated:
-            await self._partition.committed()  # the run that used the key may be of this turn
+            await partition.committed()  # the run that used the key may be of this turn
             return Invoked(InvokeOutcome.REPEATED, await self.history.run_of_key(seen) or "")
-        started = await self._partition.submit(lambda engine, now: engine.on_event(event, now))
+        started = await partition.submit(lambda engine, now: engine.on_event(event, now))
         if started:
             return Invoked(InvokeOutcome.STARTED, started[0].id)
         return Invoked(self._held_back(function_id))
 
     def _held_back(self, function_id: str) -> InvokeOutcome:
         """Return what kept an invocation from starting a run, by the order of the gates."""
-        function = self._partition.view.functions.get(function_id)
+        function = self._router.of_function(function_id).view.functions.get(function_id)
         config = function.config if function is not None else None
         if config is not None and config.batch is not None:
             return InvokeOutcome.BATCHED
@@ -126,12 +135,13 @@ class Service(Backend):
 
     @command("events.sent", Role.OPERATOR, often=True)
     async def accept_all(self, events: Sequence[Event]) -> None:
-        await self._partition.intake.take(events)
+        await self._router.for_events().intake.take(events)
 
     @command("run.cancelled", Role.OPERATOR, by_enum)
     async def cancel_run(self, run_id: str) -> CancelOutcome:
         try:
-            await self._partition.submit_run(run_id, lambda engine, run, now: engine.cancel(run, "api", now))
+            partition = self._router.of_run(run_id)
+            await partition.submit_run(run_id, lambda engine, run, now: engine.cancel(run, "api", now))
         except NotAliveError:
             stored = await self.history.run(run_id)
             if stored is None:
@@ -145,7 +155,7 @@ class Service(Backend):
         self, run_id: str, *, from_step: str | None, input: bytes | None, output: bytes | None = None,
         debug_run_id: str = "", debug_session_id: str = "",
     ) -> str | None:  # fmt: skip
-        partition = self._partition
+        partition = self._router.of_run(run_id)
         ended = partition.store.load_ended(run_id)
         function = partition.view.functions.get(ended.function_id) if ended else None
         if ended is None or function is None:
@@ -166,13 +176,14 @@ class Service(Backend):
 
     @command("signal.sent", Role.OPERATOR)
     async def signal(self, name: str, data: bytes) -> str | None:
-        return await self._partition.submit(lambda engine, now: engine.on_signal(name, data, now))
+        return await self._router.of_signal(name).submit(lambda engine, now: engine.on_signal(name, data, now))
 
     async def run_state(self, run_id: str) -> RunSnapshot | None:
-        run = self._partition.view.run(run_id)
+        partition = self._router.of_run(run_id)
+        run = partition.view.run(run_id)
         if run is None:
             return None
-        self._partition.load(run)
+        partition.load(run)
         assert run.body is not None
         return RunSnapshot(steps=dict(run.body.steps), events=list(run.body.events))
 
@@ -183,7 +194,7 @@ class Service(Backend):
     # --- why ----------------------------------------------------------------------------------------------------------
 
     async def why_runs(self, runs: Sequence[StoredRun]) -> dict[str, list[Reason]]:
-        found = self._partition.view.why([run.id for run in runs], self.now_ms())
+        found = self._whole.view.why([run.id for run in runs], self.now_ms())
         alive = set(found)
         gone = [run for run in runs if run.id not in found]
         missed = await self.history.runs_by_id([run.id for run in gone if not run.status.ended])
@@ -206,7 +217,7 @@ class Service(Backend):
         return found
 
     async def doing(self, run_ids: Sequence[str]) -> dict[str, Reason]:
-        view, now = self._partition.look(), self.now_ms()
+        view, now = self._whole.look(), self.now_ms()
         if view is None:
             return {}
         found: dict[str, Reason] = {}
@@ -233,7 +244,7 @@ class Service(Backend):
     async def why_event(self, event: StoredEvent, runs: Sequence[StoredRun]) -> list[Reason]:
         asked = why_event.Asked(event.id, event.name, event.external_id, event.json)
         started = [self._started(run) for run in runs]
-        return started + self._partition.view.why_event(asked, {run.function_id for run in runs}, self.now_ms())
+        return started + self._whole.view.why_event(asked, {run.function_id for run in runs}, self.now_ms())
 
     def _started(self, run: StoredRun) -> Reason:
         function = self._apps.functions.get(run.function_id)
@@ -248,29 +259,31 @@ class Service(Backend):
 
     @command("cancellation.created", Role.OPERATOR)
     async def cancel_many(self, cancellation: BulkCancellation) -> None:
-        await self._partition.submit(lambda engine, now: engine.cancel_many(cancellation, now))
+        await self._whole.submit(lambda engine, now: engine.cancel_many(cancellation, now))
 
     def cancellations(self) -> Sequence[BulkCancellation]:
-        return self._partition.view.cancellations()
+        return self._whole.view.cancellations()
 
     @command("cancellation.removed", Role.OPERATOR, found)
     async def remove_cancellation(self, id: str) -> bool:
-        return await self._partition.submit(lambda engine, _: engine.forget_cancellation(id))
+        return await self._whole.submit(lambda engine, _: engine.forget_cancellation(id))
 
     @command("function.paused", Role.OPERATOR)
     async def pause_function(self, function_id: str, mode: PauseMode) -> None:
-        await self._partition.submit(lambda engine, now: engine.pause(function_id, Mode(mode), now))
+        await self._router.of_function(function_id).submit(
+            lambda engine, now: engine.pause(function_id, Mode(mode), now)
+        )
 
     @command("function.resumed", Role.OPERATOR)
     async def resume_function(self, function_id: str) -> None:
-        await self._partition.submit(lambda engine, now: engine.resume(function_id, now))
+        await self._router.of_function(function_id).submit(lambda engine, now: engine.resume(function_id, now))
 
     def paused(self, function_id: str) -> Paused | None:
-        paused = self._partition.view.paused(function_id)
+        paused = self._router.of_function(function_id).view.paused(function_id)
         return Paused(paused[0].value, paused[1]) if paused is not None else None
 
     async def backlog(self, function_id: str) -> Backlog | None:
-        return self._partition.view.backlog(function_id, self.now_ms())
+        return self._router.of_function(function_id).view.backlog(function_id, self.now_ms())
 
     # --- apps -------------------------------------------------------------------------------------------------------
 
@@ -313,7 +326,7 @@ class Service(Backend):
 
     @command("server.reset", Role.ADMIN)
     async def test_reset(self) -> None:
-        partition = self._partition
+        (partition,) = self._router.every()
         for run_id in [run.id for run in partition.view.runs()]:
             with contextlib.suppress(NotAliveError):  # the end of one may end others
                 partition.give_run(run_id, lambda engine, run, now: engine.cancel(run, "reset", now))
@@ -324,7 +337,7 @@ class Service(Backend):
         await self.pause_function(function_id, "queue")
 
     def test_queue_size(self, function_id: str) -> int:
-        return self._partition.view.open_jobs(function_id)
+        return self._router.of_function(function_id).view.open_jobs(function_id)
 
 
 def _worker(gateway_id: str, worker: roster.Worker, group: roster.Group) -> Worker:

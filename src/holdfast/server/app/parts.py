@@ -38,6 +38,7 @@ from holdfast.server.runtime.gateways import Gateways
 from holdfast.server.runtime.live import Live
 from holdfast.server.runtime.partition import Partition
 from holdfast.server.runtime.retention import Policy, Retention
+from holdfast.server.runtime.router import Router
 from holdfast.server.runtime.syncer import Syncer
 from holdfast.server.runtime.tally import FunctionCounts
 from holdfast.server.store.sqlite import backup, lock
@@ -103,6 +104,7 @@ class Execution:
         self.partition = Partition(
             lambda epoch: Engine(ids, random.SystemRandom().randrange, settings, epoch), storage.store, clock
         )
+        self.router = Router(self.partition)
         if config.function_metrics:
             self.partition.tally.functions = FunctionCounts()
         self.keys = Keys(

@@ -60,7 +60,7 @@ class Server:
         self.webhooks.load()
         self.access = make_access(config, storage, execution)
         self.service = Service(
-            config, execution.partition, execution.apps, execution.syncer, storage.history, execution.settings,
+            config, execution.router, execution.apps, execution.syncer, storage.history, execution.settings,
             telemetry.metadata, execution.keys, self.webhooks, execution.ids, execution.gateway,
         )  # fmt: skip
         if self.access.guarded:
