@@ -69,7 +69,7 @@ def test_what_a_running_server_forbids(folder: Path, tmp_path: Path) -> None:
         (("db", "backup", "-"), "a backup needs a file"),
         (("db", "backup", "/no/such/folder/b.db"), "/no/such/folder"),
         (("db", "restore", "/no/such/file"), "there is no file /no/such/file"),
-        (("db", "check", "/etc/hostname"), "or a damaged one: `holdfast db check FILE` finds a backup"),
+        (("db", "check", "/etc/hostname"), "or is damaged: find a valid backup with `holdfast db check FILE`"),
         (("export", "runs", "--since", "soon"), "--since: 'soon' is neither a time"),
         (("export", "runs", "-o", "/no/such/folder/x"), "No such file or directory"),
     ],

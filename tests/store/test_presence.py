@@ -132,7 +132,7 @@ def test_a_database_that_shrinks_by_itself_is_whole(path: Path) -> None:
     store.commit(begun("r5"))
     assert path.stat().st_size < before
     empty(path)
-    with pytest.raises(MissingError, match="was cut off"):
+    with pytest.raises(MissingError, match="was truncated"):
         store.commit(begun("r6"))
     store.close()
 
@@ -171,7 +171,7 @@ def test_no_event_is_acknowledged_that_is_lost(tmp_path: Path, harm: str) -> Non
         for _ in range(3):
             status, body = server.request("POST", "/e/test", b'{"name":"after"}', {"content-type": "application/json"})
             assert status == 503
-        assert b"database is not where it was" in body
+        assert b"database file was moved or replaced" in body
         status, body = server.request("GET", "/ready")
         assert status == 503
         assert str(tmp_path).encode() not in body
