@@ -98,8 +98,8 @@ def listen_to_workers(config: Config, api_port: int) -> list[socket.socket]:
     tries = PORTS_TRIED if config.kind == "dev" or not config.gateway_port else 1
     host = config.gateway_host or config.host
     first, asked = config.gateway_port or api_port + 1, bool(config.gateway_port)
-    apps = {_port_of(url) for url in config.sdk_urls} if not asked else set()
-    while first in apps:
+    apps = {_port_of(url) for url in config.sdk_urls}
+    while not asked and first in apps:
         first += 1
     return _listen(host, first, tries, "connect-gateway-port", asked=asked)
 
