@@ -256,3 +256,8 @@ def test_any_expression_on_any_event_stays_within_its_budget(text: str, shapes: 
             assert activation.left < EXPRESSION_WORK
         except ExpressionError:
             pass
+
+
+@pytest.mark.parametrize(("text", "key"), [("[type(1)]", "[int]"), ("[[type('')]]", "[[string]]")])
+def test_a_type_within_a_list_can_be_a_key(text: str, key: str) -> None:
+    assert compile(text).key(Activation(event(), event())) == key

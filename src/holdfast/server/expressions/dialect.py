@@ -37,7 +37,7 @@ _LISTED: Final = 8
 #: What an element costs that is compared, and one that is written; characters and bytes written for one unit.
 _LOOK: Final = 2
 _PART: Final = 8
-_WRITTEN: Final[dict[type, int]] = {str: 32, bytes: 1}
+_WRITTEN_TEXT, _WRITTEN_BYTES = 32, 1
 _TIMES: Final = frozenset({(Timestamp, Duration), (Duration, Timestamp), (Duration, Duration)})
 
 
@@ -201,7 +201,7 @@ def _pay_text(text: str | bytes, scope: Activation) -> None:
 def pay_value(value: Value, scope: Activation) -> None:
     """Pay for writing a value out, part by part: one that is nested into itself may be endless as a text."""
     if isinstance(value, (str, bytes)):
-        scope.pay(_PART + len(value) // _WRITTEN[value.__class__])
+        scope.pay(_PART + len(value) // (_WRITTEN_BYTES if isinstance(value, bytes) else _WRITTEN_TEXT))
     elif isinstance(value, list):
         scope.pay(_PART)
         for item in value:

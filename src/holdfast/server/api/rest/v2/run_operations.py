@@ -240,7 +240,7 @@ def _window(given: _List, where: RunFilter) -> RunFilter:
     if given.time_field not in _TIMES:
         raise invalid("timeField is invalid")
     if any(name.upper() not in _BY_STATUS for name in given.status):
-        raise invalid(f"Status is invalid; it is one of {', '.join(_BY_STATUS)}")
+        raise invalid("Status is invalid")
     statuses = tuple(_BY_STATUS[name.upper()] for name in given.status)
     return msgspec.structs.replace(
         where, since=since, until=until, time=_TIMES[given.time_field], statuses=statuses,
