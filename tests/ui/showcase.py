@@ -72,7 +72,11 @@ def orders(client: inngest.Inngest) -> list[inngest.Function[typing.Any]]:
 
         return await ctx.step.run("ask warehouse", flaky)
 
-    return [fulfil, receipt, recovering]
+    @on(client, "Count view", "shop/page.viewed")
+    async def count_view(ctx: inngest.Context) -> str:
+        return "counted"
+
+    return [fulfil, receipt, recovering, count_view]
 
 
 def failing(client: inngest.Inngest) -> list[inngest.Function[typing.Any]]:
