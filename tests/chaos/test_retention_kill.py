@@ -17,6 +17,7 @@ import pytest
 from api.serving import Served
 from holdfast.protocol.ids import ulid
 from holdfast.server.engine.changes import Changes
+from holdfast.server.engine.derive import derive
 from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.model.job import Job, JobKind
 from holdfast.server.model.run import RunState
@@ -55,6 +56,7 @@ def fill(path: Path, chance: random.Random) -> None:
             changes.event_runs += [(one, id) for one in made.body.event_ids]  # type: ignore[union-attr]
         changes.steps += [(id, seq, f"s{seq}", b'"done"', span()) for seq in (1, 2)]
         last = own
+    derive(changes)
     store.commit(changes)
     store.close()
 
