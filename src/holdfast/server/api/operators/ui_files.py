@@ -86,7 +86,8 @@ class Page:
     def _is_wanted(self, scope: Scope) -> bool:
         if scope["type"] != "http" or scope["method"] not in {"GET", "HEAD"} or _first(scope["path"]) in self._taken:
             return False
-        return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+        accepted = b", ".join(value for name, value in scope["headers"] if name == b"accept")
+        return b"text/html" in accepted or (scope["path"] == "/" and (not accepted or b"*/*" in accepted))
 
     def _about(self, nonce: str) -> str:
         principal = current.get()
