@@ -9,10 +9,16 @@ from statistics import median
 
 import inngest
 
+from benchmarks.counted import python_calls, yardstick
 from holdfast.testing import TestEngine
 
 TEST_MS = 20.0
-"""CPU of one test: an engine, a function with two retries and a sleep of three days, and its end."""
+"""CPU of one test: an engine, a function with two retries and a sleep of three days, and its end. 12 to 20 are seen,
+by the machine's speed of the moment, so that the next two are what is held."""
+TEST_YARDSTICKS = 1_000.0
+"""Twice what a test takes, as in `test_work`."""
+PYTHON_CALLS = 12_500
+"""Calls of Python and C functions in such a test; 11,600 are made, half of them by the official SDK and asyncio."""
 
 client = inngest.Inngest(app_id="shop", is_production=False)
 
@@ -38,11 +44,19 @@ async def one_test() -> None:
 
 def test_a_function_with_retries_and_a_sleep_of_three_days() -> None:
     asyncio.run(one_test())  # imports, and the empty database
-    cpu, real = [], []
+    costs: list[tuple[float, float]] = []
     for _ in range(20):
-        began, clock = time.process_time(), time.perf_counter()
+        began = time.process_time()
         asyncio.run(one_test())
-        cpu.append((time.process_time() - began) * 1e3)
-        real.append((time.perf_counter() - clock) * 1e3)
-    print(f"\na test: {median(cpu):.1f} ms of CPU, {median(real):.1f} ms in all; the quickest {min(real):.1f} ms")
-    assert min(cpu) <= TEST_MS
+        costs.append((time.process_time() - began, yardstick()))
+    cpu, ratio = median(cost for cost, _ in costs) * 1e3, min(cost / unit for cost, unit in costs)
+    print(f"\na test: {cpu:.1f} ms of CPU (bar: {TEST_MS}), {ratio:.0f} yardsticks")
+    assert ratio <= TEST_YARDSTICKS
+
+
+def test_a_test_makes_few_calls_in_python() -> None:
+    asyncio.run(one_test())
+    with python_calls() as made:
+        asyncio.run(one_test())
+    print(f"\n{made.count} Python calls in a test")
+    assert made.count <= PYTHON_CALLS

@@ -11,8 +11,6 @@ import asyncio
 import contextlib
 import json
 import re
-import sys
-import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +19,7 @@ import msgspec
 from benchmarks import load
 from benchmarks.app import STEPS, App, Watch
 from benchmarks.bars import CALLS_PER_RUN, Bench, Scene, Sizes
+from benchmarks.counted import python_calls, yardstick
 from holdfast.server.app import Server
 from holdfast.server.config import Config
 
@@ -202,40 +201,19 @@ def test_work_per_step_does_not_grow_with_what_is_stored(tmp_path: Path) -> None
 # --- a process of its own ---------------------------------------------------------------------------------------------
 
 
-def yardstick() -> float:
-    """CPU seconds of a round of plain Python that does what a server does: small objects, dicts, bytes."""
-    rounds = 2_000
-    best = 9.0
-    for _ in range(7):
-        began = time.process_time()
-        for _ in range(rounds):
-            table = {f"{k:04}": (k, str(k).encode()) for k in range(30)}
-            b",".join([b'"%b":%d' % (value, key) for key, value in table.values()])
-        best = min(best, time.process_time() - began)
-    return best / rounds
-
-
 def test_a_call_makes_few_calls_in_python(tmp_path: Path) -> None:
     runs = 100
-    made = 0
 
-    def note(_frame: object, event: str, _argument: object) -> None:
-        nonlocal made
-        made += event in {"call", "c_call"}
-
-    async def main() -> None:
+    async def main() -> int:
         scene = Counted(tmp_path)
         await scene.start()
         await scene.runs("steps", 20, 20)
-        sys.setprofile(note)
-        try:
+        with python_calls() as made:
             await scene.runs("steps", runs, runs)
-        finally:
-            sys.setprofile(None)
         await scene.close()
+        return made.count
 
-    asyncio.run(main())
-    per_call = made / (runs * CALLS_PER_RUN)
+    per_call = asyncio.run(main()) / (runs * CALLS_PER_RUN)
     print(f"{per_call:.1f} Python calls per call")
     assert per_call <= PYTHON_CALLS
 
