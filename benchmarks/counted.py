@@ -1,4 +1,4 @@
-"""Costs that a busy or slow machine does not change: calls of functions, and CPU in units of this machine's own speed."""
+"""Costs that no busy or slow machine changes: calls of functions, and CPU in units of this machine's own speed."""
 
 from __future__ import annotations
 
