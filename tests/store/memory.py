@@ -25,6 +25,7 @@ from holdfast.server.model.run import RunDetail, decode_detail, decode_state
 from holdfast.server.model.status import RunStatus
 from holdfast.server.model.telemetry import MetadataUpdate, UserSpan
 from holdfast.server.model.webhook import Webhook
+from holdfast.server.model.worker import WorkerConnection, WorkerGroup
 from holdfast.server.store.records import Sink
 from holdfast.server.store.store import EndedRun, Recovered, StoreError, Write
 
@@ -327,6 +328,25 @@ class DictRecords:
 
     def drop_webhook(self, id: str) -> None:
         self._put("webhooks", id, None)
+
+    def worker_connections(self) -> list[WorkerConnection]:
+        return self._all("worker_connections")
+
+    def put_worker_connection(self, connection: WorkerConnection) -> None:
+        self._put("worker_connections", connection.id, connection)
+
+    def drop_worker_connections(self, ids: Sequence[str]) -> None:
+        for id in ids:
+            self._put("worker_connections", id, None)
+
+    def worker_groups(self) -> list[WorkerGroup]:
+        return self._all("worker_groups")
+
+    def put_worker_group(self, group: WorkerGroup) -> None:
+        self._put("worker_groups", (group.app_id, group.hash), group)
+
+    def drop_worker_group(self, app_id: str, hash: str) -> None:
+        self._put("worker_groups", (app_id, hash), None)
 
     def add_metadata(self, run_id: str, id: str, update: MetadataUpdate) -> None:
         self._put("metadata", (run_id, id), update)

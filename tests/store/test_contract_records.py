@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from holdfast.server.engine.changes import Changes
 from holdfast.server.model.account import ApiToken, AuditEntry, Session, StoredEventKey, StoredSigningKey, User
 from holdfast.server.model.webhook import EventFilter, Webhook
+from holdfast.server.model.worker import ConnectedApp, WorkerConnection, WorkerGroup
 from holdfast.server.store.records import Immediate, Records
 from holdfast.server.store.store import StoreError
 
@@ -51,6 +53,7 @@ def hook(id: str, name: str = "") -> Webhook:
 def test_an_empty_store_has_no_records(bench: Bench) -> None:
     _, records = sink_and_records(bench)
     assert records.users() == records.sessions() == records.tokens() == records.webhooks() == []
+    assert records.worker_connections() == records.worker_groups() == []
     assert records.event_keys() == records.signing_keys() == records.audit_page(9) == []
     assert records.token_secret() == ""
 
@@ -139,3 +142,22 @@ def test_records_share_the_fate_of_the_turn(bench: Bench) -> None:
     assert bench.store.recover().runs == []
     bench.commit(Changes(), sink.writes)
     assert again(bench).users() == [USER]
+
+
+def test_connections_of_workers_and_the_versions_they_run(bench: Bench) -> None:
+    _, records = sink_and_records(bench)
+    app = ConnectedApp("app", "shop", "1.0", "h1", "sync", 3)
+    open_ = WorkerConnection("01A", "gateway", "worker-1", 5, 7, (app,), limit=2, os="linux")
+    ended = msgspec.structs.replace(open_, disconnected_at=9, reason="UNEXPECTED")
+    other = msgspec.structs.replace(open_, id="01B")
+    for connection in (other, open_, ended, msgspec.structs.replace(open_, id="01C")):
+        records.put_worker_connection(connection)
+    for group in (WorkerGroup("app", "h1", 1, "s1"), WorkerGroup("app", "h2", 2, "s2"), WorkerGroup("b", "h1", 3, "")):
+        records.put_worker_group(group)
+    commit(records)
+    records.drop_worker_connections(["01C"])
+    records.drop_worker_group("app", "h1")
+    commit(records)
+    records = again(bench)
+    assert records.worker_connections() == [ended, other]
+    assert records.worker_groups() == [WorkerGroup("app", "h2", 2, "s2"), WorkerGroup("b", "h1", 3, "")]

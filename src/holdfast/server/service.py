@@ -28,7 +28,6 @@ from holdfast.server.api.common.backend import (
     WorkerState,
 )
 from holdfast.server.config import Config
-from holdfast.server.connect import roster
 from holdfast.server.connect.gateway import Gateway
 from holdfast.server.engine import lifecycle, schedule, why, why_event
 from holdfast.server.engine.flow.pausing import Mode
@@ -37,6 +36,7 @@ from holdfast.server.model.backlog import Backlog
 from holdfast.server.model.cancellation import BulkCancellation
 from holdfast.server.model.reason import Reason, ReasonKind
 from holdfast.server.model.status import RunStatus
+from holdfast.server.model.worker import ConnectedApp, WorkerConnection
 from holdfast.server.runtime.apps import Apps
 from holdfast.server.runtime.partition import NotAliveError, Partition
 from holdfast.server.runtime.router import Router
@@ -311,8 +311,10 @@ class Service(Backend):
         return app is not None and self._apps.archive(app.id)
 
     async def workers(self) -> Sequence[Worker]:
-        known = self._gateway.roster.known()
-        return [_worker(self._gateway.id, w, g) for w in known for g in w.groups.values()]
+        history, open_ = self._gateway.history, self._gateway.roster.workers.values()
+        known = [(connection, WorkerState.DISCONNECTED) for connection in history.past]
+        known += [(history.describe(worker), WorkerState(worker.status.name)) for worker in open_]
+        return [_worker(connection, state, app) for connection, state in known for app in connection.apps]
 
     # --- test hooks -------------------------------------------------------------------------------------------------
 
@@ -340,13 +342,12 @@ class Service(Backend):
         return self._router.of_function(function_id).view.open_jobs(function_id)
 
 
-def _worker(gateway_id: str, worker: roster.Worker, group: roster.Group) -> Worker:
-    about = worker.about
+def _worker(known: WorkerConnection, state: WorkerState, app: ConnectedApp) -> Worker:
     return Worker(
-        worker.id, gateway_id, worker.instance.id, WorkerState(worker.status.name), worker.since, group.hash,
-        worker.address, group.app_id, group.app_name, group.app_version or None, worker.heartbeat_at,
-        worker.disconnected_at, worker.reason or None, group.sync_id, about.sdk_language, about.sdk_version,
-        about.platform, len(group.slugs), worker.limit, about.cpu_cores, about.memory_bytes, about.os,
+        known.id, known.gateway_id, known.instance_id, state, known.connected_at, app.hash, known.address, app.id,
+        app.name, app.version or None, known.heartbeat_at, known.disconnected_at, known.reason or None, app.sync_id,
+        known.sdk_language, known.sdk_version, known.platform, app.functions, known.limit, known.cpu_cores,
+        known.memory_bytes, known.os,
     )  # fmt: skip
 
 

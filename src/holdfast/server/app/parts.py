@@ -22,6 +22,7 @@ from holdfast.server.config import Config
 from holdfast.server.config.egress import Egress
 from holdfast.server.connect.driver import ConnectDriver
 from holdfast.server.connect.gateway import Gateway
+from holdfast.server.connect.history import History
 from holdfast.server.connect.proxies import trusting
 from holdfast.server.connect.roster import Roster
 from holdfast.server.connect.syncing import Syncs
@@ -135,9 +136,11 @@ class Execution:
         self.activity = Activity(self.partition.now)
         self.apps.tell, self.partition.on_activity = self.activity.tell, self.activity.turn
         self.roster.on_capacity = self._capacity
+        gateway_id = ids.next(now_ms())
+        history = History(self.partition.records, gateway_id, now_ms)
         self.gateway = Gateway(
-            ids.next(now_ms()), self.roster, self.workers, Syncs(self.apps, self.roster), self.keys.token_secret,
-            now_ms, self.partition.on_commit, trusting(config.trusted_proxies),
+            gateway_id, self.roster, self.workers, Syncs(self.apps, self.roster, history), history,
+            self.keys.token_secret, now_ms, self.partition.on_commit, trusting(config.trusted_proxies),
         )  # fmt: skip
         self.syncer = Syncer(
             self.apps, self.client, server_kind=config.kind, signers=self.keys.signers, interval=config.poll_interval

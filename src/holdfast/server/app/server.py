@@ -71,6 +71,7 @@ class Server:
     def start(self) -> None:
         """Recovers what was committed, and begins to work."""
         self.partition.recover()
+        self.gateway.history.load()
         if self.traces_out is not None:
             self.traces_out.start()
         self.access.start()

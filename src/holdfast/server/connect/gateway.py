@@ -16,7 +16,8 @@ import structlog
 from holdfast.protocol.limits import MAX_CONNECTIONS
 from holdfast.server.connect import session
 from holdfast.server.connect.driver import ConnectDriver
-from holdfast.server.connect.roster import Roster, Status
+from holdfast.server.connect.history import History
+from holdfast.server.connect.roster import Group, Roster, Status
 from holdfast.server.connect.syncing import Syncs
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Gateway:
         roster: Who is connected.
         driver: What sends calls and takes replies.
         syncs: Registers what workers bring.
+        history: What is remembered of workers.
         secret: Signs session tokens.
         clock: The time, ms since the epoch.
         on_commit: Calls back after the commit of all inputs so far, with the error if they were not written.
@@ -51,16 +53,19 @@ class Gateway:
     """
 
     def __init__(
-        self, id: str, roster: Roster, driver: ConnectDriver, syncs: Syncs, secret: str, clock: Callable[[], int],
-        on_commit: Callable[[Callable[[Exception | None], None]], None], trusted: Callable[[str], bool],
+        self, id: str, roster: Roster, driver: ConnectDriver, syncs: Syncs, history: History, secret: str,
+        clock: Callable[[], int], on_commit: Callable[[Callable[[Exception | None], None]], None],
+        trusted: Callable[[str], bool],
     ) -> None:  # fmt: skip
         self.id = id
         self.roster = roster
         self.driver = driver
         self.syncs = syncs
+        self.history = history
         self.secret = secret
         self.clock = clock
         self.on_commit = on_commit
+        roster.on_opened, roster.on_closed, roster.on_group_left = history.opened, history.closed, self._left
         self.trusted = trusted  # whether a peer's X-Forwarded-For counts
         self.port = 0
         """The port; 0 while it does not listen."""
@@ -151,6 +156,11 @@ class Gateway:
         if not self._sockets and self._last_closed is not None and not self._last_closed.done():
             self._last_closed.set_result(None)
 
+    def _left(self, group: Group) -> None:
+        """Forget a version without workers, unless they leave because the server ends."""
+        if not self.closing:
+            self.history.left(group)
+
     # --- watch --------------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
@@ -165,4 +175,5 @@ class Gateway:
                 each.abort(MISSED)
             elif worker.status is Status.READY:
                 self.roster.silent(worker)
+        self.history.tidy()
         self._watch = asyncio.get_running_loop().call_later(WATCH_S, self._look)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Protocol
@@ -11,9 +10,6 @@ import msgspec
 
 if TYPE_CHECKING:
     from holdfast.server.connect.driver import Call
-
-#: Connections of the past that are remembered.
-PAST: Final = 1_000
 
 
 class Status(IntEnum):
@@ -107,8 +103,8 @@ class Worker:
     """
 
     __slots__ = (
-        "about", "address", "calls", "disconnected_at", "groups", "heartbeat_at", "id", "instance", "limit", "peer",
-        "reason", "routable", "since", "status",
+        "about", "address", "calls", "groups", "heartbeat_at", "id", "instance", "limit", "peer", "routable", "since",
+        "status",
     )  # fmt: skip
 
     def __init__(
@@ -127,8 +123,6 @@ class Worker:
         self.status = Status.CONNECTED
         self.routable = False  # ready, and heard of lately
         self.calls: dict[str, Call] = {}
-        self.disconnected_at: int | None = None
-        self.reason = ""
 
     @property
     def free(self) -> bool:
@@ -163,14 +157,17 @@ class Roster:
     """All connections.
 
     `on_capacity(app, units)` hears how many calls at once an app's workers take (None: any number), `on_free(apps)`
-    that a worker of these apps can take a call again.
+    that a worker of these apps can take a call again; `on_opened`, `on_closed(worker, time, reason)` and
+    `on_group_left` hear of connections, and of versions whose last worker left.
     """
 
     def __init__(self) -> None:
         self.workers: dict[str, Worker] = {}
-        self.past: deque[Worker] = deque(maxlen=PAST)
         self.on_capacity: Callable[[str, int | None], None] = lambda _app, _units: None
         self.on_free: Callable[[Iterable[str]], None] = lambda _apps: None
+        self.on_opened: Callable[[Worker], None] = lambda _worker: None
+        self.on_closed: Callable[[Worker, int, str], None] = lambda _worker, _at, _reason: None
+        self.on_group_left: Callable[[Group], None] = lambda _group: None
         self.gone_since: dict[str, int] = {}
         """When the last worker of an app left, by app."""
         self._groups: dict[str, dict[str, Group]] = {}  # by app, newest first, and hash
@@ -191,10 +188,6 @@ class Roster:
         """Yield all groups that have connections."""
         return (group for groups in self._groups.values() for group in groups.values())
 
-    def known(self) -> list[Worker]:
-        """Return all connections, those of the past first."""
-        return [*self.past, *self.workers.values()]
-
     def add(self, worker: Worker) -> None:
         """Take a connection in; it gets no calls before it is ready."""
         self.workers[worker.id] = worker
@@ -206,6 +199,7 @@ class Roster:
                 known[group.hash] = group
                 ordered = sorted(known.values(), key=lambda each: each.since, reverse=True)
                 self._groups[group.app_id] = {each.hash: each for each in ordered}
+        self.on_opened(worker)
 
     def ready(self, worker: Worker) -> None:
         """Let a connection have calls, unless it is leaving."""
@@ -229,11 +223,10 @@ class Roster:
         self._set_routable(worker, routable=False)
 
     def remove(self, worker: Worker, reason: str, now: int) -> None:
-        """Forget a connection that is closed; it is remembered as one of the past."""
+        """Forget a connection that is closed."""
         if self.workers.pop(worker.id, None) is None:
             return
         self.leaving(worker, Status.DISCONNECTED)
-        worker.disconnected_at, worker.reason = now, reason
         del worker.instance.workers[worker]
         if not worker.instance.workers and not worker.instance.held:
             self._instances.pop(worker.instance.id, None)
@@ -241,11 +234,12 @@ class Roster:
             del group.workers[worker]
             if not group.workers:
                 self._forget_group(group, now)
-        self.past.append(worker)
+        self.on_closed(worker, now, reason)
 
     def _forget_group(self, group: Group, now: int) -> None:
         groups = self._groups[group.app_id]
         groups.pop(group.hash, None)
+        self.on_group_left(group)
         if not groups:
             del self._groups[group.app_id]
             self.gone_since[group.app_id] = now

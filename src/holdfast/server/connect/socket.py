@@ -133,9 +133,10 @@ class Socket(asyncio.Protocol):
         self._settle_pending()
         worker = self.worker
         if worker is not None:
-            self._gateway.roster.remove(worker, self._reason or self._close_reason(), self._gateway.clock())
+            reason = self._reason or self._close_reason()
+            self._gateway.roster.remove(worker, reason, self._gateway.clock())
             self._gateway.driver.unaccepted(worker)
-            log.info("worker disconnected", worker=worker.instance.id, reason=worker.reason)
+            log.info("worker disconnected", worker=worker.instance.id, reason=reason)
 
     def pause_writing(self) -> None:
         """The peer reads too slowly: it gets no more calls, and is heard no more, until it has caught up."""

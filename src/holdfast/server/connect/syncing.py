@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from holdfast.protocol.functions import RegistrationError
+from holdfast.server.connect.history import History
 from holdfast.server.connect.roster import Group, Roster
 from holdfast.server.runtime.apps import Apps, Refused
 
@@ -22,13 +23,14 @@ class SyncError(Exception):
 class Syncs:
     """Registers apps of workers as `POST /fn/register` does.
 
-    A version that other workers already run is not registered again: an old worker that comes back during a
-    deployment must not undo what the new ones registered.
+    A version that other workers already run, or ran when the server ended, is not registered again: an old worker that
+    comes back during a deployment must not undo what the new ones registered.
     """
 
-    def __init__(self, apps: Apps, roster: Roster) -> None:
+    def __init__(self, apps: Apps, roster: Roster, history: History) -> None:
         self._apps = apps
         self._roster = roster
+        self._history = history
 
     def group(self, name: str, version: str, hash: str, slugs: frozenset[str], body: bytes, now: int) -> Group:
         """Return the group of an app that a worker brings, registered. Raises SyncError, StoreError."""
@@ -37,6 +39,16 @@ class Syncs:
             known = self._roster.group(app.id, hash)
             if known is not None:
                 return known
+            kept = self._history.awaited(app.id, hash)
+            if kept is not None:
+                return self._arrived(Group(app.id, name, version, hash, slugs, kept.since, kept.sync_id))
+        return self._arrived(self._registered(name, version, hash, slugs, body, now))
+
+    def _arrived(self, group: Group) -> Group:
+        self._history.arrived(group)
+        return group
+
+    def _registered(self, name: str, version: str, hash: str, slugs: frozenset[str], body: bytes, now: int) -> Group:
         try:
             done = self._apps.register(body, method="connect")
         except Refused as refused:

@@ -1,4 +1,4 @@
-"""Rows that no engine owns: accounts, webhooks, telemetry.
+"""Rows that no engine owns: accounts, webhooks, workers, telemetry.
 
 A method that changes something adds to a `Sink`, usually the turn of a partition, and is durable with its commit.
 Methods that read are for a start: the server keeps what it read in memory, and pages have `History`.
@@ -21,6 +21,7 @@ from holdfast.server.model.account import (
 from holdfast.server.model.experiment import Noted
 from holdfast.server.model.telemetry import MetadataUpdate, UserSpan
 from holdfast.server.model.webhook import Webhook
+from holdfast.server.model.worker import WorkerConnection, WorkerGroup
 from holdfast.server.store.store import Store, Write, settled
 
 
@@ -128,6 +129,34 @@ class WebhookRecords(Committing, Protocol):
         ...
 
 
+class WorkerRecords(Protocol):
+    """Connections of workers and the versions of apps that they run (Connect)."""
+
+    def worker_connections(self) -> list[WorkerConnection]:
+        """Return the connections that are kept, by id: those of the past, and those open when the server ended."""
+        ...
+
+    def put_worker_connection(self, connection: WorkerConnection) -> None:
+        """Add or replace a connection."""
+        ...
+
+    def drop_worker_connections(self, ids: Sequence[str]) -> None:
+        """Delete connections."""
+        ...
+
+    def worker_groups(self) -> list[WorkerGroup]:
+        """Return the worker groups that are kept."""
+        ...
+
+    def put_worker_group(self, group: WorkerGroup) -> None:
+        """Add or replace a worker group."""
+        ...
+
+    def drop_worker_group(self, app_id: str, hash: str) -> None:
+        """Delete a worker group."""
+        ...
+
+
 class TelemetryRecords(Committing, Protocol):
     """What user code and senders tell of runs and events."""
 
@@ -148,7 +177,7 @@ class TelemetryRecords(Committing, Protocol):
         ...
 
 
-class Records(Accounts, WebhookRecords, TelemetryRecords, Protocol):
+class Records(Accounts, WebhookRecords, WorkerRecords, TelemetryRecords, Protocol):
     """All rows that no engine owns."""
 
 

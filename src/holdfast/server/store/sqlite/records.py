@@ -19,6 +19,7 @@ from holdfast.server.model.account import (
 from holdfast.server.model.experiment import ChoiceNoted, Noted, ScoreNoted
 from holdfast.server.model.telemetry import MetadataUpdate, UserSpan
 from holdfast.server.model.webhook import EventFilter, Webhook
+from holdfast.server.model.worker import WorkerConnection, WorkerGroup
 from holdfast.server.store.records import Sink
 from holdfast.server.store.sqlite.queries import named
 from holdfast.server.store.sqlite.statement import Statement, Value
@@ -28,6 +29,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 _TOKEN_SECRET = "token_secret"  # noqa: S105 - the name of a row
 _encode = msgspec.json.encode
 _decode_filter = msgspec.json.Decoder(EventFilter).decode
+_decode_connection = msgspec.json.Decoder(WorkerConnection).decode
 
 
 class SqliteRecords:
@@ -126,6 +128,32 @@ class SqliteRecords:
     def drop_webhook(self, id: str) -> None:
         """Delete a webhook."""
         self._write("webhooks.drop", [(id,)])
+
+    # --- workers ----------------------------------------------------------------------------------------------------
+
+    def worker_connections(self) -> list[WorkerConnection]:
+        """Return the connections that are kept, by id."""
+        return [_decode_connection(text) for (text,) in self._db.execute(named("workers.connections"))]
+
+    def put_worker_connection(self, connection: WorkerConnection) -> None:
+        """Add or replace a connection."""
+        self._write("workers.put_connection", [(connection.id, _encode(connection).decode())])
+
+    def drop_worker_connections(self, ids: Sequence[str]) -> None:
+        """Delete connections."""
+        self._write("workers.drop_connection", [(id,) for id in ids])
+
+    def worker_groups(self) -> list[WorkerGroup]:
+        """Return the worker groups that are kept."""
+        return self._all("workers.groups", WorkerGroup)
+
+    def put_worker_group(self, group: WorkerGroup) -> None:
+        """Add or replace a worker group."""
+        self._put("workers.put_group", group)
+
+    def drop_worker_group(self, app_id: str, hash: str) -> None:
+        """Delete a worker group."""
+        self._write("workers.drop_group", [(app_id, hash)])
 
     # --- telemetry --------------------------------------------------------------------------------------------------
 

@@ -63,8 +63,8 @@ async def _workers(
     known = await context.ask(lambda backend: backend.workers())
     found = _sorted([worker for worker in known if _wanted(worker, filter)], order_by)
     last = read_id_cursor(after)
-    start = next((index + 1 for index, worker in enumerate(found) if worker.id == last), 0)
-    edges = [Edge(id_cursor(worker.id), worker) for worker in found[start : start + size]]
+    start = next((index + 1 for index, worker in enumerate(found) if _row_id(worker) == last), 0)
+    edges = [Edge(id_cursor(_row_id(worker)), worker) for worker in found[start : start + size]]
     return _Workers(edges, page_info(edges, size, previous=False), len(found))
 
 
@@ -104,8 +104,13 @@ def _build_id(worker: Worker, _context: Context) -> str | None:
     return worker.app_version
 
 
+def _row_id(worker: Worker) -> str:
+    """A connection is one row for each of its apps."""
+    return f"{worker.id}:{worker.app_id}"
+
+
 def _sorted(workers: list[Worker], order: Sequence[_Order]) -> list[Worker]:
-    workers.sort(key=lambda worker: worker.id)
+    workers.sort(key=_row_id)
     for level in reversed(order):
         workers.sort(key=lambda worker: _time(worker, level["field"]) or 0, reverse=level["direction"] == "DESC")
     return workers
@@ -114,7 +119,7 @@ def _sorted(workers: list[Worker], order: Sequence[_Order]) -> list[Worker]:
 def _wanted(worker: Worker, where: _Filter) -> bool:
     at = _time(worker, where.get("time_field") or "CONNECTED_AT")
     since, until = where.get("from"), where.get("until")
-    if (since is not None and (at is None or at < since)) or (until is not None and (at is None or at > until)):
+    if (since is not None and (at is None or at < since)) or (until is not None and (at is None or at >= until)):
         return False
     statuses, apps = where.get("status"), where.get("app_ids")
     return (not statuses or worker.state.value in statuses) and (not apps or worker.app_id in apps)
