@@ -32,6 +32,8 @@ QUIET_MS: Final = 20_000
 DEAD_MS: Final = 50_000
 #: Seconds that workers have to leave by themselves when the gateway closes.
 LEAVE_S: Final = 1.0
+#: Seconds within which sockets that are cut off are gone: a turn of the loop, in fact.
+_ABORTED_S: Final = 5.0
 
 _SOCKET = "holdfast.server.connect.socket"
 MISSED: Final = "CONSECUTIVE_HEARTBEATS_MISSED"
@@ -117,6 +119,7 @@ class Gateway:
         await self._emptied(LEAVE_S / 4)
         for each in list(self._sockets):
             each.abort("GATEWAY_DRAINING")
+        await self._emptied(_ABORTED_S)  # so that their ends are committed
 
     async def _emptied(self, seconds: float) -> None:
         """Wait until all sockets are gone, but not for long."""
