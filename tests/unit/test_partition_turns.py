@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 from structlog.testing import capture_logs
@@ -130,6 +131,46 @@ def test_a_short_request_is_not_held_up_by_long_ones(store: SqliteStore) -> None
         await short
         assert not any(task.done() for task in long)
         await asyncio.gather(*long)
+        await owner.close()
+
+    asyncio.run(main())
+
+
+def test_one_sender_at_a_time_is_let_go_on(store: SqliteStore) -> None:
+    async def main() -> None:
+        owner = partition(store)
+        intake, went = owner.intake, list[int]()
+        owner.intake.spend(perf_counter() - 3 * SLICE_S)
+
+        async def send(number: int) -> None:
+            await intake.turn()
+            went.append(number)
+            intake.spend(perf_counter() - 2 * SLICE_S)
+
+        senders = [asyncio.ensure_future(send(n)) for n in range(3)]
+        while not senders[0].done():  # noqa: ASYNC110 - turns are counted, not time
+            await asyncio.sleep(0)
+        intake.do("other", lambda: None)  # asks whether somebody may go on
+        await asyncio.sleep(0)
+        assert went == [0]
+        senders[1].cancel()
+        await asyncio.wait(senders)
+        assert went == [0, 2]
+        await owner.close()
+
+    asyncio.run(main())
+
+
+def test_a_sender_that_goes_once_it_was_let_go_on_holds_nobody_up(store: SqliteStore) -> None:
+    async def main() -> None:
+        owner = partition(store)
+        intake = owner.intake
+        intake.spend(perf_counter() - 2 * SLICE_S)
+        gone, next_one = asyncio.ensure_future(intake.turn()), asyncio.ensure_future(intake.turn())
+        while not intake._released:  # noqa: ASYNC110 - turns are counted, not time
+            await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.wait_for(next_one, 5)
         await owner.close()
 
     asyncio.run(main())

@@ -31,17 +31,22 @@ class Intake:
         self._spent = 0.0
         self._waking = False
         self._work_next = False
+        self._released = False
+        """Whether a sender was let go on and has not run yet: what it will spend is not known, so nobody else is."""
 
     async def turn(self) -> None:
-        """Waits until this turn of the loop has time left. Returns at once where it has."""
-        if self._senders or self._spent >= SLICE_S:
+        """Wait until this turn of the loop has time left. Return at once where it has."""
+        if self._senders or self._released or self._spent >= SLICE_S:
             future: asyncio.Future[None] = self._loop.create_future()
             self._senders.append(future)
             try:
                 await future
             except asyncio.CancelledError:
+                if future.done() and not future.cancelled():
+                    self._released = False
                 self._wake()
                 raise
+            self._released = False
 
     def spend(self, began: float) -> None:
         """Counts what was done since `began` (`perf_counter`), and lets the next go on if there is time left."""
@@ -100,12 +105,12 @@ class Intake:
         if self._waking:
             return
         self._waking = True
-        while self._spent < SLICE_S and (self._works or self._senders):
+        while self._spent < SLICE_S and not self._released and (self._works or self._senders):
             self._work_next = not self._work_next
             if self._works and (self._work_next or not self._senders):
                 self._do(self._next_work())
-            elif self._senders and self._release():
-                break
+            elif self._senders:
+                self._released = self._release()
         self._waking = False
 
     def _next_work(self) -> Callable[[], object]:

@@ -8,14 +8,14 @@ import time
 from typing import Final
 
 #: As many new objects as are kept before the collector looks at them (a few ms).
-COLLECT_AFTER: Final = 10_000
-#: As many looks at new objects are followed by one at those that these left over.
-YOUNG_LOOKS: Final = 2
+COLLECT_AFTER: Final = 5_000
+#: As many looks at new objects are followed by one at what these left over, so that no look is at more than 10,000.
+YOUNG_LOOKS: Final = 1
 #: How often the process is asked whether it rests (seconds), and the share of a core below which it does.
 ASK_S: Final = 5.0
 _AT_REST: Final = 0.05
 #: As many looks at what was left over are worth a look at all objects, which takes 0.2 s for a million of them.
-WORTH: Final = 10
+WORTH: Final = 30
 #: A server that never rests does that once in so long (seconds).
 LONGEST_S: Final = 3_600.0
 _NEVER: Final = 1_000_000
