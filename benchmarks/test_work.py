@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 CPU_YARDSTICKS = 14.0
 """Twice what a call takes. Coarse: the machine's speed changes between a measurement and its yardstick."""
 PYTHON_CALLS = 470
-"""Calls of Python and C functions for each call of an app, the app's own included; 415 to 440 are made, the fewer the more share a commit."""
+"""Calls of Python and C functions for each call of an app, the app's own included; 415 to 440 are made: the fewer, the
+more calls share a commit."""
 
 _TABLE = re.compile(r"^\s*(INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) (\w+)")
 
