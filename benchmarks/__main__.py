@@ -4,7 +4,7 @@ Starts the server as a process of its own (SQLite file, synchronous=FULL); load 
 medians of three rounds. Run it on a machine that does nothing else. `python -m benchmarks reading` measures reading,
 `python -m benchmarks connect` calls to workers that dial in, `python -m benchmarks strangers` what clients without
 credentials can cost the others, `python -m benchmarks beside` what a sender or an app can, `python -m benchmarks soak`
-memory under a steady load.
+memory under a steady load, `python -m benchmarks ui` the web UI in Chromium.
 """
 
 from __future__ import annotations
@@ -17,14 +17,22 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import beside, connect, reading, soak, strangers
 from benchmarks.bars import BARS, QUICK, Bench, Sizes
 
+
+def _ui(arguments: Sequence[str]) -> None:
+    from benchmarks import ui  # noqa: PLC0415 - Playwright is wanted by this one alone
+
+    ui.main(arguments)
+
+
 OWN = {
     "beside": beside.main, "connect": connect.main, "reading": reading.main, "soak": soak.main,
-    "strangers": strangers.main,
+    "strangers": strangers.main, "ui": _ui,
 }  # fmt: skip
 """Benchmarks of their own, by the name that `python -m benchmarks NAME` calls them by; each reads its arguments."""
 

@@ -25,6 +25,44 @@ function compressed(): Plugin {
   };
 }
 
+/** Lets the page run `src/early.ts` as soon as it is there: before the styles, and while the libraries still come. */
+function first(): Plugin {
+  return {
+    name: "first",
+    apply: "build",
+    transformIndexHtml: {
+      order: "post",
+      handler: (html) =>
+        html.replace(/\s*<link rel="modulepreload" crossorigin href="(\/assets\/early-[^"]+)">/, "").replace(
+          '<script type="module" crossorigin',
+          `<script type="module" async crossorigin src="${/\/assets\/early-[^"]+/.exec(html)?.[0]}"></script>\n    $&`,
+        ),
+    },
+  };
+}
+
+/** Writes down which files each address needs: the page names them, and nobody waits for the router to ask for them. */
+function preloaded(): Plugin {
+  return {
+    name: "preloaded",
+    apply: "build",
+    generateBundle(_, bundle) {
+      const chunks = Object.values(bundle).filter((file) => file.type === "chunk");
+      const found: Record<string, string[]> = {};
+      for (const [, address = "", module = ""] of readFileSync("src/router.tsx", "utf8").matchAll(ROUTE)) {
+        const screen = chunks.find((chunk) => chunk.facadeModuleId?.endsWith(`/src/${module}.tsx`));
+        if (!screen) throw new Error(`no chunk of ${module}`);
+        const needed = new Set([screen]);
+        for (const chunk of needed) for (const each of chunks) if (chunk.imports.includes(each.fileName)) needed.add(each);
+        found[address] = [...needed].flatMap((chunk) => [chunk.fileName, ...(chunk.viteMetadata?.importedCss ?? [])]);
+      }
+      this.emitFile({ type: "asset", fileName: "preload.json", source: JSON.stringify({ ...found, "/": found["/runs"] }) });
+    },
+  };
+}
+
+const ROUTE = /path: "([^"]+)", component: lazyRouteComponent\(\(\) => import\("\.\/([^"]+)"\)/g;
+
 export default defineConfig({
   // Preact is a tenth of React's size (docs/adr/0017-web-ui.md).
   resolve: {
@@ -35,7 +73,7 @@ export default defineConfig({
       react: "preact/compat",
     },
   },
-  plugins: [compressed()],
+  plugins: [compressed(), preloaded(), first()],
   build: {
     outDir: OUT,
     emptyOutDir: true,
@@ -46,7 +84,9 @@ export default defineConfig({
       output: {
         codeSplitting: {
           groups: [
-            { name: "vendor", test: /node_modules\/(preact|@tanstack|use-sync)/ },
+            // What asks for the first rows: it needs none of the libraries, and runs before they do.
+            { name: "early", test: /src\/(early|logic\/(format|pages|search|window)|screens\/runs\/filter|data\/(early|graphql|http|names|runs|trace))\.ts/, priority: 10 },
+            { name: "vendor", test: /node_modules\/(preact|@tanstack|use-sync)|rolldown.runtime/ },
             { name: "common", test: /src\/(data|logic|shell|parts)\/(?!palette|Dialog|PickMenu|SettingsMenu|Help|Editor|CodeEditor|Json|Tabs)/, minShareCount: 3 },
           ],
         },

@@ -63,7 +63,7 @@ class Stage:
         raise AssertionError(f"no run of {event_id} is {status or 'there'}: {found}")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:

@@ -62,7 +62,7 @@ class Live {
   private socket: WebSocket | undefined;
   private readonly followers = new Map<Topic, Set<Listener>>();
   private readonly watchers = new Set<() => void>();
-  private readonly healers = new Set<() => void>();
+  private readonly openers = new Set<(again: boolean) => void>();
   private retryMs = FIRST_RETRY_MS;
   private timer: number | undefined;
   private wasLost = false;
@@ -87,10 +87,9 @@ class Live {
     };
   }
 
-  /** Call when a lost connection is back: what was missed is to be asked for. */
-  onHealed(heal: () => void): () => void {
-    this.healers.add(heal);
-    return () => this.healers.delete(heal);
+  /** Call when the connection is there, `again` after it was lost: what was missed is to be asked for. */
+  onOpened(opened: (again: boolean) => void): void {
+    this.openers.add(opened);
   }
 
   watch = (watcher: () => void): (() => void) => {
@@ -127,7 +126,7 @@ class Live {
     this.retryMs = FIRST_RETRY_MS;
     this.tell();
     this.become("live");
-    if (this.wasLost) for (const heal of this.healers) heal();
+    for (const opened of this.openers) opened(this.wasLost);
     this.wasLost = false;
   }
 

@@ -2,6 +2,7 @@
 
 import { QueryClient, type QueryKey } from "@tanstack/react-query";
 
+import { renewEarly } from "./early";
 import { Problem } from "./http";
 import { live } from "./live";
 
@@ -17,8 +18,11 @@ export const queries = new QueryClient({
   },
 });
 
-// What was missed while the connection was lost is asked for once it is back.
-live.onHealed(() => void queries.invalidateQueries());
+// What was missed while the connection was lost, or before it was there, is asked for.
+live.onOpened((again) => {
+  if (again) void queries.invalidateQueries();
+  else renewEarly((queryKey) => void queries.invalidateQueries({ queryKey, exact: true }));
+});
 
 /**
  * Ask again for what a push has changed. An answer that is under way may be older than the push: it is dropped, the

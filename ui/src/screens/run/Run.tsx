@@ -2,6 +2,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useEffect, useMemo } from "react";
 
+import { early } from "../../data/early";
 import { useLive } from "../../data/live";
 import { queries, throttled } from "../../data/queries";
 import { type RunAndTrace, runAndTrace } from "../../data/trace";
@@ -38,7 +39,7 @@ function Known({ id }: { id: string }) {
   const queryKey = useMemo(() => ["run", id], [id]);
   const query = useQuery({
     queryKey,
-    queryFn: ({ signal }) => runAndTrace(id, signal),
+    queryFn: ({ signal }) => early(queryKey, () => runAndTrace(id, signal)),
     placeholderData: keepPreviousData,
   });
   const again = useMemo(() => throttled(() => void queries.invalidateQueries({ queryKey }), AGAIN_MS), [queryKey]);

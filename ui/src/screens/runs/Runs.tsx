@@ -17,7 +17,7 @@ import { Bulk } from "./Bulk";
 import { Histogram } from "./Histogram";
 import { Toolbar } from "./Toolbar";
 import { columns } from "./columns";
-import { filterOf } from "./filter";
+import { filterOf, runsKey } from "./filter";
 import { useRuns } from "./useRuns";
 
 /** The list of runs. */
@@ -29,10 +29,10 @@ export function Runs() {
   const known = functions.data ?? [];
   const needsNames = Boolean(search["function"] || search["app"]);
   const filter = () => filterOf(search, known, Date.now()).filter;
-  const key = ["last", "from", "until", "status", "function", "app", "event", "q"].map((name) => search[name] ?? "");
+  const [, ...key] = runsKey(search);
   const ready = !needsNames || functions.isSuccess;
   const runs = useRuns(key, filter, ready);
-  const total = useQuery({ queryKey: ["runs-count", ...key], queryFn: ({ signal }) => countRuns(filter(), signal), enabled: ready });
+  const total = useQuery({ queryKey: ["runs-count", ...key], queryFn: ({ signal }) => countRuns(filter(), signal), enabled: ready && !runs.isPending });
   const names = useMemo(() => new Map(known.map((each) => [each.id, each])), [functions.data]);
   const shape = useMemo(() => columns(names), [names]);
   const change = (given: Search) => void navigate({ to: "/runs", search: { ...search, ...given }, replace: true });
@@ -57,7 +57,7 @@ export function Runs() {
           The address names what isn't there: {unknown.join(", ")}. <Link to="/runs" search={{}}>Clear the filter</Link>
         </p>
       ) : null}
-      <Histogram queryKey={key} filter={filter} search={search} ready={ready} change={change} />
+      <Histogram queryKey={key} filter={filter} search={search} ready={ready && !runs.isPending} change={change} />
       {picked.size ? (
         <Bulk picked={picked} rows={runs.rows} filter={filter} total={total.data ?? 0} clear={() => setPicked(new Set())} />
       ) : null}

@@ -1,4 +1,4 @@
-import type { FunctionRef } from "../../data/functions";
+import type { FunctionRef } from "../../data/names";
 import { TIMES, list } from "../../logic/window";
 import styles from "../../parts/ListScreen.module.css";
 import { Pick } from "../../parts/Pick";

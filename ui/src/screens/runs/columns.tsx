@@ -1,4 +1,4 @@
-import type { FunctionRef } from "../../data/functions";
+import type { FunctionRef } from "../../data/names";
 import type { RunRow } from "../../data/runs";
 import { countdown, stateOf } from "../../logic/state";
 import { Status } from "../../parts/Status";
@@ -51,7 +51,7 @@ function FunctionName({ row, functions }: { row: RunRow; functions: Names }) {
   const known = functions.get(row.functionID);
   return (
     <span className={`${styles.name} cut`} title={known?.slug}>
-      {known?.name ?? row.functionID}
+      {known?.name ?? ""}
     </span>
   );
 }

@@ -1,6 +1,6 @@
 // What the address says about which runs are wanted.
 
-import type { FunctionRef } from "../../data/functions";
+import type { FunctionRef } from "../../data/names";
 import type { RunFilter, RunRow, RunStatus } from "../../data/runs";
 import { wantedOf } from "../../logic/search";
 import { list, windowOf } from "../../logic/window";
@@ -9,6 +9,13 @@ import type { Search } from "../../router";
 export const STATUSES: readonly RunStatus[] = ["QUEUED", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"];
 
 export const DEFAULT_WINDOW = "24h";
+const PARTS = ["last", "from", "until", "status", "function", "app", "event", "q"];
+
+/** What names the list of an address: its window moves with the time, and is no part of the name. */
+export function runsKey(search: Search): string[] {
+  return ["runs", ...PARTS.map((name) => search[name] ?? "")];
+}
+
 /** An id of nothing: to the server, no ids at all mean any. */
 const NOBODY = "00000000-0000-0000-0000-000000000000";
 const EVER = "1980-01-01T00:00:00Z";

@@ -1,6 +1,7 @@
 import { type InfiniteData, useInfiniteQuery } from "@tanstack/react-query";
 import { useCallback, useMemo } from "react";
 
+import { early } from "../../data/early";
 import { type Push, useLive } from "../../data/live";
 import { queries, throttled } from "../../data/queries";
 import { type RunFilter, type RunPage, runsPage } from "../../data/runs";
@@ -16,7 +17,10 @@ export function useRuns(key: readonly string[], filter: () => RunFilter, ready: 
   const queryKey = useMemo(() => ["runs", ...key], [key.join(" ")]);
   const query = useInfiniteQuery({
     queryKey,
-    queryFn: ({ pageParam, signal }) => runsPage(filter(), pageParam, signal),
+    queryFn: ({ pageParam, signal }) => {
+      const ask = () => runsPage(filter(), pageParam, signal);
+      return pageParam ? ask() : early(queryKey, ask);
+    },
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page: RunPage) => page.next,
     enabled: ready,

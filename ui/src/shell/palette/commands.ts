@@ -1,6 +1,6 @@
 // What the palette offers for a text.
 
-import type { FunctionRef } from "../../data/functions";
+import type { FunctionRef } from "../../data/names";
 import { PLACES } from "../navigation";
 import { setTheme, theme } from "../theme";
 

@@ -37,6 +37,10 @@ class Worker:
         loop = self._started()
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._in_turn(work), loop))
 
+    def begin(self, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Do some work in the thread that nobody waits for."""
+        asyncio.run_coroutine_threadsafe(self._in_turn(work), self._started())
+
     def close(self) -> None:
         """End the thread; work under way is given up."""
         loop, thread = self._loop, self._thread

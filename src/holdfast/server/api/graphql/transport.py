@@ -86,6 +86,11 @@ class GraphQLApi:
         """`/v0/gql`, and a page to try it on."""
         return [Route("/v0/gql", self.answer, methods=_METHODS), *playground.routes()]
 
+    def prepare(self) -> None:
+        """Load the schema ahead of the first request: it takes up to a second, and a page that opens will ask."""
+        if self._service is None:
+            self._worker.begin(self._loaded)
+
     def close(self) -> None:
         """End the thread."""
         self._worker.close()
@@ -137,6 +142,9 @@ class GraphQLApi:
             text, query.variables, query.operation_name, read_only=read_only, home=home
         )
         return status, _encode(body)
+
+    async def _loaded(self) -> GraphQLService:
+        return self._load()
 
     def _load(self) -> GraphQLService:
         if self._service is None:

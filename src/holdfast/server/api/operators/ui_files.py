@@ -16,6 +16,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
@@ -25,6 +26,8 @@ from holdfast.server.access.principals import current
 from holdfast.server.api.common.error_bodies import page_not_found
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
@@ -57,9 +60,10 @@ def routes() -> list[BaseRoute]:
 class Page:
     """The page that loads the UI, with what that shall know at once: the server, and who is logged in."""
 
-    def __init__(self, info: ServerInfo, *, open: bool) -> None:
+    def __init__(self, info: ServerInfo, *, open: bool, on_show: Callable[[], None]) -> None:
         self._info = info
         self._open = open
+        self._on_show = on_show
         self._taken: frozenset[str] = frozenset()
 
     def add_to(self, app: Starlette) -> None:
@@ -69,18 +73,21 @@ class Page:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle what no route is for."""
-        answer = self.show() if self._is_wanted(scope) else page_not_found()
+        answer = self.show(scope["path"]) if self._is_wanted(scope) else page_not_found()
         await answer(scope, receive, send)
 
-    def show(self) -> Response:
-        """Return the page, or what to do if it was not built."""
+    def show(self, path: str) -> Response:
+        """Return the page for an address, or what to do if it was not built."""
         try:
             text = (FOLDER / "index.html").read_text("utf-8")
         except FileNotFoundError:
             return HTMLResponse(_NOT_BUILT, 503)
         hashes = "".join(f" 'sha256-{_digest(script)}'" for script in _INLINE.findall(text))
         nonce = secrets.token_urlsafe(16)  # for the styles that the editor makes
-        text = text.replace("</head>", f'<meta name="holdfast" content="{escape(self._about(nonce))}"></head>', 1)
+        links = "".join(_link(file) for file in _needed(path) if file not in text)
+        about = f'<meta name="holdfast" content="{escape(self._about(nonce))}">'
+        text = text.replace("</head>", f"{about}{links}</head>", 1)
+        self._on_show()
         return HTMLResponse(text, headers={"content-security-policy": _CSP.format(scripts=hashes, nonce=nonce)})
 
     def _is_wanted(self, scope: Scope) -> bool:
@@ -113,6 +120,26 @@ async def _file(request: Request) -> Response:
             path, headers["content-encoding"] = packed, encoding
             break
     return Response(path.read_bytes(), 200, headers, mimetypes.guess_type(name)[0] or "application/octet-stream")
+
+
+def _needed(path: str) -> list[str]:
+    """Return the files of the screen at an address, which its page asks for at once."""
+    try:
+        known = msgspec.json.decode((FOLDER / "preload.json").read_bytes(), type=dict[str, list[str]])
+    except FileNotFoundError:
+        return []
+    return next((files for address, files in known.items() if _fits(address, path)), [])
+
+
+def _fits(address: str, path: str) -> bool:
+    """Whether a path is one of an address such as `/runs/$runID`."""
+    parts, given = address.strip("/").split("/"), path.strip("/").split("/")
+    return len(parts) == len(given) and all(part in (word, "") or part[0] == "$" for part, word in zip(parts, given))
+
+
+def _link(file: str) -> str:
+    kind = "stylesheet" if file.endswith(".css") else "modulepreload"
+    return f'<link rel="{kind}" href="/{escape(file)}" crossorigin>'
 
 
 def _first(path: str) -> str:
