@@ -11,6 +11,7 @@ import pytest
 from tests.api.access_rig import Rig
 
 from holdfast.server.access.principals import Role
+from holdfast.server.api.graphql.thread import Worker
 from holdfast.server.api.operators import ui_files
 
 if TYPE_CHECKING:
@@ -129,3 +130,31 @@ def test_without_ui_there_is_no_page(tmp_path: Path, built: Path) -> None:
         assert rig.request("GET", "/runs", headers={**PAGE, **rig.cookie(Role.ADMIN)}).status_code == 404
     finally:
         rig.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("/runs", ["Runs-1.js", "Runs-1.css"]),
+        ("/runs/01K8Q162CE3E2KGZHX7W87S7J3", ["Run-2.js"]),
+        ("/", ["Runs-1.js", "Runs-1.css"]),
+        ("/runs/01K8Q162CE3E2KGZHX7W87S7J3/more", []),
+        ("/no", []),
+    ],
+)
+def test_the_page_names_the_files_of_its_screen(dev: Rig, built: Path, path: str, wanted: list[str]) -> None:
+    runs = ["assets/Runs-1.js", "assets/Runs-1.css", "assets/index-abc.js"]
+    known = {"/runs": runs, "/runs/$runID": ["assets/Run-2.js"], "/": runs}
+    (built / "preload.json").write_text(json.dumps(known))
+    text = dev.request("GET", path, headers=PAGE).text
+    assert re.findall(r'<link rel="(?:modulepreload|stylesheet)" href="/assets/([^"]+)"', text) == wanted
+    assert text.count("index-abc.js") == 1
+
+
+def test_a_page_that_opens_has_the_schema_loaded_ahead(dev: Rig, built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(Worker, "begin", lambda _self, work: begun.append(work.__name__))
+    dev.request("GET", "/assets/index-abc.js")
+    assert begun == []
+    dev.request("GET", "/", headers=PAGE)
+    assert begun == ["_loaded"]

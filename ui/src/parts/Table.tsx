@@ -1,9 +1,9 @@
-import { Link } from "@tanstack/react-router";
-import { type ColumnDef, tableFeatures, useTable } from "@tanstack/react-table";
+import { type ColumnDef, FlexRender, type Row as TanStackRow, tableFeatures, useTable } from "@tanstack/react-table";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type ReactNode, useEffect, useMemo, useRef, useState } from "react";
+import { type ReactNode, memo, useEffect, useMemo, useRef, useState } from "react";
 
 import { isTyping } from "../shell/shortcuts";
+import { RowLink, type Target } from "./RowLink";
 import styles from "./Table.module.css";
 
 export interface Column<T> {
@@ -15,11 +15,6 @@ export interface Column<T> {
   from?: number;
   align?: "right";
   cell: (row: T) => ReactNode;
-}
-
-export interface Target {
-  to: string;
-  search?: Record<string, string | undefined>;
 }
 
 interface Props<T> {
@@ -42,7 +37,9 @@ interface Props<T> {
 
 const features = tableFeatures({});
 const ROW_PX = { comfortable: 36, compact: 28 };
-const OVERSCAN = 12;
+const OVERSCAN = 5;
+/** Rows before the end at which the next page is asked for. */
+const AHEAD = 20;
 
 /** A list of any length: only the rows in view exist. Rows are links; j, k and the arrow keys move between them. */
 export function Table<T extends object>(props: Props<T>) {
@@ -64,7 +61,7 @@ export function Table<T extends object>(props: Props<T>) {
   const items = virtual.getVirtualItems();
   const last = items.at(-1)?.index ?? 0;
   useEffect(() => {
-    if (more && last >= rows.length - OVERSCAN) more();
+    if (more && last >= rows.length - AHEAD) more();
   }, [last, rows.length, more]);
   const shown = useMemo(() => items.flatMap((item) => rows[item.index] ?? []), [rows, items]);
   const table = useTable({
@@ -73,7 +70,9 @@ export function Table<T extends object>(props: Props<T>) {
     columns: useMemo(() => columns.map((column) => definition(column)), [columns]),
     getRowId: keyOf,
   });
-  useRowKeys(scroller, props);
+  const latest = useRef(props);
+  latest.current = props;
+  useRowKeys(scroller, latest);
   const tracks = columns.map((column) => column.width).join(" ");
   const selects = Boolean(props.onSelect);
   return (
@@ -91,57 +90,77 @@ export function Table<T extends object>(props: Props<T>) {
       <div role="rowgroup" className={styles.body} style={{ height: virtual.getTotalSize() }}>
         {table.getRowModel().rows.map((row, place) => {
           const item = items[place];
-          if (!item) return null;
-          const key = row.id;
-          const target = props.target(row.original);
-          return (
-            <div
-              key={key}
-              role="row"
-              aria-rowindex={item.index + 2}
-              className={styles.row}
-              data-key={key}
-              data-active={key === props.active || undefined}
-              data-selected={props.selected?.has(key) || undefined}
-              style={{ gridTemplateColumns: selects ? `28px ${tracks}` : tracks, transform: `translateY(${item.start}px)` }}
-            >
-              {selects ? (
-                <span role="cell" className={styles.check}>
-                  <input
-                    type="checkbox"
-                    aria-label={`Select ${props.nameOf(row.original)}`}
-                    tabIndex={-1}
-                    checked={props.selected?.has(key) ?? false}
-                    onChange={(event) => props.onSelect?.(key, event.currentTarget.checked)}
-                  />
-                </span>
-              ) : null}
-              {row.getAllCells().map((cell, column) => (
-                <span
-                  key={cell.id}
-                  role="cell"
-                  className={`${styles.cell} ${columns[column]?.align === "right" ? styles.right : ""}`}
-                >
-                  {column === 0 ? (
-                    <Link
-                      to={target.to}
-                      search={target.search ?? {}}
-                      className={styles.link}
-                      aria-label={props.nameOf(row.original)}
-                      preload={false}
-                    />
-                  ) : null}
-                  <table.FlexRender cell={cell} />
-                </span>
-              ))}
-            </div>
-          );
+          return item ? (
+            <TableRow
+              key={row.id}
+              row={row}
+              columns={columns}
+              place={item.index}
+              start={item.start}
+              tracks={selects ? `28px ${tracks}` : tracks}
+              active={row.id === props.active}
+              selected={props.selected?.has(row.id) ?? false}
+              latest={latest}
+            />
+          ) : null;
         })}
       </div>
       {props.foot ? <div className={styles.foot}>{props.foot}</div> : null}
     </div>
   );
 }
+
+interface RowProps<T extends object> {
+  row: TanStackRow<typeof features, T>;
+  columns: readonly Column<T>[];
+  place: number;
+  start: number;
+  tracks: string;
+  active: boolean;
+  selected: boolean;
+  latest: { current: Props<T> };
+}
+
+function PlainRow<T extends object>({ row, columns, place, start, tracks, active, selected, latest }: RowProps<T>) {
+  const { target, nameOf, onSelect } = latest.current;
+  const name = nameOf(row.original);
+  return (
+    <div
+      role="row"
+      aria-rowindex={place + 2}
+      className={styles.row}
+      data-key={row.id}
+      data-active={active || undefined}
+      data-selected={selected || undefined}
+      style={{ gridTemplateColumns: tracks, transform: `translateY(${start}px)` }}
+    >
+      {onSelect ? (
+        <span role="cell" className={styles.check}>
+          <input type="checkbox" aria-label={`Select ${name}`} tabIndex={-1} checked={selected} onChange={(event) => latest.current.onSelect?.(row.id, event.currentTarget.checked)} />
+        </span>
+      ) : null}
+      {row.getAllCells().map((cell, at) => (
+        <span key={cell.id} role="cell" className={`${styles.cell} ${columns[at]?.align === "right" ? styles.right : ""}`}>
+          {at === 0 ? <RowLink target={target(row.original)} label={name} /> : null}
+          <FlexRender cell={cell} />
+        </span>
+      ))}
+    </div>
+  );
+}
+
+/** A row is drawn again only when something of it has changed: a push changes one or two of many. */
+const TableRow = memo(
+  PlainRow,
+  (one, other) =>
+    one.row.original === other.row.original &&
+    one.columns === other.columns &&
+    one.place === other.place &&
+    one.start === other.start &&
+    one.tracks === other.tracks &&
+    one.active === other.active &&
+    one.selected === other.selected,
+) as typeof PlainRow;
 
 function definition<T extends object>(column: Column<T>): ColumnDef<typeof features, T> {
   return { id: column.id, header: column.id, cell: ({ row }) => column.cell(row.original) };
@@ -170,9 +189,7 @@ function useRowHeight(): number {
 }
 
 /** j, k and the arrow keys move the focus between rows, x selects. */
-function useRowKeys<T>(scroller: { current: HTMLElement | null }, props: Props<T>): void {
-  const latest = useRef(props);
-  latest.current = props;
+function useRowKeys<T>(scroller: { current: HTMLElement | null }, latest: { current: Props<T> }): void {
   useEffect(() => {
     const listen = (event: KeyboardEvent): void => {
       if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event)) return;

@@ -106,9 +106,7 @@ class Apis:
         app.router.redirect_slashes = False  # to where `Host` says, and nobody needs it
         error_bodies.add_handlers(app)
         if self._config.ui:
-            ui_files.Page(
-                self._service.info, open=not self._access.guarded, on_show=self._graphql.prepare
-            ).add_to(app)
+            ui_files.Page(self._service.info, open=not self._access.guarded, on_show=self._graphql.prepare).add_to(app)
         app.add_middleware(
             CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
             allow_headers=["*"], expose_headers=["Link", "Mcp-Session-Id"], max_age=3600,

@@ -1,5 +1,5 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
-import { type PointerEvent as Press, useMemo, useState } from "react";
+import { type PointerEvent as Press, memo, useMemo, useState } from "react";
 
 import { useLive } from "../../data/live";
 import { queries, throttled } from "../../data/queries";
@@ -24,7 +24,7 @@ const STATUSES = { failed: "FAILED", cancelled: "CANCELLED", completed: "COMPLET
 const NAMES = { failed: "failed", cancelled: "cancelled", completed: "completed", alive: "unfinished" } as const;
 
 /** Runs over the chosen time by how they stand. Dragging chooses a part of it; the totals filter by state. */
-export function Histogram({ queryKey, filter, search, ready, change }: Props) {
+export const Histogram = memo(function Histogram({ queryKey, filter, search, ready, change }: Props) {
   const key = useMemo(() => ["runs-over-time", ...queryKey], [queryKey.join(" ")]);
   const asked = () => {
     const wanted = filter();
@@ -57,7 +57,7 @@ export function Histogram({ queryKey, filter, search, ready, change }: Props) {
       <Totals bars={bars} choose={(part) => change({ status: STATUSES[part] })} />
     </section>
   );
-}
+});
 
 function Totals({ bars, choose }: { bars: readonly Bar[]; choose: (part: (typeof PARTS)[number]) => void }) {
   const sums = Object.fromEntries(PARTS.map((part) => [part, bars.reduce((sum, bar) => sum + bar[part], 0)])) as Record<(typeof PARTS)[number], number>;

@@ -1,8 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useEffect, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useState } from "react";
 
 import { useFunctions } from "../../data/functions";
+import type { FunctionRef } from "../../data/names";
 import { countRuns } from "../../data/runs";
 import { may } from "../../data/server";
 import { count, plural } from "../../logic/format";
@@ -20,22 +21,24 @@ import { columns } from "./columns";
 import { filterOf, runsKey } from "./filter";
 import { useRuns } from "./useRuns";
 
+const NONE: readonly FunctionRef[] = [];
+
 /** The list of runs. */
 export function Runs() {
   useTitle("Runs");
   const search: Search = useSearch({ strict: false });
   const navigate = useNavigate();
   const functions = useFunctions();
-  const known = functions.data ?? [];
+  const known = functions.data ?? NONE;
   const needsNames = Boolean(search["function"] || search["app"]);
-  const filter = () => filterOf(search, known, Date.now()).filter;
-  const [, ...key] = runsKey(search);
+  const filter = useCallback(() => filterOf(search, known, Date.now()).filter, [search, known]);
+  const key = useMemo(() => runsKey(search).slice(1), [search]);
   const ready = !needsNames || functions.isSuccess;
   const runs = useRuns(key, filter, ready);
   const total = useQuery({ queryKey: ["runs-count", ...key], queryFn: ({ signal }) => countRuns(filter(), signal), enabled: ready && !runs.isPending });
-  const names = useMemo(() => new Map(known.map((each) => [each.id, each])), [functions.data]);
+  const names = useMemo(() => new Map(known.map((each) => [each.id, each])), [known]);
   const shape = useMemo(() => columns(names), [names]);
-  const change = (given: Search) => void navigate({ to: "/runs", search: { ...search, ...given }, replace: true });
+  const change = useCallback((given: Search) => void navigate({ to: "/runs", search: { ...search, ...given }, replace: true }), [search, navigate]);
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set());
   const pick = (id: string, on: boolean) => setPicked((known) => (on ? new Set(known).add(id) : new Set([...known].filter((each) => each !== id))));
   useEffect(() => setPicked(new Set()), [key.join(" ")]);

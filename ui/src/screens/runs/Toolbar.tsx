@@ -1,3 +1,5 @@
+import { memo } from "react";
+
 import type { FunctionRef } from "../../data/names";
 import { TIMES, list } from "../../logic/window";
 import styles from "../../parts/ListScreen.module.css";
@@ -13,7 +15,7 @@ interface Props {
 }
 
 /** The filters of the list. All of them live in the address. */
-export function Toolbar({ search, functions, change }: Props) {
+export const Toolbar = memo(function Toolbar({ search, functions, change }: Props) {
   const apps = [...new Set(functions.map((each) => each.appName))].sort();
   return (
     <div className={styles.toolbar} role="search">
@@ -42,4 +44,4 @@ export function Toolbar({ search, functions, change }: Props) {
       />
     </div>
   );
-}
+});

@@ -134,7 +134,8 @@ def _needed(path: str) -> list[str]:
 def _fits(address: str, path: str) -> bool:
     """Whether a path is one of an address such as `/runs/$runID`."""
     parts, given = address.strip("/").split("/"), path.strip("/").split("/")
-    return len(parts) == len(given) and all(part in (word, "") or part[0] == "$" for part, word in zip(parts, given))
+    same = (part == word or part.startswith("$") for part, word in zip(parts, given, strict=False))
+    return len(parts) == len(given) and all(same)
 
 
 def _link(file: str) -> str:
