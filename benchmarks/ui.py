@@ -111,7 +111,7 @@ def weight(browser: Browser, served: Stage) -> list[Bar]:
 
 
 def first_rows(browser: Browser, served: Stage) -> list[Bar]:
-    """From navigation to the first visible row, with an empty cache: the best of seven, as others only ever add to it."""
+    """From navigation to the first visible row, with an empty cache: the best of seven, as others only add to it."""
     served.run_of(served.send("shop/page.viewed"), status="Completed")
     return [Bar("first rows, empty cache", min(_opened(browser, served) for _ in range(7)), 500, "ms")]
 
