@@ -26,7 +26,7 @@ def serve(
     public_path: str | None = None,
     serve_origin: str | None = None,
     serve_path: str | None = None,
-    streaming: Streaming | None = None,
+    streaming: Streaming | bool | None = None,
 ) -> None:
     """Add the route of an app's functions.
 

@@ -29,7 +29,7 @@ def serve(
     public_path: str | None = None,
     serve_origin: str | None = None,
     serve_path: str | None = None,
-    streaming: Streaming | None = None,
+    streaming: Streaming | bool | None = None,
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """Return an ASGI app that answers at every path: the server in front of it decides which.
 

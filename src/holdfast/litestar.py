@@ -27,7 +27,7 @@ def serve(
     public_path: str | None = None,
     serve_origin: str | None = None,
     serve_path: str | None = None,
-    streaming: Streaming | None = None,
+    streaming: Streaming | bool | None = None,
 ) -> Any:
     """Return the route handler of an app's functions, for the list of a Litestar app.
 

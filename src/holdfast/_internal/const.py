@@ -6,8 +6,7 @@ from holdfast.sdk.consts import (
     DEFAULT_EVENT_API_ORIGIN,
     DEFAULT_SERVE_PATH,
     DEV_SERVER_ORIGIN,
-    LANGUAGE,
-    VERSION,
+    OFFICIAL,
     EnvKey,
     Streaming,
 )
@@ -16,3 +15,5 @@ __all__ = [
     "AUTHOR", "DEFAULT_API_ORIGIN", "DEFAULT_EVENT_API_ORIGIN", "DEFAULT_SERVE_PATH", "DEV_SERVER_ORIGIN", "LANGUAGE",
     "VERSION", "EnvKey", "Streaming",
 ]  # fmt: skip
+
+LANGUAGE, VERSION = OFFICIAL

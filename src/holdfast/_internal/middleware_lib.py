@@ -5,7 +5,11 @@ from holdfast.sdk.middleware import (
     MiddlewareManager,
     MiddlewareSync,
     TransformOutputResult,
+    TransformOutputStepInfo,
     UninitializedMiddleware,
 )
 
-__all__ = ["Middleware", "MiddlewareManager", "MiddlewareSync", "TransformOutputResult", "UninitializedMiddleware"]
+__all__ = [
+    "Middleware", "MiddlewareManager", "MiddlewareSync", "TransformOutputResult", "TransformOutputStepInfo",
+    "UninitializedMiddleware",
+]  # fmt: skip

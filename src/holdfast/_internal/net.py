@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.protocol import signing
 from holdfast.sdk import env, signatures
-from holdfast.sdk.consts import HeaderKey, ServerKind
+from holdfast.sdk.consts import OFFICIAL, HeaderKey, ServerKind
 from holdfast.sdk.env import create_serve_url
 from holdfast.sdk.errors import SigVerificationFailedError
 from holdfast.sdk.signatures import sign_request, sign_response
@@ -26,7 +26,7 @@ __all__ = [
 
 def create_headers(*, env: str | None, framework: Framework | None, server_kind: ServerKind | None) -> dict[str, str]:
     """Return the headers that all requests and answers carry."""
-    return headers_of(env, framework and framework.value, server_kind and server_kind.value)
+    return headers_of(OFFICIAL, env, framework and framework.value, server_kind and server_kind.value)
 
 
 def normalize_headers(headers: Mapping[str, str | list[str]]) -> dict[str, str]:

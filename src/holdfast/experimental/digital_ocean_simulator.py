@@ -38,5 +38,6 @@ class DigitalOceanSimulator:
             "queryString": request.query_string.decode(),
         }
         answer = self._main({"http": http}, _Context(request.url_root, _NAME))
-        body = json.dumps(answer["body"]) if "body" in answer else None
+        body = answer.get("body")
+        body = body if body is None or isinstance(body, str) else json.dumps(body)
         return flask.Response(body, answer.get("statusCode", 200), answer.get("headers", {}))

@@ -10,6 +10,7 @@ import msgspec
 from holdfast.sdk import errors
 from holdfast.sdk import typed as json
 from holdfast.sdk.consts import ErrorCode, HeaderKey
+from holdfast.sdk.logs import log
 from holdfast.sdk.memos import UNSET
 from holdfast.sdk.signatures import sign_response
 from holdfast.sdk.timing import to_iso_utc
@@ -75,7 +76,7 @@ def error_response(logger: Logger, error: Exception, status: int = 500) -> CommR
     """Answer with the code, name and text of an error, and log it."""
     code = error.code.value if isinstance(error, errors.Error) else ErrorCode.UNKNOWN.value
     if not errors.is_quiet(error):
-        logger.error("%s: %s", code, error)
+        log(logger, "error", f"{code}: {error}")
     headers = {HeaderKey.CONTENT_TYPE.value: "application/json"}
     if not errors.is_retriable(error):
         headers[HeaderKey.NO_RETRY.value] = "true"
@@ -85,7 +86,7 @@ def error_response(logger: Logger, error: Exception, status: int = 500) -> CommR
 
 def unauthorized(logger: Logger, error: Exception) -> CommResponse:
     """Refuse a request, without telling who answers."""
-    logger.error("unauthorized: %s", error)
+    log(logger, "error", f"unauthorized: {error}")
     headers = {HeaderKey.CONTENT_TYPE.value: "application/json"}
     return CommResponse(b'{"message": "Unauthorized"}', 401, headers, include_inngest_headers=False)
 

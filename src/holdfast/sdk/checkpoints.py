@@ -11,6 +11,7 @@ from holdfast.sdk import typed
 from holdfast.sdk.answers import step_object
 from holdfast.sdk.consts import Opcode
 from holdfast.sdk.errors import OutputUnserializableError, RequestFailedError
+from holdfast.sdk.logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +69,7 @@ class Checkpointer:
         try:
             await self._client.api("POST", f"/v1/checkpoint/{ctx.run_id}/async", body, sync=self._sync)
         except RequestFailedError as error:
-            self._client.logger.warning("a checkpoint failed, the step goes into the answer: %s", error)
+            log(self._client.logger, "warning", f"a checkpoint failed, the step goes into the answer: {error}")
             return False
         return True
 

@@ -16,9 +16,10 @@ from holdfast.sdk import env as environment
 from holdfast.sdk import sending, typed
 from holdfast.sdk.checkpoints import Checkpointing
 from holdfast.sdk.config import FunctionOptions
-from holdfast.sdk.consts import EnvKey, ServerKind
+from holdfast.sdk.consts import OFFICIAL, OWN, EnvKey, ServerKind
 from holdfast.sdk.errors import FunctionConfigInvalidError, RequestFailedError
 from holdfast.sdk.function import Function
+from holdfast.sdk.logs import log
 from holdfast.sdk.middleware import MiddlewareManager, drive
 from holdfast.sdk.serializers import UNTYPED, Serializer, TypedSerializer
 from holdfast.sdk.timing import to_milliseconds
@@ -82,6 +83,9 @@ class Inngest:
 
     """
 
+    identity = OFFICIAL
+    #: Whether a status of 400 and above is an error of `send` though the answer names none.
+    strict_send = False
     _typed_by_default = False
     _checkpoints_by_default = False
 
@@ -124,8 +128,10 @@ class Inngest:
         self._lock = threading.Lock()
         self._threads: concurrent.futures.ThreadPoolExecutor | None = None
         if self._env is None and "branch" in (self._signing_key or ""):
-            self.logger.warning(
-                "the signing key is of a branch environment, but no environment is named: set INNGEST_ENV"
+            log(
+                self.logger,
+                "warning",
+                "the signing key is of a branch environment, but no environment is named: set INNGEST_ENV",
             )
 
     @property
@@ -296,7 +302,7 @@ class Inngest:
         """
         url = urljoin(self.api_origin, path)
         content = None if body is None else typed.encode(body)
-        given = {**headers_of(self.env), **(headers or {})}
+        given = {**headers_of(self.identity, self.env), **(headers or {})}
         response = await self.transport.send(method, url, headers=given, content=content, sync=sync)
         if response.status_code >= 400:
             status = response.status_code
@@ -354,6 +360,8 @@ class Client(Inngest):
     It takes the arguments of `Inngest`; `typed=False` and `checkpointing=False` turn the two off.
     """
 
+    identity = OWN
+    strict_send = True
     _typed_by_default = True
     _checkpoints_by_default = True
 

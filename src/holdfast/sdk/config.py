@@ -151,9 +151,9 @@ _FLOW: Final = (
 
 def registered(options: FunctionOptions, triggers: list[Trigger], app_url: str) -> dict[str, object]:
     """Return a function as it is registered under an app's URL."""
-    flow = {_wire_name(field): _plain(getattr(options, field)) for field in _FLOW}
+    flow = {_wire_name(field): plain(getattr(options, field)) for field in _FLOW}
     step = _step(app_url, options.fully_qualified_id, options.retries)
-    head = {"id": options.fully_qualified_id, "name": options.name, "triggers": _plain(triggers), "steps": step}
+    head = {"id": options.fully_qualified_id, "name": options.name, "triggers": plain(triggers), "steps": step}
     found: dict[str, object] = strip_none({**head, **flow})
     return found
 
@@ -206,6 +206,8 @@ def _fits(value: object, hint: Any) -> bool:
         return value in get_args(hint)
     if origin is list:
         return isinstance(value, list) and all(_fits(item, get_args(hint)[0]) for item in cast("list[object]", value))
+    if origin is dict:
+        return isinstance(value, dict)
     if origin is not None:
         return any(_fits(value, each) for each in get_args(hint))
     if isinstance(value, bool) and hint is not bool:
@@ -241,10 +243,13 @@ def _on_wire(field: str, value: object) -> object:
     return value
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """Return options as they are registered, at every depth."""
     if isinstance(value, Config):
-        return value.to_dict()
-    return [_plain(item) for item in cast("list[object]", value)] if isinstance(value, list) else value
+        return {name: plain(item) for name, item in value.to_dict().items()}
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in cast("dict[str, object]", value).items()}
+    return [plain(item) for item in cast("list[object]", value)] if isinstance(value, list) else value
 
 
 def function_ids(configs: list[Mapping[str, object]]) -> list[str]:

@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from holdfast import __version__
 
 AUTHOR: Final = "inngest"
-LANGUAGE: Final = "py-holdfast"
-VERSION: Final = __version__
-#: The value of `x-inngest-sdk` and of `user-agent`.
-SDK: Final = f"inngest-{LANGUAGE}:v{VERSION}"
+
+
+class Identity(NamedTuple):
+    """How a client names itself to servers: a language tag and a version."""
+
+    language: str
+    version: str
+
+    @property
+    def registered(self) -> str:
+        """The `sdk` of a registration."""
+        return f"{self.language}:v{self.version}"
+
+    @property
+    def header(self) -> str:
+        """The value of `x-inngest-sdk` and of `user-agent`."""
+        return f"inngest-{self.registered}"
+
+
+#: Of `Client`.
+OWN: Final = Identity("py-holdfast", __version__)
+#: Of `Inngest`: servers tell dialects by this tag and version, so it names the one that it speaks, and then itself.
+OFFICIAL: Final = Identity("py", f"0.5.19+holdfast.{__version__}")
 DEFAULT_API_ORIGIN: Final = "https://api.inngest.com/"
 DEFAULT_EVENT_API_ORIGIN: Final = "https://inn.gs/"
 DEFAULT_SERVE_PATH: Final = "/api/inngest"

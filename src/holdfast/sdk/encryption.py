@@ -11,6 +11,7 @@ import nacl.hash
 import nacl.secret
 
 from holdfast.sdk.consts import Opcode
+from holdfast.sdk.logs import log
 from holdfast.sdk.middleware import MiddlewareSync
 from holdfast.sdk.typed import to_json
 
@@ -123,7 +124,7 @@ class EncryptionMiddleware(MiddlewareSync):
 
     def _encrypt(self, value: object) -> object:
         if isinstance(value, dict) and cast("dict[str, Any]", value).get(_MARK) is True:
-            self.client.logger.warning("Skipping encryption since data is already encrypted")
+            log(self.client.logger, "warning", "Skipping encryption since data is already encrypted")
             return cast("object", value)
         text = json.dumps(to_json(value)).encode()  # pyright: ignore[reportUnknownArgumentType]
         cipher = self._boxes[0].encrypt(text, encoder=nacl.encoding.Base64Encoder)

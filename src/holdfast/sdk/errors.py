@@ -140,8 +140,13 @@ class StepNestedError(Error):
 
     code = ErrorCode.STEP_NESTED
     is_retriable = False
-    # The name that the protocol's readers know.
+    # Name and stack that readers of the protocol know: those of the official SDK.
     name = "CodedError"  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+
+    @property
+    def stack(self) -> str:
+        """The class and the text: where the steps stand is the user's to see from their ids."""
+        return f"inngest._internal.errors.{self.name}: {self}\n"
 
 
 class OutputUnserializableError(Error):

@@ -68,6 +68,11 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=False, dict=True):
             raise validation_error("Event", "name", "missing", "Field required", found)
         return cls(**{field: found[field] for field in cls.__struct_fields__ if field in found})
 
+    @classmethod
+    def model_validate_json(cls, raw: str | bytes) -> Self:
+        """Return the event that JSON text holds; raise ValueError if it holds none."""
+        return cls.model_validate(raw)
+
     def to_dict(self) -> dict[str, object]:
         """Return what is sent: `data`, `id`, `name`, `ts`, and `v` and `meta` where they are set."""
         found: dict[str, object] = {"data": self.data, "id": self.id, "name": self.name, "ts": self.ts}
@@ -80,6 +85,10 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=False, dict=True):
     def model_dump(self, **_: object) -> dict[str, object]:
         """Return the event as a dict, as a Pydantic model would."""
         return self.to_dict()
+
+    def model_dump_json(self, **_: object) -> str:
+        """Return the event as JSON text, as a Pydantic model would."""
+        return msgspec.json.encode(self.to_dict()).decode()
 
     def data_as(self, typ: type[T]) -> T:
         """Return the event's data as an object of a type: Pydantic, dataclass, msgspec, attrs, TypedDict.

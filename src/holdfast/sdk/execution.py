@@ -82,6 +82,29 @@ class Skip(BaseException):
         self.step_id = step_id
 
 
+class Missing:
+    """Stands for the output of a group's member that this call has skipped.
+
+    It is seen only if the step that the server wanted is gone from the group. The function may go on to its next step,
+    which tells best what has changed; whatever looks at the output before ends the call.
+    """
+
+    def __init__(self, step_id: str) -> None:
+        object.__setattr__(self, "step_id", step_id)
+
+
+def _used(missing: Missing, *_: object) -> NoReturn:
+    raise Skip(object.__getattribute__(missing, "step_id"))
+
+
+_LOOKS: Final = """
+    add bool call contains delitem eq float format fspath ge getattribute getitem gt hash index int iter le len lt mul
+    ne neg radd repr rmul round rsub rtruediv setattr setitem str sub truediv
+"""
+for _name in _LOOKS.split():
+    setattr(Missing, f"__{_name}__", _used)
+
+
 class _Nested(BaseException):
     """A step was met inside of another one's body."""
 
@@ -93,7 +116,6 @@ class GroupScope:
         self.mode = mode
         self.task = _current_task()
         self.found: list[CallResult] = []
-        self.skipped: list[str] = []
 
 
 def _current_task() -> asyncio.Task[Any] | None:
@@ -127,6 +149,7 @@ class Execution:
         self.target = target
         self.checkpointer = checkpointer
         self.created = 0
+        self._skipped: str | None = None
         self._main: asyncio.Task[Any] | None = None
         self._parked: list[_Parked] = []
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -147,7 +170,7 @@ class Execution:
     def run_sync(self, handler: Callable[[], Any]) -> CallResult:
         """Run a synchronous function up to what ends the call."""
         try:
-            return CallResult(output=handler())
+            return self._returned(handler())
         except BaseException as error:  # noqa: BLE001 - interrupts are none
             return self._ended(error)
 
@@ -227,7 +250,7 @@ class Execution:
         scope = _group.get()
         if scope is None:
             raise _unexpected(plan.info.display_name)
-        scope.skipped.append(plan.info.display_name)
+        self._skipped = plan.info.display_name
         raise Skip(plan.info.display_name)
 
     def _report_unless_due(self, plan: Plan) -> None:
@@ -295,7 +318,7 @@ class Execution:
 
     def _returned(self, output: object) -> CallResult:
         if self.target is not None:
-            missed = self._parked[0].plan.info.display_name if self._parked else None
+            missed = self._parked[0].plan.info.display_name if self._parked else self._skipped
             return CallResult(_missing(missed))
         return CallResult(output=output)
 
@@ -399,15 +422,13 @@ def enter_group(mode: ParallelMode) -> tuple[GroupScope, contextvars.Token[Group
 
 
 def leave_group(scope: GroupScope, token: contextvars.Token[GroupScope | None]) -> None:
-    """End a parallel group: end the call if members wait or are missing."""
+    """End a parallel group: end the call if members wait."""
     _group.reset(token)
     if scope.found:
         for each in scope.found:
             if each.step is not None:
                 each.step.set_parallel_mode(scope.mode)
         raise Interrupt(scope.found)
-    if scope.skipped:
-        raise _unexpected(scope.skipped[-1])
 
 
 async def transform(middleware: MiddlewareManager, result: CallResult) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from holdfast.sdk.consts import ParallelMode
-from holdfast.sdk.execution import Interrupt, Skip, enter_group, leave_group
+from holdfast.sdk.execution import Interrupt, Missing, Skip, enter_group, leave_group
 
 T = TypeVar("T")
 
@@ -32,11 +32,10 @@ class Group:
                     outputs.append(await each())
                 except Interrupt as interrupt:
                     scope.found.extend(interrupt.results)
-                except Skip:
-                    continue
+                except Skip as skip:
+                    outputs.append(cast("T", Missing(skip.step_id)))
         except BaseException:
             scope.found.clear()
-            scope.skipped.clear()
             raise
         finally:
             leave_group(scope, token)
@@ -58,11 +57,10 @@ class GroupSync:
                     outputs.append(each())
                 except Interrupt as interrupt:
                     scope.found.extend(interrupt.results)
-                except Skip:
-                    continue
+                except Skip as skip:
+                    outputs.append(cast("T", Missing(skip.step_id)))
         except BaseException:
             scope.found.clear()
-            scope.skipped.clear()
             raise
         finally:
             leave_group(scope, token)

@@ -32,6 +32,7 @@ from holdfast.sdk.errors import (
 from holdfast.sdk.execution import Execution
 from holdfast.sdk.function import Function, in_context
 from holdfast.sdk.groups import Group, GroupSync
+from holdfast.sdk.logs import log
 from holdfast.sdk.memos import StepMemos
 from holdfast.sdk.middleware import MiddlewareManager, drive
 from holdfast.sdk.portal import run_in_loop
@@ -65,18 +66,18 @@ class CommHandler:
         framework: Framework,
         functions: list[Function[Any]],
         enable_unauthed_sync: bool | None = None,
-        streaming: Streaming | None = None,
+        streaming: Streaming | bool | None = None,
     ) -> None:
         self.client = client
         self.framework = framework
         self.functions = {function.id: function for function in functions}
-        self.streaming = streaming or env.streaming() or Streaming.DISABLE
+        self.streams = (env.streaming() if streaming is None else streaming) in {Streaming.FORCE, True}
         if client.is_production and client.signing_key is None:
-            client.logger.error("missing signing key")
+            log(client.logger, "error", "missing signing key")
             raise SigningKeyMissingError
         keys = (client.signing_key, client.signing_key_fallback)
         self._keys = [key for key in keys if key is not None]
-        self._headers = headers_of(client.env, framework.value, client.mode.value)
+        self._headers = headers_of(client.identity, client.env, framework.value, client.mode.value)
         allowed = (
             not env.is_false(EnvKey.ENABLE_UNAUTHED_SYNC) if enable_unauthed_sync is None else enable_unauthed_sync
         )
@@ -171,7 +172,7 @@ class CommHandler:
             raise QueryParamMissingError(QueryParamKey.FUNCTION_ID.value)
         function, fn_id = self._find(fn_id)
         running = self._run(function, fn_id, call, request, sync=sync)
-        if self.streaming is Streaming.FORCE and function.is_handler_async and not request.is_connect:
+        if self.streams and function.is_handler_async and not request.is_connect:
             return streamed(self._result(running, request), request.timings, self._headers, key)
         return await self._result(running, request)
 
@@ -179,7 +180,7 @@ class CommHandler:
         result = await running
         error = result.error
         if error is not None and result.multi is None:
-            self.client.logger.debug("a call failed: %s", error)
+            log(self.client.logger, "debug", f"a call failed: {error}")
         try:
             return call_response(result, strict=not self.client.typed)
         except OutputUnserializableError as error:

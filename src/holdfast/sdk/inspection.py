@@ -6,7 +6,8 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.protocol.signing import hash_signing_key
-from holdfast.sdk.consts import INSPECTION_VERSION, LANGUAGE, VERSION, HeaderKey, ServerKind
+from holdfast.sdk.consts import INSPECTION_VERSION, HeaderKey, ServerKind
+from holdfast.sdk.logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,7 @@ def server_kind(client: Inngest, headers: Mapping[str, str]) -> ServerKind | Non
     try:
         return ServerKind(value)
     except ValueError:
-        client.logger.error("invalid server kind: %s", value)
+        log(client.logger, "error", f"invalid server kind: {value}")
         return None
 
 
@@ -55,8 +56,8 @@ def _details(handler: CommHandler, request: CommRequest) -> dict[str, Any]:
         "event_api_origin": client.event_api_origin,
         "event_key_hash": client.event_key and hashlib.sha256(client.event_key.encode()).hexdigest(),
         "framework": handler.framework.value,
-        "sdk_language": LANGUAGE,
-        "sdk_version": VERSION,
+        "sdk_language": client.identity.language,
+        "sdk_version": client.identity.version,
         "serve_origin": request.serve_origin,
         "serve_path": request.serve_path,
         "signing_key_fallback_hash": client.signing_key_fallback and hash_signing_key(client.signing_key_fallback),

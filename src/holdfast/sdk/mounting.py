@@ -47,7 +47,7 @@ def mount(
     public_path: str | None,
     serve_origin: str | None,
     serve_path: str | None,
-    streaming: Streaming | None = None,
+    streaming: Streaming | bool | None = None,
 ) -> Mount:
     """Make the handler of a framework's route."""
     handler = CommHandler(

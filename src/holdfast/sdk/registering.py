@@ -10,14 +10,18 @@ import msgspec
 from holdfast.sdk import env, inspection, typed
 from holdfast.sdk.answers import CommResponse, error_response, json_response
 from holdfast.sdk.config import strip_none
-from holdfast.sdk.consts import AUTHOR, LANGUAGE, VERSION, ErrorCode, HeaderKey, QueryParamKey, ServerKind, SyncKind
+from holdfast.sdk.consts import AUTHOR, ErrorCode, HeaderKey, QueryParamKey, ServerKind, SyncKind
 from holdfast.sdk.errors import BodyInvalidError, FunctionConfigInvalidError, RegistrationFailedError
+from holdfast.sdk.logs import log
 from holdfast.sdk.transport import headers_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import httpx
 
     from holdfast.sdk.answers import CommRequest
+    from holdfast.sdk.function import Function
     from holdfast.sdk.handler import CommHandler
 
 _TIMEOUT_S = 30.0
@@ -39,11 +43,11 @@ def in_band(handler: CommHandler, request: CommRequest) -> CommResponse:
         "appVersion": client.app_version,
         "env": client.env,
         "framework": handler.framework.value,
-        "functions": configs(handler, app_url),
+        "functions": configs(handler.functions.values(), app_url),
         "inspection": inspection.describe(handler, request, signed=True),
         "sdk_author": AUTHOR,
-        "sdk_language": LANGUAGE,
-        "sdk_version": VERSION,
+        "sdk_language": client.identity.language,
+        "sdk_version": client.identity.version,
         "url": app_url,
     }
     return json_response(strip_none(body), headers={HeaderKey.SYNC_KIND.value: SyncKind.IN_BAND.value})
@@ -56,7 +60,7 @@ async def out_of_band(handler: CommHandler, request: CommRequest, *, sync: bool)
     if kind is not None and kind is not client.mode:
         return _mismatch(handler, kind)
     body = typed.encode(strip_none(registration(handler, _app_url(request, request.request_url))))
-    headers = headers_of(client.env, handler.framework.value, None if kind is None else kind.value)
+    headers = headers_of(client.identity, client.env, handler.framework.value, None if kind is None else kind.value)
     response = await client.transport.send(
         "POST", _register_url(handler, request), headers=headers, content=body, sync=sync, timeout_s=_TIMEOUT_S
     )
@@ -71,16 +75,16 @@ def registration(handler: CommHandler, app_url: str, deploy_type: str = "ping") 
         "capabilities": inspection.CAPABILITIES,
         "deploy_type": deploy_type,
         "framework": handler.framework.value,
-        "functions": configs(handler, app_url),
-        "sdk": f"{LANGUAGE}:v{VERSION}",
+        "functions": configs(handler.functions.values(), app_url),
+        "sdk": handler.client.identity.registered,
         "url": app_url,
         "v": "0.1",
     }
 
 
-def configs(handler: CommHandler, app_url: str) -> list[dict[str, object]]:
+def configs(functions: Iterable[Function[Any]], app_url: str) -> list[dict[str, object]]:
     """Return all functions as they are registered, on-failure handlers after their functions."""
-    found = [each.get_config(app_url) for each in handler.functions.values()]
+    found = [each.get_config(app_url) for each in functions]
     if not found:
         raise FunctionConfigInvalidError("no functions found")
     return [part for each in found for part in (each.main, each.on_failure) if part is not None]
@@ -104,7 +108,7 @@ def _register_url(handler: CommHandler, request: CommRequest) -> str:
 def _mismatch(handler: CommHandler, kind: ServerKind) -> CommResponse:
     theirs, mine = ("a Dev Server", "Cloud") if kind is ServerKind.DEV_SERVER else ("Cloud", "Dev Server")
     message = f"Sync rejected since it's from {theirs} but expected {mine}"
-    handler.client.logger.error(message)
+    log(handler.client.logger, "error", message)
     return json_response({"code": ErrorCode.SERVER_KIND_MISMATCH.value, "message": message}, 400)
 
 
@@ -116,6 +120,6 @@ def _passed_on(handler: CommHandler, response: httpx.Response) -> CommResponse:
         return error_response(handler.client.logger, RegistrationFailedError(text))
     if response.status_code >= 400:
         message = body.get("error") if isinstance(body.get("error"), str) else "registration failed"
-        handler.client.logger.error("registration failed: %s", message)
+        log(handler.client.logger, "error", f"registration failed: {message}")
     headers = {HeaderKey.SYNC_KIND.value: SyncKind.OUT_OF_BAND.value}
     return json_response(body, response.status_code if response.status_code >= 400 else 200, headers)

@@ -63,7 +63,14 @@ class RemoteStateMiddleware(MiddlewareSync):
         result.output = self._driver.save_step(self._run_id, result.output)
 
 
-class InMemoryDriver(StateDriver):
+class _Marking:
+    """The members of what stands for an output: that it does, and which driver keeps it."""
+
+    _marker: Final = _MARK
+    _strategy_marker: Final = _STRATEGY
+
+
+class InMemoryDriver(_Marking, StateDriver):
     """Keeps outputs in this process; for tests."""
 
     def __init__(self) -> None:
@@ -82,7 +89,7 @@ class InMemoryDriver(StateDriver):
         return {_MARK: True, _STRATEGY: "inngest/memory", "key": key}
 
 
-class S3Driver(StateDriver):
+class S3Driver(_Marking, StateDriver):
     """Keeps outputs in a bucket, through a client of boto3."""
 
     def __init__(self, *, bucket: str, client: Any) -> None:

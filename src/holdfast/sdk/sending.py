@@ -15,6 +15,7 @@ import msgspec
 from holdfast.sdk import consts, typed
 from holdfast.sdk.consts import HeaderKey, ServerKind
 from holdfast.sdk.errors import EventKeyUnspecifiedError, RequestFailedError, SendEventsError
+from holdfast.sdk.logs import log
 from holdfast.sdk.transport import headers_of
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _ids(result: SendEventsResult, status: int | None) -> list[str]:
 async def _post(client: Inngest, events: list[Event], *, sync: bool) -> tuple[SendEventsResult, int]:
     """Post events until an answer comes that is none of a server in trouble."""
     url, body = _url(client), typed.encode([_prepared(event) for event in events], typed=client.typed)
-    headers = {**headers_of(client.env), HeaderKey.EVENT_ID_SEED.value: _seed()}
+    headers = {**headers_of(client.identity, client.env), HeaderKey.EVENT_ID_SEED.value: _seed()}
     last: RequestFailedError | None = None
     response: httpx.Response | None = None
     for attempt in range(_MAX_ATTEMPTS):
@@ -115,7 +116,7 @@ async def _post(client: Inngest, events: list[Event], *, sync: bool) -> tuple[Se
             await _pause(_delay(attempt, response), sync=sync)
     if response is None:
         raise SendEventsError(f"never received response while sending events: {last}", []) from last
-    return _read(response), response.status_code
+    return _read(client, response), response.status_code
 
 
 def _url(client: Inngest) -> str:
@@ -141,7 +142,7 @@ def _seed() -> str:
     return f"{int(time.time() * 1000)},{base64.b64encode(secrets.token_bytes(10)).decode()}"
 
 
-def _read(response: httpx.Response) -> SendEventsResult:
+def _read(client: Inngest, response: httpx.Response) -> SendEventsResult:
     status = response.status_code
     try:
         result = msgspec.json.decode(response.content, type=SendEventsResult)
@@ -150,7 +151,8 @@ def _read(response: httpx.Response) -> SendEventsResult:
             f"HTTP {status}, not an answer of an event API: {response.text[:200]}", [], status
         ) from None
     if result.error is None and status >= 400:
-        result.error = f"HTTP {status}"
+        result.error = f"HTTP {status}" if client.strict_send or status >= 500 else None
+        log(client.logger, "error", f"the event API answered HTTP {status}: {response.text[:200]}")
     if result.error is not None:
         result.ids = [each for each in result.ids if each]
     return result

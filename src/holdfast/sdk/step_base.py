@@ -39,6 +39,11 @@ class StepBase:
         self._execution = execution
         self._counter = counter or plans.StepCounter()
 
+    @property
+    def _target_hashed_id(self) -> str | None:
+        """The step that this call is for, by its hashed id; None if the call is to find out what comes next."""
+        return self._execution.target
+
     def _plan_run(
         self,
         step_id: str,

@@ -42,7 +42,7 @@ class ServerTiming:
         """Return `<name>;dur=<milliseconds>`, or nothing if the part did not run to its end."""
         if self.started is None or self._end is None:
             return ""
-        return f"{self._name};dur={int((self._end - self.started) * 1000)}"
+        return f"{self._name};dur={round((self._end - self.started) * 1000)}"
 
 
 class AsyncBlock:
@@ -79,7 +79,7 @@ class AsyncBlock:
 
     def to_header(self) -> str:
         """Return `async_block;dur=<milliseconds>`, or nothing outside of an event loop."""
-        return "" if self.started is None else f"async_block;dur={int(self._blocked * 1000)}"
+        return "" if self.started is None else f"async_block;dur={round(self._blocked * 1000)}"
 
 
 class ServerTimings:

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from holdfast.protocol.signing import hash_signing_key
-from holdfast.sdk.consts import SDK, HeaderKey
+from holdfast.sdk.consts import HeaderKey, Identity
 from holdfast.sdk.errors import RequestFailedError
 
 if TYPE_CHECKING:
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 _REFUSED: Final = (401, 403)
 
 
-def headers_of(env: str | None, framework: str | None = None, server_kind: str | None = None) -> dict[str, str]:
+def headers_of(
+    identity: Identity, env: str | None, framework: str | None = None, server_kind: str | None = None
+) -> dict[str, str]:
     """Return the headers that all requests and answers carry."""
     found = {
         HeaderKey.CONTENT_TYPE.value: "application/json",
-        HeaderKey.SDK.value: SDK,
+        HeaderKey.SDK.value: identity.header,
         HeaderKey.REQUEST_VERSION.value: "2",
-        HeaderKey.USER_AGENT.value: SDK,
+        HeaderKey.USER_AGENT.value: identity.header,
     }
     if env is not None:
         found[HeaderKey.ENV.value] = env

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from holdfast.experimental.mocked.errors import UnstubbedStepError
 from holdfast.sdk.calls import CallContext, ServerRequest, wire_event
 from holdfast.sdk.client import Inngest as _Inngest
 from holdfast.sdk.consts import Opcode
@@ -45,13 +46,6 @@ class Status(enum.Enum):
 
 #: Stub a wait with it: nothing came in time.
 Timeout: Final = object()
-
-
-class UnstubbedStepError(Exception):
-    """A step needs a server, and there is no stub for it."""
-
-    def __init__(self, step_id: str) -> None:
-        super().__init__(f"step {step_id} is not stubbed")
 
 
 class Inngest(_Inngest):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -371,5 +372,5 @@ def _answer(app: AppRecord, *, modified: bool) -> Registered:
 
 
 def _version(text: str) -> tuple[int, ...]:
-    numbers = text.removeprefix("v").partition("-")[0].split(".")
+    numbers = re.split("[-+]", text.removeprefix("v"), maxsplit=1)[0].split(".")
     return tuple(int(n) for n in numbers) if all(n.isdigit() for n in numbers) else (0,)

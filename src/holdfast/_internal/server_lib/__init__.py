@@ -1,5 +1,12 @@
 """The protocol's names."""
 
+from holdfast._internal.server_lib.registration import (
+    FunctionConfig,
+    InBandSynchronizeRequest,
+    Retries,
+    Runtime,
+    Step,
+)
 from holdfast.sdk.calls import CallContext as ServerRequestCtx
 from holdfast.sdk.calls import ServerRequest
 from holdfast.sdk.config import (
@@ -33,8 +40,9 @@ from holdfast.sdk.consts import (
 from holdfast.sdk.events import Event
 
 __all__ = [
-    "PREFERRED_EXECUTION_VERSION", "ROOT_STEP_ID", "UNSPECIFIED_STEP_ID", "Batch", "Cancel", "Concurrency", "Debounce",
-    "ErrorCode", "Event", "Framework", "HeaderKey", "InternalEvents", "Opcode", "ParallelMode", "Priority", "Probe",
-    "QueryParamKey", "RateLimit", "ServerKind", "ServerRequest", "ServerRequestCtx", "Singleton", "SyncKind",
-    "Throttle", "Timeouts", "TriggerCron", "TriggerEvent",
+    "PREFERRED_EXECUTION_VERSION", "ROOT_STEP_ID", "UNSPECIFIED_STEP_ID", "Batch", "Cancel", "Concurrency",
+    "Debounce", "ErrorCode", "Event", "Framework", "FunctionConfig", "HeaderKey", "InBandSynchronizeRequest",
+    "InternalEvents", "Opcode", "ParallelMode", "Priority", "Probe", "QueryParamKey", "RateLimit", "Retries",
+    "Runtime", "ServerKind", "ServerRequest", "ServerRequestCtx", "Singleton", "Step", "SyncKind", "Throttle",
+    "Timeouts", "TriggerCron", "TriggerEvent",
 ]  # fmt: skip

@@ -1,0 +1,5 @@
+"""Events."""
+
+from holdfast.sdk.events import Event
+
+__all__ = ["Event"]
