@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from holdfast.protocol.limits import MAX_DURATION_TEXT
 from holdfast.protocol.rfc3339 import has_finer_parts, parse_rfc3339
 
 MICROSECOND: Final = 1_000
@@ -21,6 +22,7 @@ WEEK: Final = 7 * DAY
 
 _MAX: Final = 2**63 - 1
 _MAX_DIGITS: Final = len(str(_MAX))
+_SHOWN: Final = 100  # characters of a text that is too long
 _GO_UNITS: Final = {
     "ns": 1,
     "us": MICROSECOND,
@@ -90,9 +92,13 @@ def format_go_duration(ns: int) -> str:
 
 
 def quoted(text: str) -> str:
-    r"""Quote a text as Go's ``time`` package does in its errors: ASCII stays, other bytes become `\\x..`."""
+    r"""Quote a text as Go's ``time`` package does in its errors: ASCII stays, other bytes become `\\x..`.
+
+    A text that is too long for a duration is cut, so that an error about it stays short.
+    """
+    shown = text if len(text) <= MAX_DURATION_TEXT else text[:_SHOWN] + "..."
     out = ['"']
-    for char in text:
+    for char in shown:
         if char in '"\\':
             out.append("\\" + char)
         elif " " <= char < "\x7f":
@@ -104,24 +110,23 @@ def quoted(text: str) -> str:
 
 def _parse(text: str, units: dict[str, int]) -> int:
     negative = text.startswith("-")
-    rest = text[1:] if text[:1] in {"-", "+"} else text
-    if rest == "0":
+    at = 1 if text[:1] in {"-", "+"} else 0
+    if text[at:] == "0":
         return 0
-    if not rest:
+    if not at < len(text) <= MAX_DURATION_TEXT:
         raise _invalid(text)
     total = 0
-    while rest:
-        value, used = _term(rest, text, units)
+    while at < len(text):
+        value, at = _term(text, at, units)
         total += value
         # Go counts in 64 bits and lets only the negative side reach 2**63.
         if total > _MAX + negative:
             raise _invalid(text)
-        rest = rest[used:]
     return -total if negative else total
 
 
-def _term(rest: str, text: str, units: dict[str, int]) -> tuple[int, int]:
-    match = _TERM.match(rest)
+def _term(text: str, at: int, units: dict[str, int]) -> tuple[int, int]:
+    match = _TERM.match(text, at)
     assert match is not None  # every part of the pattern is optional
     whole, fraction, unit = match[1], (match[2] or "")[1:], match[3]
     if not whole and not fraction:

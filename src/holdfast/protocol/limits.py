@@ -25,6 +25,7 @@ MAX_EVENT: Final = 3 * MIB
 MAX_EVENTS: Final = 5_000
 MAX_WAIT_MS: Final = 366 * 86_400_000
 DEFAULT_WAIT_MS: Final = 365 * 86_400_000
+MAX_DURATION_TEXT: Final = 1_000  # characters of a duration such as 1h30m
 IDEMPOTENCY_MS: Final = 86_400_000
 MAX_DEFERS: Final = 20
 MAX_DEFER_INPUT: Final = 4 * MIB

@@ -79,6 +79,10 @@ COSTLY = {
     "json": ("event.data.l.exists(t, json_parse(event.data.a) == 1)", event(l=NUMBERS, a="[" + "1," * 40_000 + "1]")),
     "bytes": ("event.data.l.exists(t, string(bytes(event.data.a)) == '')", event(l=NUMBERS, a=LONG)),
     "dates": ("event.data.l.exists(t, date(event.data.a) == 1)", event(l=NUMBERS, a="2024-01-01 10:00:00")),
+    "dates of blanks": ("event.data.l.exists(t, date(event.data.a) == 1)", event(l=NUMBERS, a="jan" + " " * 5_000)),
+    "durations": ("event.data.l.exists(t, duration(event.data.a) == 1)", event(l=NUMBERS, a="1h" * 500)),
+    "moments": ("event.data.l.exists(t, now_plus(event.data.a) == 1)", event(l=NUMBERS, a="1h" * 500)),
+    "times as texts": ("event.data.l.exists(t, string(now()) == '')", event(l=NUMBERS)),
     "zones": ("event.data.l.exists(t, timestamp('2024-01-01T00:00:00Z').getHours(string(t)) == 1)", event(l=NUMBERS)),
     "pattern": ("event.data.l.exists(t, event.data.a.matches('(x+x+)+y'))", event(l=NUMBERS, a="x" * 5_000)),
     "states": ("event.data.a.matches('(a?){400}b[^c]{400}$')", event(a="ab" * 20_000)),
@@ -135,6 +139,14 @@ def test_interpolation_has_a_budget_and_a_length() -> None:
     for text in ("async.data.x == [event.data.a]" + ".map(x, [x, x])" * 30, "async.data.x in event.data.big"):
         with pytest.raises(ExpressionError, match=r"units of work|more than 100,000 characters"):
             interpolate(text, event(a="x" * 1_000, big=["x" * 1_000] * 200))
+
+
+@pytest.mark.parametrize("function", ["duration", "now_plus", "now_minus"])
+def test_a_long_text_is_no_duration(function: str) -> None:
+    activation = Activation(event(a="1h" * 1_000_000))
+    expression = compile(f"{function}(event.data.a) == now()")
+    with within(SECONDS):
+        assert not expression.is_true(activation)
 
 
 def test_a_value_of_named_variables_has_a_budget() -> None:
@@ -208,6 +220,9 @@ def _grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
             "string",
             "bytes",
             "type",
+            "duration",
+            "timestamp",
+            "now_plus",
         ]
     )
     methods = st.sampled_from(["contains", "startsWith", "endsWith", "matches"])
@@ -232,6 +247,8 @@ KINDS: dict[str, Callable[[int], Any]] = {
     "texts": lambda n: ["a" * 40] * n,
     "numbers": lambda n: list(range(n)),
     "text": lambda n: "ab" * n,
+    "duration": lambda n: "1h" * n,
+    "blanks": lambda n: "jan" + " " * n,
     "json": lambda n: "[" + "1," * n + "1]",
     "map": lambda n: {f"k{k}": k for k in range(n)},
     "lists": lambda n: [[k, [k]] for k in range(n)],

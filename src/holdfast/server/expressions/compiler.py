@@ -437,7 +437,7 @@ def _clock(name: str, arguments: Sequence[Evaluate]) -> Evaluate:
 
     def call(scope: Activation) -> Value:
         value = argument(scope)
-        return False if value is MISSING else Timestamp(scope.now + sign * span(value))
+        return False if value is MISSING else Timestamp(scope.now + sign * span(value, scope.pay))
 
     return call
 

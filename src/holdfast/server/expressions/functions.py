@@ -28,6 +28,7 @@ from holdfast.protocol.durations import (
     parse_duration,
     parse_go_duration,
 )
+from holdfast.protocol.limits import MAX_DURATION_TEXT
 from holdfast.protocol.rfc3339 import parse_rfc3339
 from holdfast.server.expressions import pattern
 from holdfast.server.expressions.dialect import no_overload
@@ -54,6 +55,7 @@ Implementation = Callable[..., Value]
 _READ: Final = 32
 _PAIRS: Final = 256
 _VALUE: Final = 3  # a value of JSON
+_TERM: Final = 8  # a character of a duration: half a number with its unit
 _SMALL_TEXT: Final = 2_500
 _SMALL_PART: Final = 100
 
@@ -116,10 +118,11 @@ def date(value: Value) -> Value:
     return Timestamp(number * MILLISECOND if number < _LAST_MILLISECOND else number)
 
 
-def span(value: Value) -> int:
-    """Read the extended duration of `now_plus` and `now_minus`; nanoseconds."""
+def span(value: Value, pay: Callable[[int], None]) -> int:
+    """Return the nanoseconds of `now_plus` and `now_minus`, which take an extended duration; pay for reading it."""
     if value.__class__ is Duration:
         return cast("int", value)
+    pay(_duration_cost(value))
     try:
         return parse_duration(_text("now_plus", value))
     except DurationError as error:
@@ -158,6 +161,14 @@ def _json_parse(value: Value) -> Value:
 
 def _json_cost(text: Value) -> int:
     return len(text) // _READ + _VALUE * text.count(",") + _VALUE * text.count("[") if isinstance(text, str) else 0
+
+
+def _duration_cost(text: Value) -> int:
+    return _TERM * min(len(text), MAX_DURATION_TEXT) if isinstance(text, str) else 0
+
+
+def _date_cost(text: Value) -> int:
+    return len(text) if isinstance(text, str) else 0
 
 
 def _search_cost(text: Value, part: Value) -> int:
@@ -353,7 +364,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "uppercase": Function(_uppercase, (1,)),
     "b64decode": Function(_b64decode, (1,)),
     "json_parse": Function(_json_parse, (1,), cost=_json_cost),
-    "date": Function(date, (1,)),
+    "date": Function(date, (1,), cost=_date_cost),
     "contains": Function(_contains, (2,), plain=False, method=True, cost=_search_cost),
     "startsWith": Function(_starts_with, (2,), plain=False, method=True),
     "endsWith": Function(_ends_with, (2,), plain=False, method=True),
@@ -364,7 +375,7 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "string": Function(_string, (1,)),
     "bool": Function(_bool, (1,)),
     "bytes": Function(_bytes, (1,)),
-    "duration": Function(_duration, (1,)),
+    "duration": Function(_duration, (1,), cost=_duration_cost),
     "timestamp": Function(_timestamp, (1,)),
     "dyn": Function(_dyn, (1,)),
     "type": Function(cast("Implementation", kind_of), (1,)),
