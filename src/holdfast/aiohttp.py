@@ -10,6 +10,7 @@ from holdfast.sdk.consts import Framework
 from holdfast.sdk.mounting import mount
 
 if TYPE_CHECKING:
+    from holdfast.sdk.answers import CommResponse
     from holdfast.sdk.client import Inngest
     from holdfast.sdk.consts import Streaming
     from holdfast.sdk.function import Function
@@ -56,8 +57,12 @@ def serve(
     )
 
     async def inngest_api(request: web.Request) -> web.StreamResponse:
+        # Not `request.read()`, which gives up at the megabyte that aiohttp allows forms.
+        body = await at.read(request.content.iter_any(), request.headers.get("content-length"))
+        if body is None:
+            return _response(at.too_large())
         asked = at.request(
-            body=await request.read(),
+            body=body,
             headers=dict(request.headers),
             query=dict(request.query),
             raw=request,
@@ -65,7 +70,7 @@ def serve(
         )
         answer = await at.handler.handle(request.method, asked)
         if answer.stream is None:
-            return web.Response(body=answer.content, status=answer.status_code, headers=answer.headers)
+            return _response(answer)
         response = web.StreamResponse(status=answer.status_code, headers=answer.headers)
         await response.prepare(request)
         async for piece in answer.stream():
@@ -74,3 +79,7 @@ def serve(
 
     for method in ("GET", "POST", "PUT"):
         app.router.add_route(method, at.path, inngest_api)
+
+
+def _response(answer: CommResponse) -> web.Response:
+    return web.Response(body=answer.content, status=answer.status_code, headers=answer.headers)

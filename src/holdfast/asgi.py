@@ -9,7 +9,7 @@ from holdfast.sdk.consts import Framework
 from holdfast.sdk.mounting import Mount, mount
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 
     Scope = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -69,8 +69,11 @@ def serve(
 async def _answer(at: Mount, scope: Scope, receive: Receive, send: Send) -> None:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-    asked = at.request(body=await _body(receive), headers=headers, query=query, raw=scope, url=_url(scope, headers))
-    answer = await at.handler.handle(scope["method"], asked)
+    body = await at.read(_body(receive), headers.get("content-length"))
+    answer = at.too_large()
+    if body is not None:
+        asked = at.request(body=body, headers=headers, query=query, raw=scope, url=_url(scope, headers))
+        answer = await at.handler.handle(scope["method"], asked)
     pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
     await send({"type": "http.response.start", "status": answer.status_code, "headers": pairs})
     if answer.stream is not None:
@@ -90,16 +93,14 @@ async def _live(client: Inngest, receive: Receive, send: Send) -> None:
             return
 
 
-async def _body(receive: Receive) -> bytes:
-    parts: list[bytes] = []
+async def _body(receive: Receive) -> AsyncIterator[bytes]:
     more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionError("the caller went away before its request was complete")
-        parts.append(message.get("body", b""))
+        yield message.get("body", b"")
         more = message.get("more_body", False)
-    return b"".join(parts)
 
 
 def _url(scope: Scope, headers: dict[str, str]) -> str:

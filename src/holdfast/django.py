@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import django
 import django.http
 import django.urls
+from django.core.exceptions import RequestDataTooBig
 from django.views.decorators.csrf import csrf_exempt
 
 from holdfast.sdk.consts import Framework
@@ -61,6 +62,8 @@ def serve(
 
 def _view(at: Mount) -> Callable[[django.http.HttpRequest], django.http.HttpResponse]:
     def inngest_api(request: django.http.HttpRequest) -> django.http.HttpResponse:
+        if at.refuses(request.META.get("CONTENT_LENGTH")):
+            return _response(at.too_large())
         return _response(at.handler.handle_sync(request.method or "", _request(at, request)))
 
     return inngest_api
@@ -71,6 +74,8 @@ def _async_view(at: Mount) -> Callable[..., Any]:
         raise RuntimeError("Django version 5 or higher is required for async mode")
 
     async def inngest_api(request: django.http.HttpRequest) -> django.http.HttpResponse:
+        if at.refuses(request.META.get("CONTENT_LENGTH")):
+            return _response(at.too_large())
         return _response(await at.handler.handle(request.method or "", _request(at, request)))
 
     return inngest_api
@@ -78,12 +83,20 @@ def _async_view(at: Mount) -> Callable[..., Any]:
 
 def _request(at: Mount, request: django.http.HttpRequest) -> CommRequest:
     return at.request(
-        body=request.body,
+        body=_body(request),
         headers=dict(request.headers.items()),
         query=dict(request.GET.lists()),
         raw=request,
         url=request.build_absolute_uri(),
     )
+
+
+def _body(request: django.http.HttpRequest) -> bytes:
+    """Return the body, also if it is larger than what `DATA_UPLOAD_MAX_MEMORY_SIZE` allows forms."""
+    try:
+        return cast("bytes", request.body)
+    except RequestDataTooBig:
+        return cast("bytes", request.read())
 
 
 def _response(answer: CommResponse) -> django.http.HttpResponse:

@@ -10,6 +10,7 @@ from holdfast.sdk.consts import Framework
 from holdfast.sdk.mounting import mount
 
 if TYPE_CHECKING:
+    from holdfast.sdk.answers import CommResponse
     from holdfast.sdk.client import Inngest
     from holdfast.sdk.function import Function
 
@@ -55,6 +56,8 @@ def serve(
     @app.route(at.path, methods=["GET", "POST", "PUT"])
     def inngest_api() -> flask.Response:
         request = flask.request
+        if at.refuses(request.content_length):
+            return _response(at.too_large())
         asked = at.request(
             body=request.get_data(),
             headers=dict(request.headers),
@@ -62,5 +65,8 @@ def serve(
             raw=request,
             url=request.url,
         )
-        answer = at.handler.handle_sync(request.method, asked)
-        return flask.Response(answer.content, answer.status_code, answer.headers)
+        return _response(at.handler.handle_sync(request.method, asked))
+
+
+def _response(answer: CommResponse) -> flask.Response:
+    return flask.Response(answer.content, answer.status_code, answer.headers)

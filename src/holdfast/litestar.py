@@ -55,7 +55,9 @@ def serve(
         streaming=streaming,
     )
 
-    @route(at.path, http_method=["GET", "POST", "PUT"], include_in_schema=False)
+    limit = at.max_body_bytes
+
+    @route(at.path, http_method=["GET", "POST", "PUT"], include_in_schema=False, request_max_body_size=limit)
     async def inngest_api(request: Request[Any, Any, Any]) -> Response[Any]:
         asked = at.request(
             body=await request.body(),

@@ -64,10 +64,11 @@ def serve(
 async def answer_request(at: Mount, request: Request) -> Response:
     """Answer a request of Starlette or FastAPI."""
     query = {name: request.query_params.getlist(name) for name in request.query_params}
-    asked = at.request(
-        body=await request.body(), headers=request.headers, query=query, raw=request, url=str(request.url)
-    )
-    answer = await at.handler.handle(request.method, asked)
+    body = await at.read(request.stream(), request.headers.get("content-length"))
+    answer = at.too_large()
+    if body is not None:
+        asked = at.request(body=body, headers=request.headers, query=query, raw=request, url=str(request.url))
+        answer = await at.handler.handle(request.method, asked)
     if answer.stream is not None:
         return StreamingResponse(answer.stream(), answer.status_code, answer.headers)
     return Response(answer.content, answer.status_code, answer.headers)

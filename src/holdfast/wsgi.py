@@ -8,11 +8,12 @@ from urllib.parse import parse_qs
 from wsgiref.util import request_uri
 
 from holdfast.sdk.consts import Framework
-from holdfast.sdk.mounting import mount
+from holdfast.sdk.mounting import Mount, mount
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from holdfast.sdk.answers import CommResponse
     from holdfast.sdk.client import Inngest
     from holdfast.sdk.function import Function
 
@@ -54,20 +55,24 @@ def serve(
     )
 
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-        asked = at.request(
-            body=environ["wsgi.input"].read(length) if length else b"",
-            headers=_headers(environ),
-            query=parse_qs(environ.get("QUERY_STRING", "")),
-            raw=environ,
-            url=request_uri(environ, include_query=False),
-        )
-        answer = at.handler.handle_sync(environ["REQUEST_METHOD"], asked)
+        answer = at.too_large() if at.refuses(environ.get("CONTENT_LENGTH")) else _answer(at, environ)
         reason = HTTPStatus(answer.status_code).phrase
         start_response(f"{answer.status_code} {reason}", list(answer.headers.items()))
         return [answer.content]
 
     return app
+
+
+def _answer(at: Mount, environ: dict[str, Any]) -> CommResponse:
+    length = environ.get("CONTENT_LENGTH") or "0"
+    asked = at.request(
+        body=environ["wsgi.input"].read(int(length)) if length.isdigit() else b"",
+        headers=_headers(environ),
+        query=parse_qs(environ.get("QUERY_STRING", "")),
+        raw=environ,
+        url=request_uri(environ, include_query=False),
+    )
+    return at.handler.handle_sync(environ["REQUEST_METHOD"], asked)
 
 
 def _headers(environ: dict[str, Any]) -> dict[str, str]:

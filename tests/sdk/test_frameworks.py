@@ -7,7 +7,7 @@ import gc
 import io
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl, urlsplit
 from wsgiref.util import setup_testing_defaults
 
@@ -29,9 +29,10 @@ import holdfast.wsgi
 from holdfast import Context, ContextSync, Event, Inngest, SigningKeyMissingError, Streaming, TriggerEvent
 from holdfast.experimental.digital_ocean_simulator import FULL_PATH, DigitalOceanSimulator
 from holdfast.protocol import signing
+from holdfast.sdk.mounting import Mount
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from holdfast import Function
 
@@ -362,6 +363,43 @@ def test_cloud_mode_needs_a_key(framework: str) -> None:
     client = Inngest(app_id="app", is_production=True)
     with pytest.raises(SigningKeyMissingError):
         FRAMEWORKS[framework](client, functions(client, both=False))("GET", PATH, b"", {})
+
+
+def test_calls_larger_than_forms_may_be_are_taken(framework: str) -> None:
+    client = Inngest(app_id="app", is_production=False)
+    ask = FRAMEWORKS[framework](client, functions(client, both=False))
+    body = call_body(padding="x" * 3_000_000)
+    assert ask("POST", f"{PATH}?fnId=app-sync&stepId=step", body, {})[0] == 206
+
+
+@pytest.mark.parametrize(
+    "framework", ["aiohttp", "asgi", "django", "fast_api", "flask", "litestar", "starlette", "wsgi"]
+)
+def test_bodies_have_a_bound(framework: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_MAX_BODY_BYTES", "2000")
+    client = Inngest(app_id="app", is_production=False)
+    ask = FRAMEWORKS[framework](client, functions(client, both=False))
+    url = f"{PATH}?fnId=app-sync&stepId=step"
+    assert ask("POST", url, call_body(), {})[0] == 206
+    status, _, answer = ask("POST", url, call_body(padding="x" * 2_000), {})
+    assert status == 413
+    assert framework == "litestar" or json.loads(answer)["code"] == "body_too_large"
+
+
+def test_a_body_in_pieces_is_read_no_further_than_its_bound() -> None:
+    read: list[int] = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for number in range(9):
+            read.append(number)
+            yield b"x" * 10
+
+    at = Mount(cast("Any", None), max_body_bytes=35)
+    assert asyncio.run(at.read(pieces(), None)) is None
+    assert read == [0, 1, 2, 3]
+    read.clear()
+    assert asyncio.run(at.read(pieces(), "36")) is None
+    assert read == []
 
 
 def test_old_signatures_are_refused() -> None:

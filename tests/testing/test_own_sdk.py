@@ -10,6 +10,7 @@ import inngest
 import pytest
 
 import holdfast
+from holdfast.asgi import serve
 from holdfast.testing import Fail, NotDeterministicError, SyncTestEngine, TestEngine
 
 client = holdfast.Client(app_id="shop")
@@ -86,3 +87,20 @@ def test_functions_of_two_sdks_are_refused() -> None:
 
     with pytest.raises(TypeError, match="functions of two SDKs"):
         TestEngine(order, other)
+
+
+def test_functions_that_no_server_would_take_are_refused() -> None:
+    with pytest.raises(holdfast.FunctionConfigInvalidError, match="retries: Input should be less than or equal to 20"):
+        function(retries=99)
+
+    @function()
+    def once(ctx: holdfast.ContextSync) -> None: ...
+
+    @function()
+    def again(ctx: holdfast.ContextSync) -> None: ...
+
+    for pair in ((once, once), (once, again)):
+        with pytest.raises(ValueError, match="'shop-order' is given twice"):
+            TestEngine(*pair)
+    with pytest.raises(holdfast.FunctionConfigInvalidError, match="two functions have the id 'order'"):
+        serve(holdfast.Client(app_id="shop", is_production=False), [once, again])

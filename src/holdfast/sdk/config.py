@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from holdfast.protocol.limits import MAX_RETRIES
 from holdfast.sdk.consts import ROOT_STEP_ID
 from holdfast.sdk.errors import FunctionConfigInvalidError
 from holdfast.sdk.timing import Duration, to_duration_str
@@ -139,8 +140,9 @@ class FunctionOptions(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.retries is not None and self.retries < 0:
-            raise FunctionConfigInvalidError("retries: Input should be greater than or equal to 0")
+        if self.retries is not None and not 0 <= self.retries <= MAX_RETRIES:
+            bound = "greater than or equal to 0" if self.retries < 0 else f"less than or equal to {MAX_RETRIES}"
+            raise FunctionConfigInvalidError(f"retries: Input should be {bound}")
 
 
 _FLOW: Final = (

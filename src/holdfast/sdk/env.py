@@ -38,6 +38,11 @@ def get_int(key: EnvKey) -> int | None:
         return None
 
 
+def max_body_bytes() -> int:
+    """Return how large the body of a request may be."""
+    return get_int(EnvKey.MAX_BODY_BYTES) or consts.MAX_BODY_BYTES
+
+
 def environment_name() -> str | None:
     """Return the branch environment: of Inngest's variable, else of a hosting platform's."""
     return next(filter(None, map(get, _BRANCHES)), None)

@@ -23,6 +23,7 @@ from holdfast.sdk.consts import (
 from holdfast.sdk.context import Context, ContextSync
 from holdfast.sdk.errors import (
     BodyInvalidError,
+    FunctionConfigInvalidError,
     FunctionNotFoundError,
     HeaderMissingError,
     OutputUnserializableError,
@@ -56,6 +57,7 @@ class CommHandler:
 
     Raises:
         SigningKeyMissingError: The client is in cloud mode and has no signing key.
+        FunctionConfigInvalidError: Two functions have the same id.
 
     """
 
@@ -70,6 +72,7 @@ class CommHandler:
     ) -> None:
         self.client = client
         self.framework = framework
+        _check_ids(functions)
         self.functions = {function.id: function for function in functions}
         self.streams = (env.streaming() if streaming is None else streaming) in {Streaming.FORCE, True}
         if client.is_production and client.signing_key is None:
@@ -234,6 +237,14 @@ class CommHandler:
         if found is None:
             raise FunctionNotFoundError(f"function {fn_id} not found")
         return found
+
+
+def _check_ids(functions: list[Function[Any]]) -> None:
+    """Refuse functions that take each other's place."""
+    seen: dict[str, Function[Any]] = {}
+    for function in functions:
+        if seen.setdefault(function.id, function) is not function:
+            raise FunctionConfigInvalidError(f"two functions have the id {function.local_id!r}: rename one of them")
 
 
 def _index(functions: list[Function[Any]], app_id: str) -> dict[str, tuple[Function[Any], str]]:

@@ -6,11 +6,11 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from holdfast.sdk import env
-from holdfast.sdk.answers import CommRequest
+from holdfast.sdk.answers import CommRequest, CommResponse, json_response
 from holdfast.sdk.handler import CommHandler
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from holdfast.sdk.client import Inngest
     from holdfast.sdk.consts import Framework, Streaming
@@ -25,6 +25,27 @@ class Mount:
     public_path: str | None = None
     serve_origin: str | None = None
     serve_path: str | None = None
+    max_body_bytes: int = dataclasses.field(default_factory=env.max_body_bytes)
+
+    def refuses(self, size: int | str | None) -> bool:
+        """Whether a body is too large, by its size or by what a header says of it."""
+        return size is not None and str(size).isdigit() and int(size) > self.max_body_bytes
+
+    def too_large(self) -> CommResponse:
+        """Answer to a body that is too large."""
+        text = f"the body is larger than {self.max_body_bytes} bytes; HOLDFAST_MAX_BODY_BYTES allows more"
+        return json_response({"code": "body_too_large", "message": text, "name": "BodyTooLargeError"}, 413)
+
+    async def read(self, pieces: AsyncIterator[bytes], size: str | None) -> bytes | None:
+        """Return a body that comes in pieces; None if it is too large, and then the rest is left unread."""
+        found = bytearray()
+        if self.refuses(size):
+            return None
+        async for piece in pieces:
+            found += piece
+            if self.refuses(len(found)):
+                return None
+        return bytes(found)
 
     @property
     def path(self) -> str:

@@ -81,6 +81,8 @@ def app_of(functions: Sequence[object], client: object | None) -> App:
     if not functions:
         raise TypeError("give TestEngine at least one function: TestEngine(fn)")
     kinds = {_package(function) for function in functions}
+    if "" not in kinds:
+        _check_ids(functions)
     if kinds == {"inngest"}:
         with warnings.catch_warnings():  # the package's own modules are not the test's business
             warnings.simplefilter("ignore")
@@ -97,6 +99,13 @@ def app_of(functions: Sequence[object], client: object | None) -> App:
     raise TypeError(
         f"TestEngine takes functions made by `create_function`, not {odd!r}: the handler alone has no id and no trigger"
     )
+
+
+def _check_ids(functions: Sequence[object]) -> None:
+    ids = [str(getattr(function, "id", "")) for function in functions]
+    twice = sorted({each for each in ids if ids.count(each) > 1})
+    if twice:
+        raise ValueError(f"the function {twice[0]!r} is given twice: each function has an id of its own")
 
 
 def _package(function: object) -> str:
