@@ -26,6 +26,12 @@ def test_patterns_of_a_name() -> None:
     assert patterns("ping") == ["ping"]
 
 
+def test_a_long_name_matches_no_more_than_a_trigger_can_say() -> None:
+    found = patterns("a/" * 1_000)
+    assert len(found) == 128
+    assert max(map(len, found[1:])) == 255
+
+
 @pytest.mark.parametrize(
     ("trigger", "event", "starts"),
     [
@@ -104,6 +110,12 @@ def test_the_id_counts_for_each_function() -> None:
     assert len(world.send("go", id="x")) == 2
     assert len(world.send("more", id="x")) == 0
     assert len(world.send("more", id="y")) == 1
+
+
+def test_long_ids_are_remembered_by_their_hash(world: World) -> None:
+    long = "x" * 10_000
+    assert [len(world.send("go", id=id)) for id in (long, long, long + "y")] == [1, 0, 1]
+    assert max(map(len, world.rows.keys)) < 100
 
 
 def test_ids_are_remembered_over_a_restart(world: World) -> None:

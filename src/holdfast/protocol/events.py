@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from holdfast.protocol.ids import seeded_ulids
+from holdfast.protocol.limits import MAX_EVENT_NAME
 from holdfast.protocol.rawjson import UNREADABLE, decode_members, decode_text, encode, pick, text_of
 from holdfast.protocol.sent_events import NAMELESS, SentEvent, mistyped, read_one, read_sent, split_sent
 from holdfast.protocol.sessions import merge_sessions
@@ -199,6 +200,8 @@ def _accept(sent: SentEvent, id_: str, now_ms: int, *, clean: bool, seeded: bool
         data = _without_metadata(data)
     user = bytes(sent.user)
     name = sent.name or ""
+    if len(name) > MAX_EVENT_NAME:
+        raise EventError(f"event name is too long: {len(name)} characters, of at most {MAX_EVENT_NAME}")
     if name[:1] in _RESERVED_START and name.lower().startswith(INTERNAL_PREFIX):
         raise EventError(f"event name is reserved for internal use: {name}")
     meta = bytes(sent.meta)

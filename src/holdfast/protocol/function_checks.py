@@ -18,6 +18,7 @@ from holdfast.protocol.durations import (
     parse_timeout,
 )
 from holdfast.protocol.function_config import Scope
+from holdfast.protocol.limits import MAX_TRIGGER_NAME
 from holdfast.protocol.urls import split_url
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 MAX_TRIGGERS: Final = 10
 MAX_CANCELS: Final = 5
 MAX_STEP_LIMITS: Final = 2
-MAX_EVENT_NAME: Final = 255
 MAX_CRON: Final = 255
 MIN_JITTER: Final = SECOND
 MAX_JITTER: Final = 5 * MINUTE
@@ -129,8 +129,8 @@ def _check_trigger(trigger: Trigger, check: CheckExpression) -> Iterator[str]:
         yield from _check_cron(trigger.cron, trigger)
     elif not trigger.event:
         yield "An event trigger must specify an event name"
-    elif len(trigger.event) > MAX_EVENT_NAME:
-        yield f"An event name must be at most {MAX_EVENT_NAME} characters long"
+    elif len(trigger.event) > MAX_TRIGGER_NAME:
+        yield f"An event name must be at most {MAX_TRIGGER_NAME} characters long"
     elif trigger.expression and (error := check(trigger.expression, ExpressionUse.TRIGGER)):
         yield f"invalid trigger expression on '{trigger.event}': {error}"
 

@@ -27,6 +27,7 @@ _VALUES: Final = {char: value for value, digit in enumerate(_CROCKFORD) for char
 # 26 digits of five bits are two bits more than a ULID has.
 _FIRST_DIGITS: Final = frozenset("01234567")
 _DIGITS: Final = frozenset(_VALUES)
+_LONG: Final = 200
 _OID: Final = uuid.NAMESPACE_OID.bytes
 _BASE36: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _PAIRS36: Final = tuple(high + low for high in _BASE36 for low in _BASE36)
@@ -168,6 +169,13 @@ def xxh36(text: str) -> str:
         pairs.append(_PAIRS36[pair])
     pairs.append(_PAIRS36[value].removeprefix("0"))
     return "".join(reversed(pairs))
+
+
+def shortened(text: str) -> str:
+    """Return a text, or the SHA-256 of a long one: what is remembered of a sender's text stays small."""
+    if len(text) <= _LONG:
+        return text
+    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 def _number(text: str) -> int:

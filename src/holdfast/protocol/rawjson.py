@@ -44,7 +44,7 @@ _AS_ZEROS: Final = bytes(
 _END_OF_NUMBER: Final = re.compile(rb"0*(?: |\Z)")
 _LONG_INTEGER: Final = b"0" * 309
 _HUGE: Final = re.compile(  # a number follows on one of these; they come first, so that few places are looked at
-    rb"[:,\[\s]-?(?:[0-9]+(?:\.[0-9]+)?[eE]\+?[0-9]{3,}|[0-9]{309,}(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
+    rb"[:,\[\s]-?(?:[0-9]++(?:\.[0-9]++)?[eE]\+?[0-9]{3,}|[0-9]{309,}+(?:\.[0-9]++)?(?:[eE][+-]?[0-9]+)?)"
 )
 _MARKS: Final = 64  # with more of them, the whole text is looked at
 _SHOWN_DIGITS: Final = 20
@@ -52,7 +52,7 @@ _SHOWN_DIGITS: Final = 20
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _SQUARE = bytes.maketrans(b"{}", b"[]")
 _NEITHER_BRACKET_NOR_QUOTE = bytes(set(range(256)) - set(b'[]{}"'))
-_STEPS = {ord("["): 1, ord("]"): -1}
+_SLOPES = re.compile(rb"\[+|\]+")
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
@@ -83,10 +83,14 @@ def too_deep(json: bytes) -> bool:
     brackets, levels = _brackets(json), 0
     while brackets.count(b"[") + levels > MAX_DEPTH:
         inner = brackets.replace(b"[]", b"")  # without the innermost level: wide values are done after a few
-        if len(inner) > len(brackets) // 2:
-            return levels + max(accumulate(map(_STEPS.__getitem__, brackets))) > MAX_DEPTH
+        if len(inner) > len(brackets) // 8 * 7:
+            return levels + max(accumulate(map(_climb, _SLOPES.findall(brackets)))) > MAX_DEPTH
         brackets, levels = inner, levels + 1
     return False
+
+
+def _climb(slope: bytes) -> int:
+    return len(slope) if slope[:1] == b"[" else -len(slope)
 
 
 def _brackets(json: bytes) -> bytes:

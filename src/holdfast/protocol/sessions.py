@@ -16,7 +16,8 @@ MAX_SESSIONS: Final = 5
 MAX_KEY_BYTES: Final = 128
 MAX_ID_BYTES: Final = 512
 
-
+_MAX_MEMBERS: Final = 1_000
+_TOO_MANY: Final = f"event sessions can include at most {MAX_SESSIONS} entries"
 _MARK: Final = b'"meta":{"sessions":{'
 _NONE: Final[dict[str, str]] = {}
 
@@ -73,7 +74,10 @@ def _layer(raw: Raw | None, *, nulls: bool) -> dict[str, str | None] | None:
         return {}
     if kind(raw) == "null":
         return None
-    return {key: _session_id(key, value, nulls=nulls) for key, value in _object(raw, "sessions").items()}
+    members = _object(raw, "sessions")
+    if len(members) > _MAX_MEMBERS:  # those that are null don't count, but are looked at
+        raise ValueError(_TOO_MANY)
+    return {key: _session_id(key, value, nulls=nulls) for key, value in members.items()}
 
 
 def _session_id(key: str, raw: Raw, *, nulls: bool) -> str | None:
@@ -91,7 +95,7 @@ def _session_id(key: str, raw: Raw, *, nulls: bool) -> str | None:
 
 def _check(sessions: dict[str, str]) -> None:
     if len(sessions) > MAX_SESSIONS:
-        raise ValueError(f"event sessions can include at most {MAX_SESSIONS} entries")
+        raise ValueError(_TOO_MANY)
     for key, id_ in sorted(sessions.items()):
         if not key:
             raise ValueError("event session keys cannot be empty")

@@ -64,6 +64,14 @@ def test_one_per_value_of_a_key(world_of: Make) -> None:  # row 69
     assert w.at_work == [2]
 
 
+def test_long_values_of_a_key_are_told_apart(world_of: Make) -> None:
+    w = world_of(register(concurrency={"limit": 1, "key": "event.data.k"}))
+    for n in range(6):
+        w.event(n=n, k="x" * 100_000 + "ab"[n % 2])
+    assert w.at_work == [0, 1]
+    assert "x" * 1_000 not in repr(w.rows.runs)
+
+
 def test_missing_values_share_a_key(world_of: Make) -> None:
     w = world_of(register(concurrency={"limit": 1, "key": "event.data.k"}))
     w.event(n=0)

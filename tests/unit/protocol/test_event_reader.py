@@ -66,3 +66,15 @@ def test_depth_is_counted_outside_of_strings(extra: int, text: str, wide: bool, 
     body = f"[{siblings},{inner},{json.dumps('[' * 2_000)}]".encode()
     json_depth = 1 + deepest + extra
     assert too_deep(body) is (json_depth > MAX_DEPTH)
+
+
+@given(st.lists(st.tuples(st.sampled_from([1, 2, 3, 8, 40, 600]), st.booleans()), max_size=60))
+def test_depth_of_any_landscape(slopes: list[tuple[int, bool]]) -> None:
+    depth = deepest = 1
+    body = bytearray(b"[")
+    for steps, up in slopes:
+        count = steps if up else min(steps, depth - 1)
+        body += (b"[" if up else b"]") * count
+        depth += count if up else -count
+        deepest = max(deepest, depth)
+    assert too_deep(bytes(body) + b"]" * depth) is (deepest > MAX_DEPTH)

@@ -87,8 +87,13 @@ def test_reserves_names(name: str) -> None:
 
 
 def test_names_that_only_look_reserved() -> None:
-    for name in ("inngest", "iNNgest.x", "i", "inngest-x/y", "x" * 10_000):
+    for name in ("inngest", "iNNgest.x", "i", "inngest-x/y", "x" * 1_000):
         assert accepted({"name": name}).name == name
+
+
+def test_names_have_a_length() -> None:
+    for name in ("x" * 1_001, "inngest/" * 200_000):
+        assert read({"name": name}).error == f"event name is too long: {len(name)} characters, of at most 1000"
 
 
 @pytest.mark.parametrize(("ts", "good"), [(MIN_TS, True), (MIN_TS - 1, False), (MAX_TS, True), (MAX_TS + 1, False)])
@@ -235,6 +240,8 @@ def test_odd_texts() -> None:
         ({"sessions": {"é" * 65: "x"}}, {}, f'event session key "{"é" * 65}" exceeds 128 bytes'),
         ({"sessions": {"a": "x" * 513}}, {}, 'event session "a" exceeds 512 bytes'),
         ({"sessions": {k: k for k in "abcdef"}}, {}, "event sessions can include at most 5 entries"),
+        ({"sessions": {f"{n}": None for n in range(1_000)}}, {}, ""),
+        ({"sessions": {f"{n}": None for n in range(1_001)}}, {}, "event sessions can include at most 5 entries"),
         ({"sessions": 5}, {}, "event sessions must be an object, not number"),
         ("x", {}, "event meta must be an object, not string"),
     ],

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from holdfast.protocol.functions import FunctionConfig
+from holdfast.protocol.limits import MAX_TRIGGER_NAME
 
 T = TypeVar("T")
 
@@ -38,8 +39,12 @@ class Listener(msgspec.Struct, frozen=True, gc=False):
 
 
 def patterns(name: str) -> list[str]:
-    """Return the trigger texts that an event name matches: itself, and a wildcard after each `/` and `.`."""
-    return [name, *(name[: i + 1] + "*" for i, char in enumerate(name) if char in "/.")]
+    """Return the trigger texts that an event name matches: itself, and a wildcard after each `/` and `.`.
+
+    None is longer than a trigger's name may be.
+    """
+    start = name[: MAX_TRIGGER_NAME - 1]
+    return [name, *(start[: i + 1] + "*" for i, char in enumerate(start) if char in "/.")]
 
 
 class Registry:

@@ -10,6 +10,7 @@ from holdfast.protocol import limits
 from holdfast.protocol.durations import DurationError, parse_timeout
 from holdfast.protocol.events import Event
 from holdfast.protocol.functions import Scope, SingletonMode
+from holdfast.protocol.ids import shortened
 from holdfast.server.engine import lifecycle
 from holdfast.server.engine.core import Cancellation, Core
 from holdfast.server.engine.flow import keys, timeouts
@@ -76,7 +77,7 @@ def begin(core: Core, request: Request) -> Run:
 
 def dedupe_key(request: Request) -> str:
     """Return the idempotency key of a request within all functions."""
-    return f"{request.function.id}:{request.key}"
+    return f"{request.function.id}:{shortened(request.key)}"
 
 
 def _open_first_job(core: Core, run: Run, request: Request) -> None:

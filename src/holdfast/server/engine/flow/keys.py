@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from holdfast.protocol.ids import xxh36
+from holdfast.protocol.ids import shortened, xxh36
 from holdfast.server.expressions import Activation, ExpressionError, compile
 
 #: What a missing attribute counts as, and what switches rate limits and singletons off for an event.
@@ -21,8 +21,8 @@ def bucket_of(function_id: str, value: str) -> str:
 
 
 def value(expression: str, activation: Activation) -> str:
-    """Return the value of a key expression as text; an error is a value of its own."""
+    """Return the value of a key expression as text, of a long one its hash; an error is a value of its own."""
     try:
-        return compile(expression).key(activation)
+        return shortened(compile(expression).key(activation))
     except ExpressionError:
         return INVALID
