@@ -80,6 +80,8 @@ def test_a_reply_is_acknowledged_after_its_commit_and_not_if_that_fails(
         again = await worker.request()  # and no acknowledgement before it: the worker hands its reply in again
         assert again.run_id == request.run_id
         await worker.reply(request, "done")
+        told = pb.ExtendLeaseAck.FromString(await worker.hear(pb.WORKER_REQUEST_EXTEND_LEASE_ACK))
+        assert (told.request_id, told.HasField("new_lease_id")) == (again.request_id, False), "it need not do it again"
         await worker.acknowledged(request)
         assert (await rig.ended(event))["output"] == "done"
 
@@ -144,6 +146,28 @@ def test_without_a_worker_a_run_waits_and_says_why(play: Play) -> None:
         other = await rig.worker(App("shop", "order"))
         await other.complete("late")
         assert (await rig.ended(event))["output"] == "late"
+
+    play(scene)
+
+
+def test_an_app_of_workers_that_was_registered_over_http_waits_for_one(play: Play) -> None:
+    async def scene(rig: Rig) -> None:
+        app = App("shop", "order")
+        body = {
+            "url": "http://127.0.0.1:1/api", "v": "0.1", "deployType": "ping", "sdk": "py:0.5.18", "appName": "shop",
+            "functions": app.functions,
+        }  # fmt: skip
+        status, answer = await rig.request("POST", "/fn/register", json.dumps(body).encode())
+        assert status == 200, answer
+        event = await rig.send("order")
+        run = (await eventually(lambda: rig.runs(event)))[0]
+        before = rig.server.partition.commits
+        await asyncio.sleep(0.1)
+        assert rig.server.partition.commits == before, "it is not tried again and again"
+        assert "no worker of app shop is connected" in await rig.why(run["run_id"])
+        worker = await rig.worker(app)
+        await worker.complete("done")
+        await rig.ended(event)
 
     play(scene)
 
@@ -224,7 +248,7 @@ def test_no_app_may_answer_for_another(play: Play) -> None:
         forged = reply_to(request, "forged")
         forged.request_id = "01M7Y8W75WQG6YCXHQJJ81TM6G"
         await spy.say(pb.WORKER_REPLY, forged)
-        await spy.hear(pb.WORKER_REPLY_ACK)
+        await spy.hears_nothing()
         assert [run["status"] for run in await rig.runs(event)] == ["Running"]
         await shop.reply(request, "true")
         assert (await rig.ended(event))["output"] == "true"

@@ -357,6 +357,20 @@ def test_who_is_not_heard_of_gets_nothing_until_it_is() -> None:
     run(scene)
 
 
+def test_a_reply_of_before_a_restart_ends_the_call_that_was_made_again() -> None:
+    async def scene() -> None:
+        bench = Bench()
+        worker = bench.worker("w")
+        call = bench.call()
+        bench.driver.accepted(worker, call)
+        assert bench.driver.reply(None, "an earlier call", worker.calls[call].request.work, DONE)
+        assert bench.outcomes == {call: DONE}
+        assert lost(worker) == [call], "the worker need not do what is done"
+        assert (len(bench.driver), bench.late, worker.calls) == (0, [], {})
+
+    run(scene)
+
+
 def test_two_hours_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver_module, "CALL_TIMEOUT_S", 0.05)
 

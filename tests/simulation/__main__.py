@@ -15,9 +15,9 @@ def say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
-def live(seed: int, *, aloud: bool) -> World:
+def live(seed: int, *, aloud: bool, workers: bool = False) -> World:
     with tempfile.TemporaryDirectory() as folder:
-        world = World(seed, Path(folder), say if aloud else None)
+        world = World(seed, Path(folder), say if aloud else None, workers=workers)
         if aloud:
             for program in world.programs.values():
                 say(str(program))
@@ -33,9 +33,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("seed", type=int)
     parser.add_argument("--count", type=int, default=1)
+    parser.add_argument("--workers", action="store_true", help="calls go to workers over the Connect driver")
     given = parser.parse_args()
     began = time.perf_counter()
-    turns = sum(live(seed, aloud=given.count == 1).turns for seed in range(given.seed, given.seed + given.count))
+    seeds = range(given.seed, given.seed + given.count)
+    turns = sum(live(seed, aloud=given.count == 1, workers=given.workers).turns for seed in seeds)
     say(f"{given.count} seeds, {turns} turns, {time.perf_counter() - began:.1f} s")
     return 0
 

@@ -55,6 +55,7 @@ from holdfast.server.store.sqlite.store import SqliteStore
 from holdfast.server.store.store import StoreError
 
 from . import checks, sdk
+from .fleet import Fleet
 from .program import Author, Program, hashed
 
 T0 = 1_700_000_000_000
@@ -108,7 +109,11 @@ class FlakyStore(SqliteStore):
 
 
 class World:
-    def __init__(self, seed: int, folder: Path, log: Callable[[str], None] | None = None) -> None:
+    """One life of a server. With `workers`, calls go to workers over the Connect driver."""
+
+    def __init__(
+        self, seed: int, folder: Path, log: Callable[[str], None] | None = None, *, workers: bool = False
+    ) -> None:
         self.random = Random(seed)
         self.log = log or (lambda _: None)
         self.time = T0  # that of the outside world
@@ -126,9 +131,12 @@ class World:
         self.slow = self.random.choice((0.0, 0.1))
         self.faults = self.random.choice((0.0, 0.02, 0.1))
         self.life = 0
+        self.fleet: Fleet | None = None
         self._write_functions()
         self.store = self._open()
         self.engine = self._fresh()
+        if workers:
+            self.fleet = Fleet(self)
         self._recover()
 
     # --- functions ----------------------------------------------------------------------------------------------------
@@ -176,7 +184,7 @@ class World:
             priority="event.data.p" if flow and feature != "batch" and random.random() < 0.3 else "",
         )
         config = replace(config, **FEATURES.get(feature, {}))
-        function = Function(f"id-{slug}", "id-app", slug, slug, 1, config)
+        function = Function(f"id-{slug}", "id-endpoints" if slug == "app-endpoint" else "id-app", slug, slug, 1, config)
         self.functions.append(function)
         self.programs[function.id] = program
         self.features[function.id] = feature
@@ -196,6 +204,8 @@ class World:
     def run(self) -> None:
         """Lives until nothing is left to happen."""
         self._plan_clients()
+        if self.fleet is not None:
+            self.fleet.plan()
         while (due := self._next()) is not None or self._unsettled():
             self.time = max(self.time, due or 0)
             self._turn()
@@ -280,10 +290,14 @@ class World:
         try:
             yield
         except StoreError:
+            if self.fleet is not None:
+                self.fleet.reloaded()
             self._recover()
         except Crash:
             self.store.close()
             self.store = self._open()
+            if self.fleet is not None:
+                self.fleet.crashed()
             self._recover()
 
     # --- life and death -----------------------------------------------------------------------------------------------
@@ -300,6 +314,8 @@ class World:
 
     def _configure(self, engine: Engine, now: int) -> None:
         engine.configure(self.functions, now)
+        if self.fleet is not None:
+            engine.set_capacity("id-app", self.fleet.roster.units("id-app"), now)
 
     def _recover(self) -> None:
         self.life += 1
@@ -326,9 +342,9 @@ class World:
             self._send_at(delay, f"go/{random.randint(0, 1)}", data, id)
         for _ in range(random.randint(0, 6)):
             name = random.choice(("w/1", "w/2", "stop"))
-            self._send_at(self._sometime(), name, {"k": random.randint(0, 1)})
+            self._send_at(self.sometime(), name, {"k": random.randint(0, 1)})
         for _ in range(random.randint(0, 6)):
-            self.later(self._sometime(), "signal", self._signal)
+            self.later(self.sometime(), "signal", self._signal)
         if random.random() < 0.2:
             self.later(random.randrange(DAY), "cancel over the API", self._cancel)
         if random.random() < 0.4:
@@ -344,7 +360,7 @@ class World:
 
     def _plan_wrong_clock(self) -> None:
         """An hour ahead for five seconds, or back; the server may be started again meanwhile, or just after it."""
-        by, start = self.random.choice((HOUR, HOUR, DAY, -HOUR)), self._sometime()
+        by, start = self.random.choice((HOUR, HOUR, DAY, -HOUR)), self.sometime()
         self.later(start, f"clock is wrong by {by}", lambda: self._jump(by))
         self.later(start + 5 * SECOND, "clock is right again", lambda: self._jump(-by))
         for delay in self.random.choice(((), (SECOND,), (5 * SECOND,), (SECOND, 6 * SECOND))):
@@ -353,7 +369,7 @@ class World:
     def _kill(self) -> None:
         raise Crash
 
-    def _sometime(self) -> int:
+    def sometime(self) -> int:
         return self.random.choice(
             (self.random.randrange(MINUTE), self.random.randrange(HOUR), self.random.randrange(DAY))
         )
@@ -427,7 +443,7 @@ class World:
         self._acks.append((lambda: self._report_soon(run_id, {}), again))
 
     def _report_soon(self, run_id: str, memo: dict[str, bytes]) -> None:
-        self.later(self._latency(), f"endpoint {run_id[-4:]} reports", lambda: self._report(run_id, memo))
+        self.later(self.latency(), f"endpoint {run_id[-4:]} reports", lambda: self._report(run_id, memo))
 
     def _report(self, run_id: str, memo: dict[str, bytes]) -> None:
         run = self.engine._core.runs.get(run_id)
@@ -442,7 +458,7 @@ class World:
 
     # --- the app ------------------------------------------------------------------------------------------------------
 
-    def _latency(self) -> int:
+    def latency(self) -> int:
         return self.random.choice((1, 5, 20, 20, 300, 5_000))
 
     def _perform(self, effect: Dispatch | Perform) -> None:
@@ -461,28 +477,48 @@ class World:
             frozenset(run.state.defers or ()), dict(run.body.steps),
         )  # fmt: skip
         self.log(f"{'':>12}  -> call {run.id[-4:]} {program.slug} {self._name(program, job.step)} #{job.attempt}")
-        delay = self._latency()
-        if self.random.random() < self.faults and job.attempt + 1 < job.max_attempts:
-            self._misbehave(run, job, delay)
+        known = any(function.id == run.function_id for function in self.functions)
+        if self.fleet is not None and known and not run.state.sync_url:
+            self.fleet.call(run, job, asked)
             return
+        if self.random.random() < self.faults and job.attempt + 1 < job.max_attempts:
+            self._misbehave(run, job, self.latency())
+            return
+        delay, answer = self.play(program, job, asked)
+        reply = answer()
+        for _ in range(2 if self.random.random() < 0.05 else 1):  # some answers come twice
+            delay += self.latency()
+            self._hand_in_at(delay, run, job, reply)
+
+    def play(self, program: Program, job: Job, asked: sdk.Asked) -> tuple[int, Callable[[], sdk.Reply]]:
+        """The app does what it is asked for, and reports checkpoints. Returns when it is done, and its answer then.
+
+        Checkpoints that were not accepted by then are part of the answer.
+        """
+        refused: list[sdk.Op] = []
+        run_id, delay = asked.run_id, self.latency()
         script = sdk.answer(program, asked)
         ops = script.reply
         for op in script.checkpoints:
-            delay += self._latency()
+            delay += self.latency()
             if self.random.random() < 0.1 + self.faults:  # its answer is lost: the step comes in the final answer too
                 ops = [op, *ops] if isinstance(ops, list) else [op]
             if self.random.random() < 0.95:
-                self.later(delay, f"checkpoint {run.id[-4:]}", lambda op=op: self._checkpoint(run.id, job, op))
+                self.later(delay, f"checkpoint {run_id[-4:]}", lambda op=op: self._checkpoint(run_id, job, op, refused))
             elif isinstance(ops, sdk.Reply) or op not in ops:
                 ops = [op, *ops] if isinstance(ops, list) else [op]
-        reply = sdk.reply_of(program, ops) if isinstance(ops, list) else ops
-        for _ in range(2 if self.random.random() < 0.05 else 1):  # some answers come twice
-            delay += self._latency()
-            self._hand_in_at(delay, run, job, reply)
 
-    def _misbehave(self, run: Run, job: Job, delay: int) -> None:
+        def answer() -> sdk.Reply:
+            if refused:
+                return sdk.reply_of(program, [*refused, *(ops if isinstance(ops, list) else ())])
+            return sdk.reply_of(program, ops) if isinstance(ops, list) else ops
+
+        return delay, answer
+
+    def bad_reply(self) -> sdk.Reply | None:
+        """An answer as an app may give that is broken; None for none."""
         headers = {"x-inngest-sdk": sdk.SDK}
-        bad = self.random.choice((
+        return self.random.choice((
             None,
             sdk.Reply(500, b'{"name":"Error","message":"injected"}', headers),
             sdk.Reply(502, b"<html>bad gateway</html>"),
@@ -492,10 +528,12 @@ class World:
             sdk.Reply(429, b"{}", {**headers, "retry-after": "40"}),
             sdk.Reply(200, b"not from an SDK"),
         ))  # fmt: skip
+
+    def _misbehave(self, run: Run, job: Job, delay: int) -> None:
+        bad = self.bad_reply()
         self._hand_in_at(delay, run, job, bad)
         if bad is None:  # the connection broke, but the app goes on and its answer comes much too late
-            reply = sdk.Reply(200, b'"late"', headers)
-            self._hand_in_at(delay + 1, run, job, reply)
+            self._hand_in_at(delay + 1, run, job, sdk.Reply(200, b'"late"', {"x-inngest-sdk": sdk.SDK}))
 
     def _hand_in_at(self, delay: int, run: Run, job: Job, reply: sdk.Reply | None) -> None:
         label = f"answer {run.id[-4:]} {reply.status if reply else 'broken'} {reply.body[:90] if reply else b''!r}"
@@ -507,6 +545,10 @@ class World:
             if reply
             else transport_failure("Unable to reach SDK URL")
         )
+        self.take(run, job, outcome)
+
+    def take(self, run: Run, job: Job, outcome: Outcome) -> None:
+        """An answer reaches the engine."""
         live = self.engine._core.runs.get(run.id)
         if live is not None:
             self.load(live)
@@ -514,7 +556,12 @@ class World:
         if not taken:
             self.log(f"{'':>12}  (not taken)")
 
-    def _checkpoint(self, run_id: str, job: Job, op: sdk.Op) -> None:
+    def on_commit(self, callback: Ack) -> None:
+        """Calls back once what was given to the engine is durable, and never if that failed."""
+        self._acks.append((callback, lambda: None))
+
+    def _checkpoint(self, run_id: str, job: Job, op: sdk.Op, refused: list[sdk.Op]) -> None:
+        self._acks.append((lambda: None, lambda: refused.append(op)))
         run = self.engine._core.runs.get(run_id)
         if run is None:
             return
@@ -540,7 +587,7 @@ class World:
             result = Result(output, failed, self._record(job, Outcome(200)))
             self.engine.on_gateway(job, effect.op, result, self.now)
 
-        self.later(self._latency(), f"exchange {job.run_id[-4:]} {'failed' if failed else 'ok'}", done)
+        self.later(self.latency(), f"exchange {job.run_id[-4:]} {'failed' if failed else 'ok'}", done)
 
     def _record(self, job: Job, outcome: Outcome) -> Call:
         return Call(job.id, job.step, job.queued_at, job.due, self.now, self.now, job.attempt, outcome.status, {}, 0)

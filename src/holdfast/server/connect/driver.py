@@ -207,7 +207,7 @@ class ConnectDriver:
 
     def reply(self, worker: Worker | None, request_id: str, work: Work | None, outcome: Outcome) -> bool:
         """Take a reply; `worker` is None for one that came over HTTP. False if it is for an app of somebody else."""
-        call = self._calls.get(request_id)
+        call = self._calls.get(request_id) or self._same(work)
         app_ids = frozenset(worker.groups) if worker is not None else None
         if call is not None and app_ids is not None and call.request.app_id not in app_ids:
             return False
@@ -221,9 +221,16 @@ class ConnectDriver:
             return True
         self.counts["replied"] += 1
         done = call.done
+        if call.id != request_id and call.worker is not None:
+            call.worker.peer.lost(call)  # it need not do what is done
         self._drop(call)
         done(outcome)
         return True
+
+    def _same(self, work: Work | None) -> Call | None:
+        """Return the call that was made again after a restart, for the reply to the earlier one."""
+        calls = self._runs.get(work.run_id, {}).values() if work is not None else ()
+        return next((call for call in calls if call.request.work == work), None)
 
     def unaccepted(self, worker: Worker) -> None:
         """A worker takes no more calls: those that it has not accepted go to others."""

@@ -229,6 +229,21 @@ class Core:
         alone = self._alone(run, successor)
         return lease.limits == self.limits(run) + alone if lease.limits else not alone
 
+    def leased(self, job: Job) -> bool:
+        """Return whether a job is being executed. One that was answered late, after a restart, may wait instead."""
+        return self._lease(job) is not None
+
+    def hand_over(self, job: Job, held: Job) -> None:
+        """Let `held`, which replaced `job`, have its lease, if there is one."""
+        if (lease := self._lease(job)) is not None:
+            lease.job = held
+
+    def reopen(self, run: Run, job: Job) -> Job:
+        """Return a job anew: whatever place of the queue it waited in, it is not dispatched from there."""
+        again = msgspec.structs.replace(job)
+        self.open_job(run, again)
+        return again
+
     def release(self, run: Run, job: Job) -> None:
         """Give a job's lease back, if it has one."""
         if self._lease(job) is not None:

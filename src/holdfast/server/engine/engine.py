@@ -318,8 +318,8 @@ class Engine:
         """Resumes a function; what waited for that goes to the queue."""
         self._at(now)
         for entry in self._core.pausing.resume(function_id, self._core.changes):
-            if self._core.current(entry.job):
-                self._core.queue.push(entry)
+            if self._core.current(entry.job):  # its limits may have changed meanwhile
+                self._core.queue.push(resync.renewed(self._core, entry))
         self._drain()
 
     @_input

@@ -189,9 +189,9 @@ def _gateway(answer: Answer, op: Op) -> None:
             run, JobKind.EDGE, f"-{op.id}-plan", no=job.no, attempt=job.attempt, attempts=job.max_attempts, step=op.id,
             outgoing=job.outgoing, race=op.race, name=op.display, step_queued_at=core.now, op=op.op.value,
         )  # fmt: skip
-        core.queue.leases[run.id, job.no].job = held
+        core.hand_over(job, held)
     elif known is job:
-        held = job
+        held = job if core.leased(job) else core.reopen(run, job)
     elif known is None:
         held = core.new_job(
             run, JobKind.EDGE, f"-{op.id}-plan", step=op.id, outgoing=job.outgoing, race=op.race, name=op.display,

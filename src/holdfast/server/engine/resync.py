@@ -48,7 +48,7 @@ def _renew(core: Core, function_id: str) -> None:
     waiting = keys.withdraw(function_id) + core.throttles.withdraw(function_id, core.queue.timers)
     for entry in sorted(admitted + waiting, key=lambda entry: (entry.score, entry.order)):
         if core.current(entry.job):
-            core.enqueue(_renewed(core, entry))
+            core.enqueue(renewed(core, entry))
     core.queue.wake(*freed)
 
 
@@ -80,10 +80,11 @@ def _recount_whole(core: Core, run: Run) -> None:
     core.changes.touch(run)
 
 
-def _renewed(core: Core, entry: Entry) -> Entry:
-    renewed = core.entry(core.runs[entry.job.run_id], entry.job)
-    renewed.order = entry.order
-    return renewed
+def renewed(core: Core, entry: Entry) -> Entry:
+    """Return an entry with the limits that hold now, at its old place among equals."""
+    anew = core.entry(core.runs[entry.job.run_id], entry.job)
+    anew.order = entry.order
+    return anew
 
 
 def _set_timeouts(core: Core, function: Function) -> None:

@@ -145,6 +145,8 @@ class Apps:
         if not registration.app_name:
             raise Refused("App ID required")
         known = self.by_name(registration.app_name)
+        if any(function.url.startswith(("ws:", "wss:")) for function in registration.functions):
+            method = "connect"  # whoever registered it: without a worker its calls must wait, not go in circles
         app = _updated(known, registration, digest, method, self.now())
         self.refusals.pop(app.url, None)
         self._refuse_denied_sdk(registration, app)
