@@ -8,7 +8,7 @@ import json
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -20,14 +20,15 @@ from holdfast.protocol.events import Event, read_events
 from holdfast.protocol.functions import FunctionConfig, Step, Trigger
 from holdfast.protocol.ids import UlidSource
 from holdfast.server.clock import now_ms
+from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.settings import Settings
-from holdfast.server.runtime.intake import SLICE_S
+from holdfast.server.runtime.intake import SLICE_BYTES, SLICE_S
 from holdfast.server.runtime.partition import Partition
 from holdfast.server.store.sqlite import log as logs
 from holdfast.server.store.sqlite.store import SqliteStore
-from holdfast.server.store.store import StoreError
+from holdfast.server.store.store import StoreError, Write
 
 DEAR = "event.data.ids.all(a, event.data.ids.all(b, a >= 0.0 || b >= 0.0))"
 
@@ -117,6 +118,24 @@ def test_many_events_for_many_functions_are_taken_in_slices_and_in_order(store: 
         await owner.close()
 
     asyncio.run(main())
+
+
+def test_large_events_are_written_a_few_at_a_time(store: SqliteStore) -> None:
+    written: list[int] = []
+    commit = store.commit
+
+    def count(changes: Changes, writes: Sequence[Write] = ()) -> asyncio.Future[None] | None:
+        written.append(len(changes.events))
+        return commit(changes, writes)
+
+    async def main() -> None:
+        owner = partition(store)
+        store.commit = count  # type: ignore[method-assign]
+        await owner.intake.take(events(5, {"text": "x" * (SLICE_BYTES // 2)}))
+        await owner.close()
+
+    asyncio.run(main())
+    assert [number for number in written if number] == [2, 2, 1]
 
 
 def test_a_short_request_is_not_held_up_by_long_ones(store: SqliteStore) -> None:

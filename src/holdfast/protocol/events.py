@@ -171,12 +171,15 @@ class EventReader:
         self._new_id = new_id
         self._clean = _METADATA_BYTES not in body
 
-    def read(self, most: int) -> bool:
-        """Read at most so many events more. Return whether there may be more to read."""
-        before = len(self.events)
+    def read(self, most: int, most_bytes: int) -> bool:
+        """Read at most so many events more, or as many as have so many bytes. Return whether there may be more."""
+        before, left = len(self.events), most_bytes
         try:
             for item in islice(self._items, most):
                 self.events.append(self._read(item))
+                left -= len(item)
+                if left <= 0:
+                    return True
         except ValueError as bad:
             self._items, self._rest = iter(()), str(bad)
         if len(self.events) - before == most:

@@ -32,20 +32,29 @@ def new_ids() -> UlidSource:
     return UlidSource(lambda bits: 7)
 
 
-def slices(body: bytes, most: int, seed: str = "") -> tuple[list[Event], str]:
+def slices(body: bytes, most: int, seed: str = "", most_bytes: int = 1_000) -> tuple[list[Event], str]:
     reader = EventReader(body, content_type="", now_ms=NOW, new_id=new_ids().next, seed=seed)
     left = True
     while left:
         before = len(reader.events)
-        left = reader.read(most)
+        left = reader.read(most, most_bytes)
         assert len(reader.events) - before <= most
     return reader.events, reader.error
 
 
-@given(BODIES | BROKEN, st.integers(1, 4), st.sampled_from(["", SEED]))
-def test_slices_come_to_the_same(body: bytes, most: int, seed: str) -> None:
+@given(BODIES | BROKEN, st.integers(1, 4), st.sampled_from(["", SEED]), st.sampled_from([1, 30, 1_000]))
+def test_slices_come_to_the_same(body: bytes, most: int, seed: str, most_bytes: int) -> None:
     whole = read_events(body, content_type="", now_ms=NOW, new_id=new_ids().next, seed=seed)
-    assert slices(body, most, seed) == (whole.events, whole.error)
+    assert slices(body, most, seed, most_bytes) == (whole.events, whole.error)
+
+
+def test_a_slice_of_large_events_is_a_short_one() -> None:
+    body = json.dumps([{"name": "a", "data": {"text": "x" * 1_000}}] * 5).encode()
+    reader = EventReader(body, content_type="", now_ms=NOW, new_id=new_ids().next)
+    counts = []
+    while reader.read(200, 2_000):
+        counts.append(len(reader.events))
+    assert (counts, len(reader.events)) == ([2, 4], 5)
 
 
 @pytest.mark.parametrize("more", [0, 1])

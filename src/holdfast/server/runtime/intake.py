@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 #: How long the inputs of one turn of the loop may take together (seconds) before the next ones wait for another turn.
 #: One that takes longer, since it can't be cut, is followed by as many turns without any as make up for it.
 SLICE_S: Final = 0.004
+#: Bytes of events that one turn takes of an input: they are written at once.
+SLICE_BYTES: Final = 1024 * 1024
 
 
 class Intake:
@@ -88,9 +90,11 @@ class Intake:
             self.spend(began)
 
     def _take(self, rest: Iterator[Event], began: float, engine: Engine, now: int) -> Event | None:
+        left = SLICE_BYTES
         for event in rest:
             engine.on_event(event, now)
-            if engine.view.unfinished(event.id) or self._spent + perf_counter() - began >= SLICE_S:
+            left -= len(event.json)
+            if left <= 0 or engine.view.unfinished(event.id) or self._spent + perf_counter() - began >= SLICE_S:
                 return event
         return None
 

@@ -33,8 +33,9 @@ from holdfast.server.telemetry.context import keep_trace
 MAX_BODY = MAX_EVENTS_BODY
 #: A longer body is read in slices, in turns that have time for them.
 SHORT_BODY = 65_536
-#: How many events a slice reads: about two milliseconds.
+#: How many events a slice reads, and how many bytes of them: about two milliseconds.
 SLICE_EVENTS = 200
+SLICE_BYTES = 256 * 1024
 _JSON = msgspec.json.encode
 DEFECT = "An event could not be handled (see the server's log); it and those after it were not accepted"
 DISK_FULL = "The server's disk is full; the last events of this request, or all, were not accepted. Try again"
@@ -112,7 +113,7 @@ class EventApi:
         await intake.turn()
         began = perf_counter()
         reader = EventReader(given, content_type=content_type, now_ms=self._now(), new_id=self._new_id, seed=seed)
-        while reader.read(SLICE_EVENTS):
+        while reader.read(SLICE_EVENTS, SLICE_BYTES):
             intake.spend(began)
             await intake.turn()
             began = perf_counter()
