@@ -67,7 +67,7 @@ class Counted:
 
     async def start(self) -> None:
         await self.app.serve()
-        self.server.start()
+        await self.server.start()
         self.server.apps.register(self.app.registration())
 
     async def close(self) -> None:

@@ -34,7 +34,7 @@ class Rig:
 
     async def _make(self, config: Config) -> Server:
         server = Server(config)
-        server.start()
+        await server.start()
         return server
 
     def run(self, work: Any) -> Any:

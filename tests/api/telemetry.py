@@ -78,7 +78,7 @@ class Rig:
 
     async def _start(self) -> None:
         self.server = Server(self._config)
-        self.server.start()
+        await self.server.start()
         self._url = await self.app.start()
 
     def __exit__(self, *_: object) -> None:

@@ -201,11 +201,11 @@ def test_a_reload_is_tried_until_the_store_is_back(tmp_path: Path, monkeypatch: 
     async def play(shell: Shell) -> None:
         real, tries = shell.store.recover, []
 
-        def recover() -> Any:
+        def recover(*given: Any) -> Any:
             tries.append(1)
             if len(tries) == 1:
                 raise OSError("away")
-            return real()
+            return real(*given)
 
         monkeypatch.setattr(shell.store, "recover", recover)
         shell.partition._fail(StoreError("disk"), [], 0)

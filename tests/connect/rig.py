@@ -116,7 +116,7 @@ class Rig:
 @asynccontextmanager
 async def running(config: Config | None = None) -> AsyncGenerator[Rig]:
     server = Server(config or Config(discovery=False, poll=False, retry_interval=1))
-    server.start()
+    await server.start()
     listener = socket.create_server(("127.0.0.1", 0))
     await server.gateway.listen([listener])
     rig = Rig(server)

@@ -42,6 +42,7 @@ from holdfast.server.engine.changes import Changes, Dispatch, Perform
 from holdfast.server.engine.checkpoints import CheckpointError, queue_item
 from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.flow.pausing import Mode
+from holdfast.server.engine.flow.restore import needed_events
 from holdfast.server.engine.gateway import Result
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Run
@@ -310,7 +311,7 @@ class World:
 
     def reload(self, engine: Engine) -> None:
         """Gives an engine what the store has."""
-        turns.recover(engine, self.store.recover(), self.store, self._configure, self.now)
+        turns.recover(engine, self.store.recover(needed_events), self._configure, self.now)
 
     def _configure(self, engine: Engine, now: int) -> None:
         engine.configure(self.functions, now)

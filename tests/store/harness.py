@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec import Raw
 
+import databases
 from holdfast.protocol.events import Event
 from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.derive import derive
 from holdfast.server.engine.run import Body, Run
+from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.run import Defer, RunDetail, RunState
 from holdfast.server.model.span import Span
 from holdfast.server.model.status import RunStatus, SpanStatus
+from holdfast.server.store.postgres.settings import Settings
+from holdfast.server.store.postgres.store import open_store
+from holdfast.server.store.records import Records
 from holdfast.server.store.sqlite.memory import MemoryStore
 from holdfast.server.store.sqlite.store import SqliteStore
-from holdfast.server.store.store import Store, Write, settled
+from holdfast.server.store.store import EndedRun, EventRow, Needs, Recovered, Store, Write, needs_none, settled
 
 from .memory import DictStore, Rows
 
@@ -29,50 +35,91 @@ def _memory(folder: Path, *, slow: bool) -> Store:
 
 
 _ROWS: dict[Path, Rows] = {}
+_SCHEMAS: dict[Path, str] = {}
 
-KINDS: dict[str, Callable[[Path], Store]] = {
+KINDS: dict[str, Callable[[Path], Store | Awaitable[Store]]] = {
     "memory": lambda folder: _memory(folder, slow=False),
     "memory, slow": lambda folder: _memory(folder, slow=True),
     "sqlite file": lambda folder: SqliteStore(folder / "main.db", "full"),
     "sqlite file, deferred": lambda folder: SqliteStore(folder / "main.db", "deferred"),
     "sqlite ephemeral": lambda folder: SqliteStore(None, "none"),
     "sqlite ephemeral, in memory": lambda folder: MemoryStore(),
+    "postgresql": lambda folder: open_store(
+        Settings(databases.uri(), _SCHEMAS.setdefault(folder, databases.new_schema()))
+    ),
 }
 #: Those whose rows outlive a close.
 LASTING = [kind for kind in KINDS if "ephemeral" not in kind]
+
+T = TypeVar("T")
 
 T0 = 1_700_000_000_000
 
 
 class Bench:
-    """One store, and the same again."""
+    """One store, and the same again. What a store may answer later is waited for."""
 
     def __init__(self, kind: str, folder: Path) -> None:
         self.kind = kind
         self._folder = folder
-        self.store = KINDS[kind](folder)
+        self._runner = asyncio.Runner()
+        self.store = self._open()
+
+    def _open(self) -> Store:
+        async def main() -> Store:
+            return await settled(KINDS[self.kind](self._folder))
+
+        return self._runner.run(main())
+
+    def wait(self, pending: Callable[[], Awaitable[T] | T]) -> T:
+        """Call a method of the store, and wait for its answer."""
+
+        async def main() -> T:
+            return await settled(pending())
+
+        return self._runner.run(main())
 
     def commit(self, changes: Changes, writes: Sequence[Write] = ()) -> None:
         """Commit what a turn wrote, and wait until it is durable."""
         derive(changes)
-
-        async def main() -> None:
-            await settled(self.store.commit(changes, writes))
-
-        asyncio.run(main())
+        self.wait(lambda: self.store.commit(changes, writes))
 
     def body(self, run_id: str) -> Body:
-        async def main() -> Body:
-            return await settled(self.store.load_body(run_id))
+        return self.wait(lambda: self.store.load_body(run_id))
 
-        return asyncio.run(main())
+    def recover(self, needs: Needs = needs_none) -> Recovered:
+        return self.wait(lambda: self.store.recover(needs))
 
-    def reopen(self) -> Store:
+    def load_events(self, ids: Sequence[str]) -> list[EventRow]:
+        return self.wait(lambda: self.store.load_events(ids))
+
+    def load_ended(self, run_id: str) -> EndedRun | None:
+        return self.wait(lambda: self.store.load_ended(run_id))
+
+    def save_apps(
+        self, apps: Sequence[AppRecord], functions: Sequence[FunctionRecord], removed: Sequence[str] = ()
+    ) -> None:
+        writes = self.store.save_apps(apps, functions, removed)
+        if writes:
+            self.commit(Changes(), writes)
+
+    def committed(self, records: Records) -> None:
+        """Commit what was put into records."""
+        self._runner.run(records.committed())
+
+    def reopen(self) -> Bench:
         """Another start on the same rows; an ephemeral store has but one."""
         if self.kind in LASTING:
-            self.store.close()
-            self.store = KINDS[self.kind](self._folder)
-        return self.store
+            self._close_store()
+            self.store = self._open()
+        return self
+
+    def close(self) -> None:
+        self._close_store()
+        self._runner.close()
+
+    def _close_store(self) -> None:
+        self.wait(self.store.close)
 
 
 def event(id: str = "e1", name: str = "go", json: bytes = b'{"name":"go"}', **more: object) -> Event:

@@ -27,7 +27,7 @@ from holdfast.server.model.telemetry import MetadataUpdate, UserSpan
 from holdfast.server.model.webhook import Webhook
 from holdfast.server.model.worker import WorkerConnection, WorkerGroup
 from holdfast.server.store.records import Sink
-from holdfast.server.store.store import EndedRun, Recovered, StoreError, Write
+from holdfast.server.store.store import EndedRun, EventRow, Needs, Recovered, StoreError, Write, needs_none
 
 _encode = msgspec.json.encode
 
@@ -211,14 +211,20 @@ class DictStore:
 
     def probe(self) -> None: ...
 
-    def recover(self) -> Recovered:
+    def recover(self, needs: Needs = needs_none) -> Recovered | Awaitable[Recovered]:
+        return self._later(lambda: self._recovered(needs)) if self.slow else self._recovered(needs)
+
+    def _recovered(self, needs: Needs) -> Recovered:
         rows = self.rows
         keys = sorted(((key, expires) for key, (_, expires) in rows.keys.items()), key=lambda pair: pair[1])
         crons = [(*key, tick) for key, tick in rows.crons.items()]
-        return Recovered(rows.live(), keys, crons, [(*key, record) for key, record in rows.flow.items()])
-
-    def batch_events(self, batch_id: str) -> list[str]:
-        return [event for _, event in sorted(self.rows.batches.get(batch_id, {}).items())]
+        flow = [(*key, record) for key, record in rows.flow.items()]
+        batches = {batch: [event for _, event in sorted(events.items())] for batch, events in rows.batches.items()}
+        ids = [id for batch in batches.values() for id in batch]
+        ids += [id for kind, _, record in flow for id in needs(kind, record)]
+        traces = rows.records.get("event_traces", {})
+        known = {id: traces[id].decode() for id in ids if id in traces}
+        return Recovered(rows.live(), keys, crons, flow, batches, self._events(dict.fromkeys(ids)), known)
 
     def load_body(self, run_id: str) -> Body | Awaitable[Body]:
         return self._later(lambda: self.rows.body(run_id)) if self.slow else self.rows.body(run_id)
@@ -229,14 +235,13 @@ class DictStore:
             return None
         return EndedRun(row.function_id, list(row.event_ids), self.rows.memo(run_id), row.cron)
 
-    def load_events(self, ids: Iterable[str]) -> list[tuple[str, str, str, int, int, bytes]]:
+    def load_events(self, ids: Iterable[str]) -> list[EventRow] | Awaitable[list[EventRow]]:
+        return self._later(lambda: self._events(ids)) if self.slow else self._events(ids)
+
+    def _events(self, ids: Iterable[str]) -> list[EventRow]:
         known = {event.id: event for event in reversed(self.rows.events)}
         found = (known[id] for id in ids if id in known)
         return [(e.id, e.name, e.external_id, e.ts, e.received_at, e.json) for e in found]
-
-    def event_traces(self, ids: Iterable[str]) -> Mapping[str, str]:
-        traces = self.rows.records.get("event_traces", {})
-        return {id: traces[id].decode() for id in ids if id in traces}
 
     def apps(self) -> list[AppRecord]:
         return sorted(self.rows.apps.values(), key=lambda app: app.id)
@@ -246,11 +251,12 @@ class DictStore:
 
     def save_apps(
         self, apps: Iterable[AppRecord], functions: Iterable[FunctionRecord], removed: Iterable[str] = ()
-    ) -> None:
+    ) -> Sequence[Write]:
         for id in removed:
             self.rows.apps.pop(id, None)
         self.rows.apps.update((app.id, app) for app in apps)
         self.rows.functions.update((function.id, function) for function in functions)
+        return ()
 
     def close(self) -> None: ...
 

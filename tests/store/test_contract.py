@@ -23,7 +23,7 @@ from .harness import KINDS, LASTING, T0, Bench, begin, begun, event, full_run, j
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     made = Bench(request.param, tmp_path)
     yield made
-    made.store.close()
+    made.close()
 
 
 def live(bench: Bench) -> dict[str, Run]:
@@ -31,12 +31,12 @@ def live(bench: Bench) -> dict[str, Run]:
 
 
 def test_an_empty_store_has_nothing(bench: Bench) -> None:
-    found = bench.store.recover()
+    found = bench.recover()
     assert (found.runs, found.idempotency, found.crons, found.flow) == ([], [], [], [])
     assert bench.store.apps() == bench.store.functions() == []
-    assert bench.store.load_events(["x"]) == []
-    assert bench.store.load_ended("x") is None
-    assert bench.store.batch_events("x") == []
+    assert bench.load_events(["x"]) == []
+    assert bench.load_ended("x") is None
+    assert bench.recover().batches == {}
 
 
 def test_every_column_of_a_run_comes_back(bench: Bench) -> None:
@@ -92,7 +92,7 @@ def test_a_run_without_open_items_has_ended(bench: Bench) -> None:
     changes.jobs["r1", 1] = None
     bench.commit(changes)
     assert list(live(bench)) == ["r2"]
-    ended = bench.store.load_ended("r1")
+    ended = bench.load_ended("r1")
     assert ended is not None
     assert (ended.function_id, ended.event_ids, ended.steps, ended.cron) == ("fn", ["e-r1"], {}, "")
 
@@ -106,7 +106,7 @@ def test_a_changed_run_comes_back_changed(bench: Bench) -> None:
     (found,) = live(bench).values()
     assert (found.status, found.started_at) == (RunStatus.RUNNING, T0 + 5)
     assert msgspec.json.encode(found.state) == msgspec.json.encode(changed.state)
-    ended = bench.store.load_ended("r1")
+    ended = bench.load_ended("r1")
     assert ended is not None
     assert ended.event_ids == ["e-r1"], "what never changes is not written again"
 
@@ -178,7 +178,7 @@ def test_a_body_has_the_events_and_the_steps_in_the_order_in_which_they_were_sav
     assert found.step_count == 3
     assert found.seq == 9
     assert found.state_size == sum(map(len, body.events)) + sum(map(len, body.steps.values()))
-    ended = bench.store.load_ended("r1")
+    ended = bench.load_ended("r1")
     assert ended is not None
     assert ended.steps == body.steps
     assert ended.event_ids == ["e1", "e2"]
@@ -231,7 +231,7 @@ def test_an_id_that_comes_again_is_kept_as_first_received(bench: Bench) -> None:
         ]
         bench.commit(changes)
         bench.reopen()
-    assert [row[5] for row in bench.store.load_events(["e1"])] == [b'{"n":0}']
+    assert [row[5] for row in bench.load_events(["e1"])] == [b'{"n":0}']
 
 
 def test_the_size_of_a_repeated_event_counts_once(bench: Bench) -> None:
@@ -317,13 +317,12 @@ def test_events_of_a_batch_come_back_in_their_order(bench: Bench) -> None:
     changes.flow["batch", "fn"] = 1
     changes.batched += [("b1", 2, "e2"), ("b1", 1, "e1"), ("b2", 1, "e9")]
     bench.commit(changes)
-    assert bench.reopen().batch_events("b1") == ["e1", "e2"]
+    assert bench.reopen().recover().batches == {"b1": ["e1", "e2"], "b2": ["e9"]}
     changes = Changes()
     changes.flow["batch", "fn"] = None
     changes.unbatched.append(("b1",))
     bench.commit(changes)
-    assert bench.reopen().batch_events("b1") == []
-    assert bench.store.batch_events("b2") == ["e9"]
+    assert bench.reopen().recover().batches == {"b2": ["e9"]}
 
 
 # --- failure ----------------------------------------------------------------------------------------------------------
@@ -349,11 +348,11 @@ def test_a_commit_that_fails_writes_nothing(bench: Bench, what: str) -> None:
         changes.events.append(event("e9", name="\ud800"))
     with pytest.raises(StoreError):
         bench.commit(changes)
-    found = bench.store.recover()
+    found = bench.recover()
     assert [r.id for r in found.runs] == ["r1"]
     assert found.runs[0].open.get(1) == job("r1", 1)
     assert (found.idempotency, found.crons, found.flow) == ([], [], [])
-    assert bench.store.load_events(["e-r2", "e9"]) == []
+    assert bench.load_events(["e-r2", "e9"]) == []
     bench.commit(begun("r3"))
     assert sorted(live(bench)) == ["r1", "r3"]
 
@@ -361,21 +360,21 @@ def test_a_commit_that_fails_writes_nothing(bench: Bench, what: str) -> None:
 def test_an_empty_commit_is_allowed(bench: Bench) -> None:
     assert Changes().empty
     bench.commit(Changes())
-    assert bench.store.recover().runs == []
+    assert bench.recover().runs == []
 
 
 @pytest.mark.parametrize("kind", LASTING)
 def test_the_epoch_rises_with_each_start(kind: str, tmp_path: Path) -> None:
     bench = Bench(kind, tmp_path)
-    epochs = [bench.store.epoch, *(bench.reopen().epoch for _ in range(3))]
-    bench.store.close()
+    epochs = [bench.store.epoch, *(bench.reopen().store.epoch for _ in range(3))]
+    bench.close()
     assert epochs == sorted(set(epochs))
     assert epochs[0] >= 1
 
 
 def test_a_reload_of_the_same_start_keeps_its_epoch(bench: Bench) -> None:
     before = bench.store.epoch
-    bench.store.recover()
+    bench.recover()
     assert bench.store.epoch == before
 
 
@@ -396,15 +395,15 @@ def test_apps_and_functions_come_back_whole(bench: Bench) -> None:
         error="é", created_at=5, archived_at=6, discovered=True,
     )  # fmt: skip
     functions = [a_function("f2", "shop-b", created_at=1, archived_at=2), a_function("f1", "shop-a")]
-    bench.store.save_apps([app], functions)
-    store = bench.reopen()
+    bench.save_apps([app], functions)
+    store = bench.reopen().store
     assert store.apps() == [app]
     assert store.functions() == [functions[1], functions[0]], "by slug"
 
 
 def test_apps_are_replaced_and_removed(bench: Bench) -> None:
-    bench.store.save_apps([an_app("a1"), an_app("a2")], [a_function()])
-    bench.store.save_apps([an_app("a1", error="down")], [a_function(archived_at=9)], removed=["a2", "nobody"])
-    store = bench.reopen()
+    bench.save_apps([an_app("a1"), an_app("a2")], [a_function()])
+    bench.save_apps([an_app("a1", error="down")], [a_function(archived_at=9)], removed=["a2", "nobody"])
+    store = bench.reopen().store
     assert store.apps() == [an_app("a1", error="down")]
     assert store.functions() == [a_function(archived_at=9)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import msgspec
 import pytest
 
 from holdfast.server.engine.changes import Changes
-from holdfast.server.model.account import ApiToken, AuditEntry, Session, StoredEventKey, StoredSigningKey, User
+from holdfast.server.model.account import ApiToken, Session, StoredEventKey, StoredSigningKey, User
 from holdfast.server.model.webhook import EventFilter, Webhook
 from holdfast.server.model.worker import ConnectedApp, WorkerConnection, WorkerGroup
 from holdfast.server.store.records import Immediate, Records
@@ -23,16 +22,12 @@ from .harness import KINDS, Bench, begin, begun, job, run
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     made = Bench(request.param, tmp_path)
     yield made
-    made.store.close()
+    made.close()
 
 
 def sink_and_records(bench: Bench) -> tuple[Immediate, Records]:
     sink = Immediate(bench.store)
     return sink, bench.store.records(sink)
-
-
-def commit(records: Records) -> None:
-    asyncio.run(records.committed())
 
 
 def again(bench: Bench) -> Records:
@@ -54,7 +49,7 @@ def test_an_empty_store_has_no_records(bench: Bench) -> None:
     _, records = sink_and_records(bench)
     assert records.users() == records.sessions() == records.tokens() == records.webhooks() == []
     assert records.worker_connections() == records.worker_groups() == []
-    assert records.event_keys() == records.signing_keys() == records.audit_page(9) == []
+    assert records.event_keys() == records.signing_keys() == []
     assert records.token_secret() == ""
 
 
@@ -71,7 +66,7 @@ def test_accounts_come_back_as_they_were_put_last(bench: Bench) -> None:
     records.put_token_secret("one")
     records.put_token_secret("two")
     assert records.users() == [], "not before the commit"
-    commit(records)
+    bench.committed(records)
     records = again(bench)
     assert [(user.id, user.role, user.last_login_at) for user in records.users()] == [
         ("u1", "viewer", 9),
@@ -93,7 +88,7 @@ def test_of_one_commit_the_last_change_counts(bench: Bench) -> None:
     records.put_webhook(hook("w1"))
     records.drop_webhook("w1")
     records.put_webhook(hook("w1", "again"))
-    commit(records)
+    bench.committed(records)
     records = again(bench)
     assert records.sessions() == records.users() == []
     assert [webhook.name for webhook in records.webhooks()] == ["again"]
@@ -106,27 +101,18 @@ def test_a_webhook_keeps_its_filter(bench: Bench) -> None:
         created_at=1, updated_at=2,
     )  # fmt: skip
     records.put_webhook(sent)
-    commit(records)
+    bench.committed(records)
     assert again(bench).webhooks() == [sent]
-
-
-def test_the_audit_log_is_read_in_pages_the_newest_first(bench: Bench) -> None:
-    _, records = sink_and_records(bench)
-    entries = [AuditEntry(f"a{n}", n, f"user:{n % 2}", f"do.{n % 3}", "t", "ok", "") for n in range(6)]
-    for entry in entries:
-        records.add_audit_entry(entry)
-    commit(records)
-    records = again(bench)
-    assert records.audit_page(2) == [entries[5], entries[4]]
-    assert records.audit_page(9, before="a2") == [entries[1], entries[0]]
-    assert records.audit_page(9, actor="user:1", action="do.0") == [entries[3]]
 
 
 def test_traces_of_events_come_back_by_id(bench: Bench) -> None:
     sink, records = sink_and_records(bench)
     records.add_event_traces(["e-r1", "e-r2"], b'["00-1"]')
     bench.commit(begun("r1", "r2"), sink.writes)
-    assert bench.reopen().event_traces(["e-r2", "nobody"]) == {"e-r2": '["00-1"]'}
+    held = Changes()
+    held.batched.append(("b1", 1, "e-r2"))
+    bench.commit(held)
+    assert bench.reopen().recover().traces == {"e-r2": '["00-1"]'}, "of those events that are held back"
 
 
 def test_records_share_the_fate_of_the_turn(bench: Bench) -> None:
@@ -139,7 +125,7 @@ def test_records_share_the_fate_of_the_turn(bench: Bench) -> None:
     with pytest.raises(StoreError):
         bench.commit(changes, sink.writes)
     assert again(bench).users() == []
-    assert bench.store.recover().runs == []
+    assert bench.recover().runs == []
     bench.commit(Changes(), sink.writes)
     assert again(bench).users() == [USER]
 
@@ -154,10 +140,10 @@ def test_connections_of_workers_and_the_versions_they_run(bench: Bench) -> None:
         records.put_worker_connection(connection)
     for group in (WorkerGroup("app", "h1", 1, "s1"), WorkerGroup("app", "h2", 2, "s2"), WorkerGroup("b", "h1", 3, "")):
         records.put_worker_group(group)
-    commit(records)
+    bench.committed(records)
     records.drop_worker_connections(["01C"])
     records.drop_worker_group("app", "h1")
-    commit(records)
+    bench.committed(records)
     records = again(bench)
     assert records.worker_connections() == [ended, other]
     assert records.worker_groups() == [WorkerGroup("app", "h2", 2, "s2"), WorkerGroup("b", "h1", 3, "")]

@@ -74,7 +74,7 @@ def end(library: Library, run: StoredRun, status: RunStatus) -> None:
 
 
 def read_all(db: sqlite3.Connection) -> list[StoredRun]:
-    from holdfast.server.store.sqlite import rows
+    from holdfast.server.store.sql import rows
     from holdfast.server.store.sqlite.queries import named
 
     return [rows.read_run(row) for row in db.execute(f"SELECT {named('history.run_columns')} FROM runs r")]

@@ -42,7 +42,7 @@ from holdfast.server.runtime.partition import NotAliveError, Partition
 from holdfast.server.runtime.router import Router
 from holdfast.server.runtime.syncer import Syncer
 from holdfast.server.store.history import History, StoredEvent, StoredRun
-from holdfast.server.store.store import EndedRun
+from holdfast.server.store.store import EndedRun, settled
 from holdfast.server.telemetry.metadata import MetadataLog, Target, Update
 from holdfast.server.webhooks.registry import Webhooks
 
@@ -156,11 +156,11 @@ class Service(Backend):
         debug_run_id: str = "", debug_session_id: str = "",
     ) -> str | None:  # fmt: skip
         partition = self._router.of_run(run_id)
-        ended = partition.store.load_ended(run_id)
+        ended = await settled(partition.store.load_ended(run_id))
         function = partition.view.functions.get(ended.function_id) if ended else None
         if ended is None or function is None:
             return None
-        events = [load_event(*row) for row in partition.store.load_events(ended.event_ids)]
+        events = [load_event(*row) for row in await settled(partition.store.load_events(ended.event_ids))]
         if not events:
             return None
         request = schedule.Request(
@@ -183,9 +183,8 @@ class Service(Backend):
         run = partition.view.run(run_id)
         if run is None:
             return None
-        partition.load(run)
-        assert run.body is not None
-        return RunSnapshot(steps=dict(run.body.steps), events=list(run.body.events))
+        body = await partition.body(run)
+        return RunSnapshot(steps=dict(body.steps), events=list(body.events))
 
     @command("run.metadata_recorded", Role.OPERATOR, often=True)
     async def record_metadata(self, run_id: str, target: Target, updates: Sequence[Update]) -> None:
@@ -291,24 +290,31 @@ class Service(Backend):
     async def create_app(self, url: str) -> str | None:
         url = with_scheme(url)
         self._apps.expect(url)
+        await self._apps.saved()
         return await self._syncer.ping(url) or None
 
     @command("app.updated", Role.ADMIN, found)
     async def update_app(self, app_id: str, url: str) -> bool:
-        return self._apps.set_url(app_id, with_scheme(url))
+        return await self._saved(self._apps.set_url(app_id, with_scheme(url)))
 
     @command("app.deleted", Role.ADMIN, found)
     async def delete_app(self, app_id: str) -> bool:
-        return self._apps.archive(app_id)
+        return await self._saved(self._apps.archive(app_id))
 
     @command("app.deleted", Role.ADMIN, found)
     async def delete_app_by_name(self, name: str) -> bool:
-        return any(self._apps.archive(a.id) for a in self._apps.active() if a.name == name)
+        return await self._saved(any(self._apps.archive(a.id) for a in self._apps.active() if a.name == name))
 
     @command("app.deleted", Role.ADMIN, found)
     async def remove_app_by_url(self, url: str) -> bool:
         app = self._apps.by_url(url)
-        return app is not None and self._apps.archive(app.id)
+        return await self._saved(app is not None and self._apps.archive(app.id))
+
+    async def _saved(self, changed: bool) -> bool:
+        """Return whether apps were changed once that is durable."""
+        if changed:
+            await self._apps.saved()
+        return changed
 
     async def workers(self) -> Sequence[Worker]:
         history, open_ = self._gateway.history, self._gateway.roster.workers.values()

@@ -92,7 +92,7 @@ class TestEngine:
         self._asgi = httpx.ASGITransport(self._server)
         self._app.attach(Host(self.clock, self._exchange, self._exchange_from_thread))
         try:
-            self._server.start()
+            await self._server.start()
             self._register()
         except BaseException:
             await self._close()

@@ -98,7 +98,7 @@ class LocalServer:
             gateway = [sockets.enter_context(one) for one in listen_to_workers(self._config, self.port)]
             self._server = server = Server(self._config, clock=self.virtual, environ={})
             self._http = make_http(self._config, server)
-            server.start()
+            await server.start()
             await server.gateway.listen(gateway)
             self._loop.call_soon(self._ready.set)
             await self._http.serve(sockets=listeners)

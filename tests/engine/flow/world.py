@@ -17,6 +17,7 @@ from holdfast.protocol.registration import decode_registration
 from holdfast.server.engine.changes import Dispatch
 from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.flow.pausing import Mode
+from holdfast.server.engine.flow.restore import needed_events
 from holdfast.server.engine.registry import Function
 from holdfast.server.engine.run import Run
 from holdfast.server.engine.schedule import Request
@@ -78,7 +79,7 @@ class FlowWorld(World):
         self.exchanges.clear()
         self.epoch += 1
         self.engine = self._engine()
-        turns.recover(self.engine, self.store.recover(), self.store, self._configure, self.now)
+        turns.recover(self.engine, self.store.recover(needed_events), self._configure, self.now)
         self.turn()
         self.tick()
 

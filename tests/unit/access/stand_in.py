@@ -6,7 +6,7 @@ from secrets import randbits
 
 from holdfast.protocol.ids import UlidSource
 from holdfast.server.store.records import Immediate
-from holdfast.server.store.sqlite.records import SqliteRecords
+from holdfast.server.store.sql.records import SqlRecords
 from holdfast.server.store.sqlite.store import SqliteStore
 from holdfast.server.store.store import StoreError
 
@@ -23,13 +23,13 @@ class Breakable(Immediate):
         await super().committed()
 
 
-class Direct(SqliteRecords):
+class Direct(SqlRecords):
     """Records over a store."""
 
     def __init__(self, store: SqliteStore) -> None:
         self.store = store
         self.sink = Breakable(store)
-        super().__init__(store._db, self.sink)
+        super().__init__(store, self.sink)
 
 
 def ids() -> UlidSource:

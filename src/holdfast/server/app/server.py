@@ -17,7 +17,7 @@ from holdfast.server.clock import Clock
 from holdfast.server.config import Config
 from holdfast.server.drivers.driver import Driver
 from holdfast.server.service import Service
-from holdfast.server.store.store import StoreError
+from holdfast.server.store.store import StoreError, settled
 from holdfast.server.telemetry.settings import read_settings
 from holdfast.server.webhooks.registry import Webhooks
 
@@ -68,9 +68,9 @@ class Server:
         self.apis = Apis(config, storage, execution, telemetry, self.access, self.service)
         self.readiness = self.apis.readiness
 
-    def start(self) -> None:
-        """Recovers what was committed, and begins to work."""
-        self.partition.recover()
+    async def start(self) -> None:
+        """Recover what was committed, and begin to work."""
+        await settled(self.partition.recover())
         self.gateway.history.load()
         if self.traces_out is not None:
             self.traces_out.start()

@@ -22,8 +22,6 @@ from holdfast.server.config.sources import Settings
 if TYPE_CHECKING:
     import httpx
 
-    from holdfast.server.model.account import AuditEntry
-    from holdfast.server.store.records import Accounts
 
 #: Variables that hold what opens a server, in the order in which they are asked.
 TOKEN_VARIABLES: Final = ("HOLDFAST_API_TOKEN",)
@@ -138,16 +136,17 @@ class Reach:
         from holdfast.server.access.records import Watched, new_ids  # noqa: PLC0415 - as above
         from holdfast.server.api.rest.v0.access_routes import routes  # noqa: PLC0415 - as above
         from holdfast.server.store.records import Immediate  # noqa: PLC0415 - as above
+        from holdfast.server.store.sqlite.history import SqliteHistory  # noqa: PLC0415 - as above
         from holdfast.server.store.sqlite.store import SqliteStore  # noqa: PLC0415 - as above
 
-        store, config, ids = SqliteStore(path), self._config, new_ids()
+        store, history, config, ids = SqliteStore(path), SqliteHistory(path), self._config, new_ids()
         changes = Watched(Immediate(store))
         records = store.records(changes)
         keys = Keys(
             records, ids, event_keys=config.event_keys, signing_key=config.signing_key,
             signing_key_fallback=config.signing_key_fallback,
         )  # fmt: skip
-        access = Access(keys, records, changes, ids, _AuditReader(records), Options())
+        access = Access(keys, records, changes, ids, history, Options())
         try:
             keys.load()
             access.load()
@@ -159,17 +158,8 @@ class Reach:
             await records.committed()
         finally:
             access.close()
+            history.close()
             store.close()
-
-
-class _AuditReader:
-    """Reads the audit log through the writer."""
-
-    def __init__(self, records: Accounts) -> None:
-        self._records = records
-
-    async def audit_page(self, limit: int, before: str = "", actor: str = "", action: str = "") -> list[AuditEntry]:
-        return self._records.audit_page(limit, before, actor, action)
 
 
 def _told(answer: httpx.Response) -> str:

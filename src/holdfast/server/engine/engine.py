@@ -108,6 +108,10 @@ class Engine:
             taken += [Cancellation(run_id, cause) for run_id, cause in core.bulk.take(core.runs, core.changes)]
         return taken
 
+    def cancel_later(self, run_id: str, cause: str) -> None:
+        """Put a cancellation back that can't be carried out yet: the next `take_cancellations` gives it again."""
+        self._core.cancellations.append(Cancellation(run_id, cause))
+
     @property
     def pending(self) -> bool:
         """Whether there are rows or effects to be taken."""

@@ -333,11 +333,16 @@ class Apps:
         """The app of a name, archived or not."""
         return self._records.by_name(name)
 
+    async def saved(self) -> None:
+        """Wait until all that was taken is durable. Raises StoreError if it was not written."""
+        await self._partition.committed()
+
     def _save(self, apps: list[AppRecord], functions: list[FunctionRecord], removed: Sequence[str] = ()) -> None:
-        """Store rows, then take them. Raises StoreError; then neither was done."""
+        """Store rows, or have the turn's commit store them, and take them. Raises StoreError; then neither was done."""
         self._partition.check()
         try:
-            self._store.save_apps(apps, functions, removed)
+            for write in self._store.save_apps(apps, functions, removed):
+                self._partition.write(write)
         except MissingError as error:  # who knows where they are: all is read again
             self._partition.distrust(error)
             raise

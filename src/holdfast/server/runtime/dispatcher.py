@@ -122,7 +122,10 @@ class Dispatcher:
             outcome = transport_failure(NO_FUNCTION) if function is None else _unanswerable()
             self._partition.soon(self._hand_in, run, job, outcome, 0, self._now())
             return
-        self._partition.load(run)
+        loading = self._partition.load(run)
+        if loading is not None:
+            loading.then(lambda: self.perform(Dispatch(run, job)))
+            return
         assert run.body is not None
         request = self._request(function, run, job, run.body)
         done = partial(self._answered, run, job, self._now(), self._generation)

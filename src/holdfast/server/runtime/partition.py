@@ -19,13 +19,15 @@ from holdfast.protocol.limits import EXPRESSION_WORK
 from holdfast.server.clock import Clock, SystemClock, Timer
 from holdfast.server.engine.changes import Changes, Effect
 from holdfast.server.engine.engine import DefectError, Engine
-from holdfast.server.engine.run import Run
+from holdfast.server.engine.flow.restore import needed_events
+from holdfast.server.engine.run import Body, Run
 from holdfast.server.engine.view import View
 from holdfast.server.runtime import turns
+from holdfast.server.runtime.bodies import Bodies, Loading
 from holdfast.server.runtime.intake import SLICE_S, Intake
 from holdfast.server.runtime.quarantine import Quarantine
 from holdfast.server.runtime.tally import Tally
-from holdfast.server.store.store import DiskFullError, Store, StoreError, Write
+from holdfast.server.store.store import DiskFullError, Recovered, Store, StoreError, Write, settled
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +85,7 @@ class Partition:
         self.store = store
         self.quarantine = Quarantine()
         self._engine = self._fresh()
+        self._bodies = Bodies(self)
         self.performer: Performer | None = None
         self.configure: Callable[[Engine, int], None] = lambda _engine, _now: None
         self.on_end: Callable[[list[str]], None] | None = None  # told of runs whose end is durable
@@ -156,16 +159,33 @@ class Partition:
         self.changed()
         return result
 
-    def give_run(self, run_id: str, input: Callable[[Engine, Run, int], T]) -> T:
-        """As `give`, for an input about one live run, whose body is loaded first. Raises NotAliveError, too."""
-        engine = self._ready()
-        run = engine.view.run(run_id)
+    def give_run(self, run_id: str, input: Callable[[Engine, Run, int], object]) -> None:
+        """As `give`, for an input about one live run. Raises NotAliveError, too.
+
+        If the run's body has to be loaded first and the store takes its time, the input is given then, and what it
+        raises is of no account.
+        """
+        run = self._alive(run_id)
+        loading = self.load(run)
+        if loading is None:
+            self._give_run(run_id, input)
+        else:
+            loading.then(lambda: self._give_late(run_id, input))
+
+    def _alive(self, run_id: str) -> Run:
+        run = self._ready().view.run(run_id)
         if run is None:
             raise NotAliveError(run_id)
-        self.load(run)
-        result = input(engine, run, self.now())
+        return run
+
+    def _give_run(self, run_id: str, input: Callable[[Engine, Run, int], T]) -> T:
+        result = input(self._engine, self._alive(run_id), self.now())
         self.changed()
         return result
+
+    def _give_late(self, run_id: str, input: Callable[[Engine, Run, int], object]) -> None:
+        with contextlib.suppress(NotAliveError, DefectError, StoreError):
+            self._give_run(run_id, input)
 
     async def submit(self, input: Callable[[Engine, int], T]) -> T:
         """As `give`; returns when the input is durable."""
@@ -174,8 +194,12 @@ class Partition:
         return result
 
     async def submit_run(self, run_id: str, input: Callable[[Engine, Run, int], T]) -> T:
-        """As `give_run`; returns when the input is durable."""
-        result = self.give_run(run_id, input)
+        """As `give_run`; returns what the input does when that is durable."""
+        loading = self.load(self._alive(run_id))
+        if loading is None:
+            result = self._give_run(run_id, input)
+        else:
+            result = await loading.do(lambda: self._give_run(run_id, input))
         await self.committed()
         return result
 
@@ -228,7 +252,8 @@ class Partition:
         with contextlib.suppress(DefectError, StoreError):  # the reload that follows finds the cancellations again
             if self._engine.fanning_out:
                 self._engine.go_on(self.now())
-            self._cancel()
+            if self._cancel():  # bodies are on their way: what they are for belongs to this commit
+                return
         self._report_exceeded()
         changes = self._engine.take_changes()
         callbacks, self._callbacks = self._callbacks, []
@@ -262,10 +287,19 @@ class Partition:
         self._busy = False
         error = done.exception()
         if error is not None:
-            self._fail(error if isinstance(error, StoreError) else StoreError(str(error)), callbacks, self._retry_s)
+            refused = [*callbacks, *self._take_callbacks()]  # what came meanwhile is thrown away, too
+            self._refuse(error if isinstance(error, StoreError) else StoreError(str(error)), refused)
             return
         self._durable(changes, callbacks, began)
         self.changed()
+
+    def _refuse(self, error: StoreError, callbacks: list[Callback]) -> None:
+        """A commit failed. If memory was thrown away while it was under way, that was all."""
+        if self._trouble is None:
+            self._fail(error, callbacks, self._retry_s)
+            return
+        for callback in callbacks:
+            callback(error)
 
     def _durable(self, changes: Changes, callbacks: list[Callback], began: float) -> None:
         self.commits += 1
@@ -325,12 +359,36 @@ class Partition:
             for effect in changes.effects:
                 self.performer.perform(effect)
 
-    def _cancel(self) -> None:
-        """Cancels the runs that events of this turn cancel."""
+    def _cancel(self) -> bool:
+        """Cancel the runs that events of this turn cancel. Return whether the turn has to wait for their bodies."""
         engine = self._engine
-        turns.cancel_runs(engine, self.load, self.now())
+        missing = turns.cancel_runs(engine, self.load, self.now())
+        if missing:
+            self._wait_for_bodies(missing)
+            return True
         if engine.cancelling or engine.sweeping or engine.fanning_out:
             self.changed()
+        return False
+
+    def _wait_for_bodies(self, missing: list[Run]) -> None:
+        """Go on with the turn when all are there; inputs collect meanwhile."""
+        left = len(missing)
+
+        def ready() -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                self._busy = False
+                self._turn()
+
+        def failed(_: StoreError) -> None:
+            self._busy = False
+
+        self._busy = True
+        for run in missing:
+            loading = self._bodies.get(run)
+            assert loading is not None
+            loading.then(ready, failed)
 
     def _report_exceeded(self) -> None:
         """Counts evaluations that used their budget up, and logs one in ten seconds."""
@@ -381,6 +439,7 @@ class Partition:
         self.failures += 1
         for callback in callbacks:
             callback(error)
+        self._bodies.forget(error)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = self._timer_due = None
@@ -390,14 +449,16 @@ class Partition:
         self._loop.call_later(delay, self._reload)
 
     def _reload(self) -> None:
-        if self._closed:
-            return
+        if not self._closed:
+            self._reloading = self._loop.create_task(self._read_again())
+
+    async def _read_again(self) -> None:
         try:
             if isinstance(self._trouble, DiskFullError):
                 self.store.probe()  # with room for one row, calls would be made whose answers can't be stored
-            self.store.begin_epoch()
+            await settled(self.store.begin_epoch())
             self._engine = self._fresh()
-            self.recover()
+            await settled(self.recover())
         except Exception as error:  # noqa: BLE001 - the store is still away: try again
             self._wait_for_store(error)
         else:
@@ -414,16 +475,41 @@ class Partition:
 
     # --- bodies -----------------------------------------------------------------------------------------------------
 
-    def load(self, run: Run) -> None:
-        """Brings a parked run's body back. Raises StoreError if it can't be read; the state is then reloaded."""
+    def load(self, run: Run) -> Loading | None:
+        """Bring a parked run's body back. Return None if it is there, else what tells when it is.
+
+        Raises StoreError if it can't be read; the state is then reloaded.
+        """
         if run.body is not None:
-            return
+            return None
+        loading = self._bodies.get(run)
+        if loading is not None:
+            return loading
         try:
             body = self.store.load_body(run.id)
         except StoreError as error:
             self._fail(error, self._take_callbacks(), self._retry_s)
             raise
+        if not isinstance(body, Body):
+            return self._bodies.begin(run, body)
         self._engine.give_body(run, body)
+        return None
+
+    async def body(self, run: Run) -> Body:
+        """Return a live run's body. Raises StoreError."""
+        loading = self.load(run)
+        if loading is not None:
+            await loading.do(lambda: None)
+        assert run.body is not None
+        return run.body
+
+    def take_body(self, run: Run, body: Body) -> bool:
+        """Take a body that came from the store, unless it lacks a step that was saved meanwhile; tell which."""
+        self._engine.give_body(run, body)
+        if len(body.steps) == run.step_count:
+            return True
+        run.body = None
+        return False
 
     def _park(self, changes: Changes) -> None:
         """Drops the bodies of runs that only wait. A run's rows are committed by now, so they can be read back."""
@@ -462,12 +548,19 @@ class Partition:
 
     # --- life -------------------------------------------------------------------------------------------------------
 
-    def recover(self) -> None:
-        """Loads all live state from the store and lets it go on."""
-        recovered = self.store.recover()
-        stranded = turns.recover(
-            self._engine, recovered, self.store, self.configure, self.now(), self.quarantine.held
-        )  # fmt: skip
+    def recover(self) -> Awaitable[None] | None:
+        """Load all live state from the store and let it go on. Return None if that is done, else what to wait for."""
+        recovered = self.store.recover(needed_events)
+        if not isinstance(recovered, Recovered):
+            return self._recover_later(recovered)
+        self._adopt(recovered)
+        return None
+
+    async def _recover_later(self, pending: Awaitable[Recovered]) -> None:
+        self._adopt(await pending)
+
+    def _adopt(self, recovered: Recovered) -> None:
+        stranded = turns.recover(self._engine, recovered, self.configure, self.now(), self.quarantine.held)
         if stranded:
             log.warning("runs had no open job or wait; their apps are called again", runs=stranded[:_SHOWN])
         if recovered.runs:

@@ -285,7 +285,7 @@ async def _serve(config: Config, listeners: list[socket.socket], gateway: list[s
     for number in _ending():
         loop.add_signal_handler(number, stopper.signalled)
     silence = activity.show(config, server.activity)
-    server.start()
+    await server.start()
     await server.access.started()
     await server.gateway.listen(gateway)
     settle()

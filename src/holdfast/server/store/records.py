@@ -108,10 +108,6 @@ class Accounts(Committing, Protocol):
         """Add to the audit log."""
         ...
 
-    def audit_page(self, limit: int, before: str = "", actor: str = "", action: str = "") -> list[AuditEntry]:
-        """Return the newest entries, or those older than the entry `before`; of one actor, of one action."""
-        ...
-
 
 class WebhookRecords(Committing, Protocol):
     """Webhooks."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import msgspec
@@ -33,6 +33,18 @@ class SchemaError(Exception):
     """The database can't be used by this version; the text says why and what to do."""
 
 
+EventRow = tuple[str, str, str, int, int, bytes]
+"""An event: id, name, external id, ts, received_at, json."""
+
+Needs = Callable[[str, bytes], Iterable[str]]
+"""Tells which events a flow-control record (kind, JSON) needs, besides those of its batch: their ids."""
+
+
+def needs_none(_kind: str, _record: bytes) -> Iterable[str]:
+    """Need no events."""
+    return ()
+
+
 class Recovered(msgspec.Struct):
     """All live state of a partition, as it was committed last."""
 
@@ -40,6 +52,9 @@ class Recovered(msgspec.Struct):
     idempotency: list[tuple[str, int]]  # key, expiry (ms), oldest first
     crons: list[tuple[str, str, int]]  # function id, cron, last tick (ms)
     flow: list[tuple[str, str, bytes]]  # kind, key, record (JSON)
+    batches: dict[str, list[str]] = {}  # batches that are being filled: the ids of their events, in order
+    events: list[EventRow] = []  # those of batches, and those that records need
+    traces: dict[str, str] = {}  # that those events came with (JSON), by their ids
 
 
 class EndedRun(msgspec.Struct):
@@ -88,8 +103,8 @@ class Store(Protocol):
         """How much is written and not yet in its place, in pages; 0 for a store without a log of its own."""
         ...
 
-    def begin_epoch(self) -> None:
-        """Count a start, or a reload."""
+    def begin_epoch(self) -> Awaitable[None] | None:
+        """Count a start, or a reload. Raises StoreError."""
         ...
 
     def commit(self, changes: Changes, writes: Sequence[Write] = ()) -> Awaitable[None] | None:
@@ -112,42 +127,37 @@ class Store(Protocol):
         """Raise DiskFullError if the store has no room to work in."""
         ...
 
-    def recover(self) -> Recovered:
-        """Read all live state. Raises StoreError."""
+    def recover(self, needs: Needs = needs_none) -> Awaitable[Recovered] | Recovered:
+        """Read all live state, with the events that its records need. Raises StoreError."""
         ...
 
-    def batch_events(self, batch_id: str) -> list[str]:
-        """Return the ids of the events in a batch that is being filled, in order."""
-        ...
-
-    def load_body(self, run_id: str) -> Body:
+    def load_body(self, run_id: str) -> Awaitable[Body] | Body:
         """Read a live run's events and memoised steps. Raises StoreError."""
         ...
 
-    def load_ended(self, run_id: str) -> EndedRun | None:
-        """Read what a rerun of a run needs."""
+    def load_ended(self, run_id: str) -> Awaitable[EndedRun | None] | EndedRun | None:
+        """Read what a rerun of a run needs. Raises StoreError."""
         ...
 
-    def load_events(self, ids: Iterable[str]) -> list[tuple[str, str, str, int, int, bytes]]:
-        """Read events by internal id: id, name, external id, ts, received_at, json."""
-        ...
-
-    def event_traces(self, ids: Iterable[str]) -> Mapping[str, str]:
-        """Read the traces (JSON) that events came with, by their ids; those without one are left out."""
+    def load_events(self, ids: Iterable[str]) -> Awaitable[list[EventRow]] | list[EventRow]:
+        """Read events by internal id, in the order asked for. Raises StoreError."""
         ...
 
     def apps(self) -> list[AppRecord]:
-        """Return all apps, archived ones included."""
+        """Return all apps, archived ones included, as read last: when the store was opened, or recovered."""
         ...
 
     def functions(self) -> list[FunctionRecord]:
-        """Return all functions, archived ones included."""
+        """Return all functions, as `apps`."""
         ...
 
     def save_apps(
         self, apps: Iterable[AppRecord], functions: Iterable[FunctionRecord], removed: Iterable[str] = ()
-    ) -> None:
-        """Write apps and functions whole, and delete the apps of the ids `removed`, in one transaction."""
+    ) -> Sequence[Write]:
+        """Write apps and functions whole, and delete the apps of the ids `removed`, in one transaction.
+
+        Return what the next commit has to write for that; nothing if it is done. Raises StoreError.
+        """
         ...
 
     def close(self) -> None:

@@ -26,7 +26,9 @@ def routes(apps: Apps, server_kind: str) -> list[Route]:
         if len(body) > _MAX_BODY:
             return json_response({"error": f"Invalid request: larger than {_MAX_BODY} bytes"}, 413)
         try:
-            return json_response(apps.register(body))
+            done = apps.register(body)
+            await apps.saved()
+            return json_response(done)
         except RegistrationError as error:
             return json_response({"error": str(error)}, 400)
         except Refused as refused:

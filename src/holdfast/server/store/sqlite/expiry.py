@@ -15,9 +15,9 @@ import msgspec
 from holdfast.protocol.ids import ulid
 from holdfast.server.model.status import RunStatus
 from holdfast.server.store.retention import Arrival, Ended, Erased, Found, Group, IdleEvents
+from holdfast.server.store.sql.statement import Statement, Value
 from holdfast.server.store.sqlite.queries import named
 from holdfast.server.store.sqlite.readers import Readers
-from holdfast.server.store.sqlite.statement import Statement, Value
 
 if TYPE_CHECKING:
     from holdfast.server.store.sqlite.store import SqliteStore

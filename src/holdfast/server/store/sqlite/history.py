@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from holdfast.server.model.account import AuditEntry
 from holdfast.server.store.history import Page, RunOrder, RunTrace, SpansKept
-from holdfast.server.store.sqlite import experiments, figures, rows, sessions
+from holdfast.server.store.sql import rows
+from holdfast.server.store.sql.records import read_struct
+from holdfast.server.store.sqlite import experiments, figures, sessions
 from holdfast.server.store.sqlite.pages import EventPages, RunPages
 from holdfast.server.store.sqlite.queries import load_queries, named
 from holdfast.server.store.sqlite.readers import Readers
-from holdfast.server.store.sqlite.records import read_audit
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
-    from holdfast.server.model.account import AuditEntry
     from holdfast.server.model.app import AppRecord, FunctionRecord
     from holdfast.server.model.job import Job
     from holdfast.server.model.span import Span
@@ -245,7 +246,8 @@ class SqliteHistory:
 
     async def audit_page(self, limit: int, before: str = "", actor: str = "", action: str = "") -> list[AuditEntry]:
         """Return a page of the audit log, the newest first."""
-        return await self.readers.call(lambda db: read_audit(db, limit, before, actor, action))
+        rows = await self.readers.select("access.audit", (before, actor, action, limit))
+        return [read_struct(row, AuditEntry) for row in rows]
 
     async def ping(self) -> None:
         """Read something."""

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from holdfast.server.store.history import RunPosition
-from holdfast.server.store.sqlite import rows
+from holdfast.server.store.sql import rows
 from holdfast.server.store.sqlite.event_lists import EventList
 from holdfast.server.store.sqlite.lists import Bounds, Facets, RunList
 from holdfast.server.store.sqlite.queries import load_queries

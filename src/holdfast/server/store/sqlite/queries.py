@@ -1,14 +1,12 @@
-"""Named queries: an SQL file is read into its sections, each below a line `-- name: <name>`."""
+"""The named queries of SQLite."""
 
 from __future__ import annotations
 
-import re
-from functools import cache
-from importlib import resources
 from typing import Final
 
-_SECTION: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
-_COMMENT: Final = re.compile(r"^--.*\n", re.MULTILINE)
+from holdfast.server.store.sql.queries import read_queries
+
+_PACKAGE: Final = "holdfast.server.store.sqlite"
 
 
 def named(statement: str) -> str:
@@ -17,15 +15,6 @@ def named(statement: str) -> str:
     return load_queries(file)[section]
 
 
-@cache
 def load_queries(name: str) -> dict[str, str]:
-    """Read the sections of `sql/<name>.sql`. One may use earlier ones as `{name}`; other braces are the caller's."""
-    text = resources.files("holdfast.server.store.sqlite").joinpath(f"sql/{name}.sql").read_text("utf-8")
-    parts = _SECTION.split(text)[1:]
-    queries: dict[str, str] = {}
-    for section, body in zip(parts[::2], parts[1::2], strict=True):
-        query = _COMMENT.sub("", body).strip()
-        for known, columns in queries.items():
-            query = query.replace(f"{{{known}}}", columns)
-        queries[section] = query
-    return queries
+    """Read the sections of `sql/<name>.sql`."""
+    return read_queries(_PACKAGE, name)

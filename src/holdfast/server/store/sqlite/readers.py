@@ -21,7 +21,7 @@ from holdfast.server.store.sqlite.queries import named
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from holdfast.server.store.sqlite.statement import Value
+    from holdfast.server.store.sql.statement import Value
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.protocol.ids import ulid_time
 from holdfast.server.store.history import SessionKey, StoredSession
-from holdfast.server.store.sqlite import rows
+from holdfast.server.store.sql import rows
 from holdfast.server.store.sqlite.lists import LAST, id_range
 from holdfast.server.store.sqlite.queries import load_queries
 

@@ -15,15 +15,15 @@ from typing import Literal
 import msgspec
 
 from holdfast.server.engine.changes import Changes
-from holdfast.server.engine.run import Body, Run
+from holdfast.server.engine.run import Body
 from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.model.job import Job, Pause, decode_job, decode_pause, encode_row
-from holdfast.server.model.run import decode_detail, decode_state
-from holdfast.server.model.status import RunStatus
 from holdfast.server.store.records import Sink
 from holdfast.server.store.retention import Erased, Group
+from holdfast.server.store.sql import columns
+from holdfast.server.store.sql.records import SqlRecords, experiment_statement
+from holdfast.server.store.sql.statement import Statement, Value
 from holdfast.server.store.sqlite import upkeep
-from holdfast.server.store.sqlite import writes as columns
 from holdfast.server.store.sqlite.counting import count_events, count_runs, link_runs
 from holdfast.server.store.sqlite.faults import fault
 from holdfast.server.store.sqlite.files import make_file, make_folder, probe
@@ -31,10 +31,8 @@ from holdfast.server.store.sqlite.log import CHECKPOINT_PAGES, Disk, Log
 from holdfast.server.store.sqlite.migrate import check_version, migrate
 from holdfast.server.store.sqlite.presence import Presence
 from holdfast.server.store.sqlite.queries import load_queries, named
-from holdfast.server.store.sqlite.records import SqliteRecords, experiment_statement
 from holdfast.server.store.sqlite.sessions import link_sessions
-from holdfast.server.store.sqlite.statement import Statement
-from holdfast.server.store.store import EndedRun, Recovered, StoreError, Write
+from holdfast.server.store.store import EndedRun, EventRow, Needs, Recovered, StoreError, Write, needs_none
 
 _encode = msgspec.json.encode
 
@@ -65,7 +63,7 @@ _PUT_FLOW = "INSERT OR REPLACE INTO flow (kind, key, record) VALUES (?,?,?)"
 _DROP_FLOW = "DELETE FROM flow WHERE kind=? AND key=?"
 _PUT_BATCHED = "INSERT OR REPLACE INTO batch_events (batch_id, place, event_id) VALUES (?,?,?)"
 _DROP_BATCHED = "DELETE FROM batch_events WHERE batch_id=?"
-_BATCHED = "SELECT event_id FROM batch_events WHERE batch_id=? ORDER BY place"
+_BATCHED = "SELECT batch_id, event_id FROM batch_events ORDER BY batch_id, place"
 _ALL_APPS = f"SELECT {', '.join(AppRecord.__struct_fields__)} FROM apps ORDER BY id"  # noqa: S608 - field names
 _ALL_FUNCTIONS = f"SELECT {', '.join(FunctionRecord.__struct_fields__)} FROM functions ORDER BY slug, id"  # noqa: S608
 _RECOVERY = load_queries("recovery")
@@ -199,9 +197,13 @@ class SqliteStore:
 
     # --- upkeep -----------------------------------------------------------------------------------------------------
 
-    def records(self, sink: Sink) -> SqliteRecords:
+    def records(self, sink: Sink) -> SqlRecords:
         """Return the rows that no engine owns; what changes them goes to `sink`."""
-        return SqliteRecords(self._db, sink)
+        return SqlRecords(self, sink)
+
+    def select(self, statement: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
+        """Return the rows of a query, by its name `<file>.<section>`."""
+        return self._db.execute(named(statement), parameters).fetchall()
 
     def erase(self, groups: Sequence[Group], budget_s: float) -> Erased:
         """Executes groups of deletions until `budget_s` is over. Not synced: the next commit does that."""
@@ -244,18 +246,18 @@ class SqliteStore:
 
     # --- recovery ---------------------------------------------------------------------------------------------------
 
-    def recover(self) -> Recovered:
-        """Reads all live state."""
+    def recover(self, needs: Needs = needs_none) -> Recovered:
+        """Read all live state, with the events that its records need."""
         try:
-            return self._recovered(self._db)
+            return self._recovered(self._db, needs)
         except (KeyError, ValueError) as error:  # what msgspec raises is a ValueError
             why = f"its rows are inconsistent, see `holdfast db check` ({error!r})"
             raise StoreError(f"can't use the database {self.path}: {why}") from error
         except sqlite3.Error as error:
             raise fault(self.path, error) from error
 
-    def _recovered(self, db: sqlite3.Connection) -> Recovered:
-        runs = {run.id: run for run in map(_live_run, db.execute(_RECOVERY["runs"]))}
+    def _recovered(self, db: sqlite3.Connection, needs: Needs) -> Recovered:
+        runs = {run.id: run for run in map(columns.live_run, db.execute(_RECOVERY["runs"]))}
         for run_id, count, size, seq in db.execute(_RECOVERY["step_totals"]):
             run = runs[run_id]
             run.step_count, run.state_size, run.seq = count, size or 0, seq
@@ -264,9 +266,9 @@ class SqliteStore:
         for run_id, size in db.execute(_RECOVERY["event_sizes"]):
             runs[run_id].state_size += size
         for (text,) in db.execute("SELECT job FROM jobs"):
-            _reopen(runs, decode_job(text))
+            columns.reopen(runs, decode_job(text))
         for (text,) in db.execute("SELECT pause FROM pauses"):
-            _reopen(runs, decode_pause(text))
+            columns.reopen(runs, decode_pause(text))
         for run in runs.values():
             if run.state.group:
                 done = {step for (step,) in db.execute("SELECT step_id FROM steps WHERE run_id=?", (run.id,))}
@@ -274,11 +276,13 @@ class SqliteStore:
         keys = db.execute("SELECT key, expires FROM idempotency ORDER BY expires").fetchall()
         crons = db.execute("SELECT function_id, cron, tick FROM crons").fetchall()
         flow = [(kind, key, record.encode()) for kind, key, record in db.execute("SELECT kind, key, record FROM flow")]
-        return Recovered(list(runs.values()), keys, crons, flow)
-
-    def batch_events(self, batch_id: str) -> list[str]:
-        """The ids of the events in a batch, in order."""
-        return [id for (id,) in self._db.execute(_BATCHED, (batch_id,))]
+        batches: dict[str, list[str]] = {}
+        for batch, event in db.execute(_BATCHED):
+            batches.setdefault(batch, []).append(event)
+        ids = [id for batch in batches.values() for id in batch]
+        ids += [id for kind, _, record in flow for id in needs(kind, record)]
+        events, traces = self.load_events(dict.fromkeys(ids)), self._event_traces(ids)
+        return Recovered(list(runs.values()), keys, crons, flow, batches, events, traces)
 
     def load_body(self, run_id: str) -> Body:
         """Reads a live run's events and memoised steps. Raises StoreError."""
@@ -296,14 +300,14 @@ class SqliteStore:
             return None
         return EndedRun(row[0], msgspec.json.decode(row[1], type=list[str]), self._steps(run_id), row[2])
 
-    def load_events(self, ids: Iterable[str]) -> list[tuple[str, str, str, int, int, bytes]]:
+    def load_events(self, ids: Iterable[str]) -> list[EventRow]:
         """Reads events by internal id: id, name, external id, ts, received_at, json."""
         sql = "SELECT id, name, external_id, ts, received_at, json FROM events WHERE id=? ORDER BY n LIMIT 1"
         found = (self._db.execute(sql, (id,)).fetchone() for id in ids)
         return [(*row[:5], row[5].encode()) for row in found if row is not None]
 
-    def event_traces(self, ids: Iterable[str]) -> dict[str, str]:
-        """Reads the traces (JSON) that events came with, by their ids."""
+    def _event_traces(self, ids: Iterable[str]) -> dict[str, str]:
+        """Read the traces (JSON) that events came with, by their ids."""
         listed = msgspec.json.encode(list(ids)).decode()
         return dict(self._db.execute(named("telemetry.event_traces"), (listed,)).fetchall())
 
@@ -323,16 +327,16 @@ class SqliteStore:
 
     def save_apps(
         self, apps: Iterable[AppRecord], functions: Iterable[FunctionRecord], removed: Iterable[str] = ()
-    ) -> None:
-        """Writes apps and functions whole, and deletes the apps of the ids `removed`, in one transaction."""
+    ) -> Sequence[Write]:
+        """Write apps and functions whole, and delete the apps of the ids `removed`, in one transaction."""
         db = self._db
         try:
             if self.durability == "deferred":  # nobody calls `sync` for it
                 self._synchronous("FULL")
             db.execute("BEGIN IMMEDIATE")
             db.executemany("DELETE FROM apps WHERE id=?", [(id,) for id in removed])
-            db.executemany(_PUT_APP, map(_record_row, apps))
-            db.executemany(_PUT_FUNCTION, map(_record_row, functions))
+            db.executemany(_PUT_APP, map(columns.record_row, apps))
+            db.executemany(_PUT_FUNCTION, map(columns.record_row, functions))
             db.execute("COMMIT")
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
@@ -341,6 +345,7 @@ class SqliteStore:
         finally:
             self._synchronous(self.log.synchronous)
         self._look()
+        return ()
 
     def close(self) -> None:
         """Closes the store; an ephemeral one is gone then."""
@@ -423,25 +428,6 @@ def _write_records(db: sqlite3.Connection, changes: Changes) -> None:
     db.executemany(_DROP_FLOW, [key for key, record in changes.flow.items() if record is None])
     db.executemany(_PUT_BATCHED, changes.batched)
     db.executemany(_DROP_BATCHED, changes.unbatched)
-
-
-def _live_run(row: tuple[str, str, str, int, int, int | None, str, str, str, str, str, str]) -> Run:
-    run = Run(row[0], row[1], row[2], row[4])
-    run.status, run.started_at = RunStatus(row[3]), row[5]
-    run.event_name, run.cron, run.batch_id, run.original_run_id = row[6:10]
-    run.detail, run.state = decode_detail(row[10]), decode_state(row[11])
-    return run
-
-
-def _reopen(runs: dict[str, Run], item: Job | Pause) -> None:
-    run = runs[item.run_id]
-    run.open.put(item)
-    run.next_no = max(run.next_no, item.no)
-
-
-def _record_row(record: AppRecord | FunctionRecord) -> tuple[object, ...]:
-    values = (getattr(record, field) for field in record.__struct_fields__)
-    return tuple(v.decode() if isinstance(v, bytes) else int(v) if isinstance(v, bool) else v for v in values)
 
 
 def _app(row: tuple[object, ...]) -> AppRecord:

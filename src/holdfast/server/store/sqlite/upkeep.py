@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from holdfast.server.store.retention import Group
+from holdfast.server.store.sql.statement import Statement
 from holdfast.server.store.sqlite.queries import named
-from holdfast.server.store.sqlite.statement import Statement
 
 _KEPT_PAGES = 1_000  # free pages that the file keeps: new rows take them
 _INCREMENTAL = 2  # SQLite's number of that mode of auto_vacuum

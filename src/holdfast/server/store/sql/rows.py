@@ -1,4 +1,4 @@
-"""From rows of an SQLite file to values. Columns come in the order of the named queries."""
+"""From rows to values. Columns come in the order of the named queries."""
 
 from __future__ import annotations
 

@@ -1,13 +1,18 @@
-"""Between the engine's values and SQLite's rows. JSON is kept as text: binding bytes is slow."""
+"""Between the engine's values and rows. JSON is kept as text: SQLite is slow to bind bytes, and JSON has no bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 
 from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.run import Run
+from holdfast.server.model.app import AppRecord, FunctionRecord
+from holdfast.server.model.job import Job, Pause
+from holdfast.server.model.run import decode_detail, decode_state
+from holdfast.server.model.status import RunStatus
 
 _encode = msgspec.json.encode
 Row = tuple[object, ...]
@@ -53,3 +58,25 @@ def span_rows(changes: Changes) -> Iterator[Row]:
 
 def _output(run: Run) -> str | None:
     return run.output.decode() if run.output is not None else None
+
+
+def live_run(row: tuple[Any, ...]) -> Run:
+    """Return a live run, without its body and its open items, of a row of `recovery.runs`."""
+    run = Run(row[0], row[1], row[2], row[4])
+    run.status, run.started_at = RunStatus(row[3]), row[5]
+    run.event_name, run.cron, run.batch_id, run.original_run_id = row[6:10]
+    run.detail, run.state = decode_detail(row[10]), decode_state(row[11])
+    return run
+
+
+def reopen(runs: Mapping[str, Run], item: Job | Pause) -> None:
+    """Put an open item back to its run."""
+    run = runs[item.run_id]
+    run.open.put(item)
+    run.next_no = max(run.next_no, item.no)
+
+
+def record_row(record: AppRecord | FunctionRecord) -> tuple[Any, ...]:
+    """Return the row of an app or a function: its fields in order."""
+    values = (getattr(record, field) for field in record.__struct_fields__)
+    return tuple(v.decode() if isinstance(v, bytes) else int(v) if isinstance(v, bool) else v for v in values)

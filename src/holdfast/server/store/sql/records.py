@@ -1,10 +1,9 @@
-"""Rows that no engine owns, in SQLite."""
+"""Rows that no engine owns, in SQL."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -21,8 +20,7 @@ from holdfast.server.model.telemetry import MetadataUpdate, UserSpan
 from holdfast.server.model.webhook import EventFilter, Webhook
 from holdfast.server.model.worker import WorkerConnection, WorkerGroup
 from holdfast.server.store.records import Sink
-from holdfast.server.store.sqlite.queries import named
-from holdfast.server.store.sqlite.statement import Statement, Value
+from holdfast.server.store.sql.statement import Statement, Value
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -32,11 +30,19 @@ _decode_filter = msgspec.json.Decoder(EventFilter).decode
 _decode_connection = msgspec.json.Decoder(WorkerConnection).decode
 
 
-class SqliteRecords:
-    """`holdfast.server.store.records.Records`: rows go to a sink; what is read is read by the writer."""
+class Source(Protocol):
+    """Where the rows of a start come from."""
 
-    def __init__(self, db: sqlite3.Connection, sink: Sink) -> None:
-        self._db = db
+    def select(self, statement: str, parameters: Sequence[Value] = ()) -> Sequence[Sequence[Value]]:
+        """Return the rows of a query, by its name `<file>.<section>`."""
+        ...
+
+
+class SqlRecords:
+    """`holdfast.server.store.records.Records`: rows go to a sink; what is read comes from a source."""
+
+    def __init__(self, source: Source, sink: Sink) -> None:
+        self._source = source
         self._sink = sink
 
     async def committed(self) -> None:
@@ -95,8 +101,8 @@ class SqliteRecords:
 
     def token_secret(self) -> str:
         """Return what the tokens of this server are signed with."""
-        row = self._db.execute(named("meta.get"), (_TOKEN_SECRET,)).fetchone()
-        return str(row[0]) if row else ""
+        found = self._source.select("meta.get", (_TOKEN_SECRET,))
+        return str(found[0][0]) if found else ""
 
     def put_token_secret(self, secret: str) -> None:
         """Set what the tokens of this server are signed with."""
@@ -106,15 +112,11 @@ class SqliteRecords:
         """Add to the audit log."""
         self._put("access.note", entry)
 
-    def audit_page(self, limit: int, before: str = "", actor: str = "", action: str = "") -> list[AuditEntry]:
-        """Return the newest entries, or those older than the entry `before`; of one actor, of one action."""
-        return read_audit(self._db, limit, before, actor, action)
-
     # --- webhooks ---------------------------------------------------------------------------------------------------
 
     def webhooks(self) -> list[Webhook]:
         """Return all webhooks, by id."""
-        return [_webhook(row) for row in self._db.execute(named("webhooks.all"))]
+        return [_webhook(row) for row in self._source.select("webhooks.all")]
 
     def put_webhook(self, webhook: Webhook) -> None:
         """Add or replace a webhook."""
@@ -133,7 +135,7 @@ class SqliteRecords:
 
     def worker_connections(self) -> list[WorkerConnection]:
         """Return the connections that are kept, by id."""
-        return [_decode_connection(text) for (text,) in self._db.execute(named("workers.connections"))]
+        return [_decode_connection(str(text)) for (text,) in self._source.select("workers.connections")]
 
     def put_worker_connection(self, connection: WorkerConnection) -> None:
         """Add or replace a connection."""
@@ -184,7 +186,7 @@ class SqliteRecords:
     # --- rows -------------------------------------------------------------------------------------------------------
 
     def _all(self, statement: str, kind: type[T]) -> list[T]:
-        return [read_struct(row, kind) for row in self._db.execute(named(statement))]
+        return [read_struct(row, kind) for row in self._source.select(statement)]
 
     def _put(self, statement: str, *records: msgspec.Struct) -> None:
         self._write(statement, [msgspec.structs.astuple(record) for record in records])
@@ -194,15 +196,9 @@ class SqliteRecords:
             self._sink.write(Statement(statement, rows))
 
 
-def read_struct(row: tuple[Value, ...], kind: type[T]) -> T:
+def read_struct(row: Sequence[Value], kind: type[T]) -> T:
     """Return a row as a struct whose fields are its columns, in order."""
     return msgspec.convert(dict(zip(kind.__struct_fields__, row, strict=True)), kind)
-
-
-def read_audit(db: sqlite3.Connection, limit: int, before: str, actor: str, action: str) -> list[AuditEntry]:
-    """Return a page of the audit log, the newest first."""
-    rows = db.execute(named("access.audit"), (before, actor, action, limit))
-    return [read_struct(row, AuditEntry) for row in rows]
 
 
 def experiment_statement(noted: Noted) -> Statement:
@@ -219,7 +215,7 @@ def experiment_statement(noted: Noted) -> Statement:
     return Statement("experiments.drop_score", [(noted.run_id, noted.step_id, noted.name)])
 
 
-def _webhook(row: tuple[str, str, str, str, str, str, int, int]) -> Webhook:
+def _webhook(row: Sequence[Any]) -> Webhook:
     id, key, name, transform, response, kept, created_at, updated_at = row
     return Webhook(
         id=id, key=key, name=name, transform=transform, response=response,
