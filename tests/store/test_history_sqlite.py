@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from typing import Any
 
 import pytest
 
@@ -30,11 +29,8 @@ def test_a_trace_holds_everything_by_seq(library: Library, history: SqliteHistor
 
 
 def test_readers_cannot_write(history: SqliteHistory) -> None:
-    def write(connection: sqlite3.Connection) -> Any:
-        return connection.execute("DELETE FROM runs")
-
     with pytest.raises(sqlite3.OperationalError):
-        asyncio.run(history.readers.call(write))
+        asyncio.run(history.readers.call(lambda db: db.rows("DELETE FROM runs")))
 
 
 def test_a_writer_under_way_is_neither_seen_nor_waited_for(library: Library, history: SqliteHistory) -> None:

@@ -29,7 +29,7 @@ from holdfast.server.store.history import (
     TooSlowError,
 )
 from holdfast.server.store.search import parse_search
-from holdfast.server.store.sqlite import history as history_module
+from holdfast.server.store.sql import history as history_module
 from holdfast.server.store.sqlite.counting import count_events
 from holdfast.server.store.sqlite.history import SqliteHistory
 from holdfast.server.store.sqlite.readers import Readers
@@ -141,8 +141,8 @@ async def all_pages(history: SqliteHistory, where: RunFilter, order: list[RunOrd
 def test_any_list_is_what_its_filter_and_order_say(
     library: Library, history: SqliteHistory, monkeypatch: pytest.MonkeyPatch, seed: int, few: int
 ) -> None:
-    monkeypatch.setattr("holdfast.server.store.sqlite.pages._FEW", few)
-    monkeypatch.setattr("holdfast.server.store.sqlite.lists._MOST_RANGES", 8 if seed % 2 else 200)
+    monkeypatch.setattr("holdfast.server.store.sql.pages._FEW", few)
+    monkeypatch.setattr("holdfast.server.store.sql.lists._MOST_RANGES", 8 if seed % 2 else 200)
     rnd = random.Random(seed)
     stored = stock(library, rnd)
 
@@ -229,7 +229,7 @@ async def all_events(history: SqliteHistory, where: EventFilter, size: int) -> l
 def test_any_list_of_events_is_what_its_filter_says(
     library: Library, history: SqliteHistory, monkeypatch: pytest.MonkeyPatch, seed: int, rare: int
 ) -> None:
-    monkeypatch.setattr("holdfast.server.store.sqlite.event_lists._RARE", rare)
+    monkeypatch.setattr("holdfast.server.store.sql.event_lists._RARE", rare)
     rnd = random.Random(seed)
     stock_events(library, rnd)
 
@@ -257,7 +257,7 @@ def test_a_search_stops_in_time_and_goes_on(
 ) -> None:
     """With no time at all each page looks at one chunk: all pages together still find everything, in order."""
     monkeypatch.setattr(history_module, "SEARCH_S", 0.0)
-    monkeypatch.setattr("holdfast.server.store.sqlite.pages._CHUNK", 10)
+    monkeypatch.setattr("holdfast.server.store.sql.pages._CHUNK", 10)
     for number in range(95):
         library.run(Book(number, start=START + number).returns({"n": number}))
     where = RunFilter(search=parse_search("output.n >= 30 && output.n < 33"))
@@ -280,7 +280,7 @@ def test_a_search_of_events_goes_on_too(
     library: Library, history: SqliteHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(history_module, "SEARCH_S", 0.0)
-    monkeypatch.setattr("holdfast.server.store.sqlite.pages._CHUNK", 10)
+    monkeypatch.setattr("holdfast.server.store.sql.pages._CHUNK", 10)
     for n in range(45):
         put_event(library, ulid(START + n, n), n, "shop/paid", START + n)
     where = EventFilter(search=parse_search("event.data.n < 2"))
@@ -295,21 +295,21 @@ _ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELE
 def test_a_query_that_takes_too_long_ends(library: Library) -> None:
     readers = Readers(library.path, deadline_s=0.05)
     with pytest.raises(TooSlowError, match="narrow its time range"):
-        asyncio.run(readers.call(lambda db: db.execute(_ENDLESS).fetchone()))
-    assert asyncio.run(readers.call(lambda db: db.execute("SELECT 1").fetchone())) == (1,)
+        asyncio.run(readers.call(lambda db: db.rows(_ENDLESS)))
+    assert asyncio.run(readers.call(lambda db: db.rows("SELECT 1"))) == [(1,)]
     readers.close()
 
 
 def test_a_query_ends_with_its_caller(library: Library) -> None:
     async def main() -> None:
         readers = Readers(library.path)
-        tasks = [asyncio.create_task(readers.call(lambda db: db.execute(_ENDLESS).fetchone())) for _ in range(2)]
+        tasks = [asyncio.create_task(readers.call(lambda db: db.rows(_ENDLESS))) for _ in range(2)]
         await asyncio.sleep(0.01)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         # Both threads are free again long before any deadline.
-        assert await asyncio.wait_for(readers.call(lambda db: db.execute("SELECT 1").fetchone()), 5) == (1,)
+        assert await asyncio.wait_for(readers.call(lambda db: db.rows("SELECT 1")), 5) == [(1,)]
         readers.close()
 
     asyncio.run(main())
@@ -318,9 +318,9 @@ def test_a_query_ends_with_its_caller(library: Library) -> None:
 def test_searches_hold_nothing_up(library: Library) -> None:
     async def main() -> None:
         readers = Readers(library.path)
-        slow = [asyncio.create_task(readers.search(lambda db: db.execute(_ENDLESS).fetchone())) for _ in range(3)]
+        slow = [asyncio.create_task(readers.search(lambda db: db.rows(_ENDLESS))) for _ in range(3)]
         await asyncio.sleep(0.01)
-        assert await asyncio.wait_for(readers.call(lambda db: db.execute("SELECT 1").fetchone()), 5) == (1,)
+        assert await asyncio.wait_for(readers.call(lambda db: db.rows("SELECT 1")), 5) == [(1,)]
         for task in slow:
             task.cancel()
         await asyncio.gather(*slow, return_exceptions=True)

@@ -77,7 +77,7 @@ def plans(history: SqliteHistory, monkeypatch: pytest.MonkeyPatch, ask: Callable
         for sql in asked:
             if sql.startswith(("SELECT", "WITH")):
                 rows = await history.readers.call(
-                    lambda db, sql=sql: db.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()  # type: ignore[misc]
+                    lambda db, sql=sql: db.rows(f"EXPLAIN QUERY PLAN {sql}")  # type: ignore[misc]
                 )
                 found.extend(str(row[3]) for row in rows)
 
@@ -120,7 +120,7 @@ CASES = [
 def test_a_page_reads_from_its_place_in_an_index(
     history: SqliteHistory, monkeypatch: pytest.MonkeyPatch, where: RunFilter, _time: RunTime, descending: bool
 ) -> None:
-    monkeypatch.setattr("holdfast.server.store.sqlite.pages._FEW", 0)  # as if there were many of everything
+    monkeypatch.setattr("holdfast.server.store.sql.pages._FEW", 0)  # as if there were many of everything
     for time in RunTime:
         after = RunPosition(ulid(START, 5), {RunTime.STARTED: START, RunTime.ENDED: START})
         order = [RunOrder(time, descending)]

@@ -34,8 +34,8 @@ from holdfast.server.runtime.retention import (
     Policy,
     Retention,
 )  # fmt: skip
+from holdfast.server.store.sql.expiry import SqlExpiry
 from holdfast.server.store.sqlite.check import check
-from holdfast.server.store.sqlite.expiry import SqliteExpiry
 from holdfast.server.store.sqlite.readers import Readers
 from holdfast.server.store.sqlite.store import SqliteStore
 
@@ -55,7 +55,7 @@ class Shop:
         self.ids = UlidSource(random.getrandbits)
         self.partition = Partition(lambda epoch: Engine(self.ids, lambda _: 0, Settings(), epoch), self.store)
         self.readers = Readers(self.store.path)
-        self.retention = Retention(self.partition, SqliteExpiry(self.store, self.readers), policy, lambda: NOW)
+        self.retention = Retention(self.partition, SqlExpiry(self.store, self.readers), policy, lambda: NOW)
         self.functions("fn", "other")
 
     def functions(self, *slugs: str, archived_at: int | None = None) -> None:

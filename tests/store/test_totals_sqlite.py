@@ -89,6 +89,6 @@ def test_a_commit_that_fails_counts_nothing(bench: Bench) -> None:
 
 
 def totals(bench: Bench, query: str) -> list[tuple[object, ...]]:
-    store = bench.reopen()
+    store = bench.reopen().store
     assert isinstance(store, SqliteStore)
     return store._db.execute(query).fetchall()

@@ -14,7 +14,7 @@ from tests.api.client import Client, dumps
 from holdfast.server.api.common.error_bodies import add_handlers
 from holdfast.server.api.rest.v1 import run_routes
 from holdfast.server.api.rest.v2 import operation_routes as rest_v2
-from holdfast.server.store.sqlite import history as history_module
+from holdfast.server.store.sql import history as history_module
 from holdfast.server.store.sqlite.queries import load_queries
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def with_errors(routes: Sequence[BaseRoute]) -> Starlette:
 
 def test_a_search_goes_on_behind_its_cursor(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history_module, "SEARCH_S", 0.0)
-    monkeypatch.setattr("holdfast.server.store.sqlite.pages._CHUNK", 10)
+    monkeypatch.setattr("holdfast.server.store.sql.pages._CHUNK", 10)
     books = [Book(number, start=START + number).returns({"n": number}) for number in range(35)]
     for book in books:
         api.library.run(book)

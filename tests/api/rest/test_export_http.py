@@ -15,7 +15,8 @@ from holdfast.protocol.ids import ulid
 from holdfast.server.api.rest.v0 import export_routes
 from holdfast.server.model.status import RunStatus
 from holdfast.server.store import export as lines
-from holdfast.server.store.sqlite.export import SqliteExport, open_pages
+from holdfast.server.store.sql.export import SqlExport
+from holdfast.server.store.sqlite.export import open_pages
 from holdfast.server.store.sqlite.readers import Readers
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def client(library: Library) -> Iterator[Client]:
     library.app()
     library.function()
     readers = Readers(library.path)
-    client = Client(Starlette(routes=export_routes.routes(SqliteExport(readers))))
+    client = Client(Starlette(routes=export_routes.routes(SqlExport(readers))))
     yield client
     client.close()
     readers.close()
@@ -120,7 +121,7 @@ def test_head_reads_nothing(client: Client, library: Library) -> None:
 
 def test_what_takes_too_long_says_so(library: Library) -> None:
     readers = Readers(library.path, deadline_s=0)
-    client = Client(Starlette(routes=export_routes.routes(SqliteExport(readers))))
+    client = Client(Starlette(routes=export_routes.routes(SqlExport(readers))))
     answer = client.get("/v1/export/events")
     assert answer.status_code == 503
     assert "holdfast export" in answer.json()["error"]

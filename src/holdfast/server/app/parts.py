@@ -42,9 +42,9 @@ from holdfast.server.runtime.retention import Policy, Retention
 from holdfast.server.runtime.router import Router
 from holdfast.server.runtime.syncer import Syncer
 from holdfast.server.runtime.tally import FunctionCounts
+from holdfast.server.store.sql.expiry import SqlExpiry
+from holdfast.server.store.sql.export import SqlExport
 from holdfast.server.store.sqlite import backup, lock
-from holdfast.server.store.sqlite.expiry import SqliteExpiry
-from holdfast.server.store.sqlite.export import SqliteExport
 from holdfast.server.store.sqlite.history import SqliteHistory
 from holdfast.server.store.sqlite.memory import MemoryReaders, MemoryStore
 from holdfast.server.store.sqlite.store import SqliteStore, check_room
@@ -67,8 +67,8 @@ class Storage:
             self._lock = undo.pop_all()
         self.history = SqliteHistory(self.store.path)
         readers = self.history.readers
-        self.expiry = SqliteExpiry(self.store, readers)
-        self.export = SqliteExport(readers)
+        self.expiry = SqlExpiry(self.store, readers)
+        self.export = SqlExport(readers)
         self.disk = Disk(self.store.path, self.store.presence.trouble if config.database else str)
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class MemoryStorage(Storage):
         self.store = store = MemoryStore()
         readers = MemoryReaders(store)
         self.history = SqliteHistory(readers)
-        self.expiry, self.export = SqliteExpiry(store, readers), SqliteExport(readers)
+        self.expiry, self.export = SqlExpiry(store, readers), SqlExport(readers)
         self.disk = Disk(Path.cwd(), str)
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
@@ -94,14 +93,28 @@ def step_line(step_id: str, output: str | bytes | None, span: Span) -> StepLine:
     return StepLine(step_id, span.name, span.op, show_time(span.started_at), show_time(span.ended_at), raw(output))
 
 
-def page_of(rows: Iterable[tuple[Place, msgspec.Struct]]) -> tuple[bytes, Place | None]:
-    """Return lines of rows until there are enough of them, and the place of the last one if there may be more."""
-    lines = bytearray()
-    for number, (place, row) in enumerate(rows, 1):
-        lines += _encode(row) + b"\n"
-        if number == PAGE or len(lines) >= PAGE_BYTES:
-            return bytes(lines), place
-    return bytes(lines), None
+class Page:
+    """Lines of a page, as they are added."""
+
+    def __init__(self) -> None:
+        self._lines = bytearray()
+        self._rows = 0
+        self.place: Place | None = None
+        """The place of the last line, if there may be more."""
+
+    @property
+    def lines(self) -> bytes:
+        """All of them."""
+        return bytes(self._lines)
+
+    def full(self, place: Place, row: msgspec.Struct) -> bool:
+        """Add a row; tell whether that is enough."""
+        self._lines += _encode(row) + b"\n"
+        self._rows += 1
+        if self._rows < PAGE and len(self._lines) < PAGE_BYTES:
+            return False
+        self.place = place
+        return True
 
 
 def raw(json: str | bytes | None) -> Raw:

@@ -16,7 +16,7 @@ from holdfast.server.model.telemetry import MetadataUpdate, decode_user_span
 from holdfast.server.store.history import StoredEvent, StoredRun, TraceRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from holdfast.server.model.job import Job, Pause
     from holdfast.server.model.telemetry import UserSpan
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 Row: TypeAlias = tuple[Any, ...]
-Parameters: TypeAlias = "Sequence[str | int | float] | Mapping[str, str | int | float]"
 
 _decode_ids = msgspec.json.Decoder(list[str]).decode
 _decode_values = msgspec.json.Decoder(dict[str, object]).decode

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from holdfast.server.engine.changes import Changes
 
 _QUERIES: Final = load_queries("counting")
+_SESSIONS: Final = load_queries("sessions")
 _ADD_EVENTS: Final = _QUERIES["add_events"]
 _ADD_RUNS: Final = _QUERIES["add_runs"]
 _STORED: Final = _QUERIES["stored_events"]
@@ -47,3 +48,9 @@ def link_runs(db: sqlite3.Connection, changes: Changes) -> None:
         db.executemany(_QUERIES["add_deferred"], changes.deferred_runs)
     if changes.debug_runs:
         db.executemany(_QUERIES["add_debug"], changes.debug_runs)
+
+
+def link_sessions(db: sqlite3.Connection, found: Sequence[tuple[str, str, str]]) -> None:
+    """Note the sessions of runs that are inserted: key, id, run id."""
+    db.executemany(_SESSIONS["add_session"], found)
+    db.executemany(_SESSIONS["add_run"], found)

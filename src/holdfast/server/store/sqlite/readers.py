@@ -8,20 +8,25 @@ are slow by nature, and must not hold up anything else.
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from holdfast.server.store.history import TooSlowError
+from holdfast.server.store.sqlite.dialect import SqliteDialect
 from holdfast.server.store.sqlite.queries import named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 
-    from holdfast.server.store.sql.statement import Value
+    from holdfast.server.store.sql.reader import Dialect, Parameters, Reader
+    from holdfast.server.store.sql.rows import Row
 
 T = TypeVar("T")
 
@@ -30,6 +35,64 @@ _BUSY_S: Final = 5.0
 _STATEMENTS: Final = 256
 _OPCODES: Final = 100_000
 """Instructions of SQLite's machine between two looks at the clock: a few ms."""
+
+
+class SqliteReader:
+    """`holdfast.server.store.sql.reader.Reader` over a connection. None of its coroutines ever waits."""
+
+    dialect: Dialect = SqliteDialect()
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def named(self, statement: str) -> str:
+        """Return a statement by its name, `<file>.<section>`."""
+        return named(statement)
+
+    async def select(self, statement: str, parameters: Parameters = ()) -> list[Row]:
+        """Return the rows of a query, by its name."""
+        return await self.rows(named(statement), parameters)
+
+    async def rows(self, text: str, parameters: Parameters = ()) -> list[Row]:
+        """Return the rows of a query."""
+        return self._connection.execute(text, _bound(parameters)).fetchall()
+
+    async def each(self, statement: str, parameters: Parameters) -> AsyncGenerator[Row]:
+        """Yield the rows of a query one by one."""
+        with closing(self._connection.execute(named(statement), _bound(parameters))) as rows:
+            for row in rows:
+                yield row
+
+
+def _bound(parameters: Parameters) -> Any:
+    """Return parameters as SQLite takes them: lists as JSON, so that one statement serves any number of values."""
+    if isinstance(parameters, Mapping):
+        return {name: _scalar(value) for name, value in parameters.items()}
+    return [_scalar(value) for value in parameters]
+
+
+def _scalar(value: object) -> object:
+    return json.dumps(value) if isinstance(value, (list, tuple)) else value
+
+
+def read(connection: sqlite3.Connection, work: Callable[[Reader], Awaitable[T]]) -> T:
+    """Do something whose queries see one state of the database."""
+    connection.execute("BEGIN")
+    try:
+        return finish(work(SqliteReader(connection)))
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def finish(work: Awaitable[T]) -> T:
+    """Run a coroutine that never waits to its end."""
+    coroutine = cast("Coroutine[None, None, T]", work)
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise AssertionError("reading SQLite never waits")
 
 
 class _Work:
@@ -64,21 +127,16 @@ class Readers:
             connection.close()
         self._open.clear()
 
-    async def select(self, statement: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
-        """The rows of a query, by its name `<file>.<section>`."""
-        query = named(statement)
-        return await self.call(lambda connection: connection.execute(query, parameters).fetchall())
-
-    async def call(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def call(self, work: Callable[[Reader], Awaitable[T]]) -> T:
         """Do something with a connection, in a reader's thread. What takes too long ends with TooSlowError.
 
         When the caller is cancelled, so is the query.
         """
-        return await self._run(work)
+        return await self._run(lambda db: read(db, work))
 
-    async def search(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def search(self, work: Callable[[Reader], Awaitable[T]]) -> T:
         """The same in the thread of searches."""
-        return await self._run(work, search=True)
+        return await self._run(lambda db: read(db, work), search=True)
 
     async def _run(self, work: Callable[[sqlite3.Connection], T], *, search: bool = False) -> T:
         threads = self._searches if search else self._threads

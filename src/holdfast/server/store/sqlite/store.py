@@ -24,14 +24,13 @@ from holdfast.server.store.sql import columns
 from holdfast.server.store.sql.records import SqlRecords, experiment_statement
 from holdfast.server.store.sql.statement import Statement, Value
 from holdfast.server.store.sqlite import upkeep
-from holdfast.server.store.sqlite.counting import count_events, count_runs, link_runs
+from holdfast.server.store.sqlite.counting import count_events, count_runs, link_runs, link_sessions
 from holdfast.server.store.sqlite.faults import fault
 from holdfast.server.store.sqlite.files import make_file, make_folder, probe
 from holdfast.server.store.sqlite.log import CHECKPOINT_PAGES, Disk, Log
 from holdfast.server.store.sqlite.migrate import check_version, migrate
 from holdfast.server.store.sqlite.presence import Presence
 from holdfast.server.store.sqlite.queries import load_queries, named
-from holdfast.server.store.sqlite.sessions import link_sessions
 from holdfast.server.store.store import EndedRun, EventRow, Needs, Recovered, StoreError, Write, needs_none
 
 _encode = msgspec.json.encode
@@ -217,6 +216,15 @@ class SqliteStore:
         """Moves pages from the end of the file into free ones, which a checkpoint then cuts off."""
         with self._unsynced() as db:
             return upkeep.shrink(db, time.perf_counter() + budget_s)
+
+    @property
+    def settled(self) -> bool:
+        """Whether no checkpoint is under way."""
+        return self.log.settled
+
+    def settle(self) -> None:
+        """Begin to move the write-ahead log on if it is long."""
+        self.log.settle()
 
     @contextlib.contextmanager
     def _unsynced(self) -> Generator[sqlite3.Connection]:

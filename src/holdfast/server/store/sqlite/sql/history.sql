@@ -27,7 +27,7 @@ SELECT t.bucket, sum(t.n), min(t.first_{time}), max(t.last_{time}) FROM run_tota
 GROUP BY t.bucket HAVING max(t.last_{time}) >= ? AND min(t.first_{time}) <= ?
 
 -- name: run_count
-SELECT count(*) FROM runs r INDEXED BY {index} WHERE {condition}
+SELECT count(*) FROM runs r{index} WHERE {condition}
 
 -- name: deferred_count
 SELECT count(*) FROM deferred_runs d CROSS JOIN runs r ON r.id = d.run_id WHERE {condition}

@@ -5,22 +5,17 @@ What they read on the way is in the system's cache afterwards: the loop will not
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import msgspec
 
 from holdfast.protocol.ids import ulid
 from holdfast.server.model.status import RunStatus
 from holdfast.server.store.retention import Arrival, Ended, Erased, Found, Group, IdleEvents
+from holdfast.server.store.sql.reader import Reader, Readers
 from holdfast.server.store.sql.statement import Statement, Value
-from holdfast.server.store.sqlite.queries import named
-from holdfast.server.store.sqlite.readers import Readers
-
-if TYPE_CHECKING:
-    from holdfast.server.store.sqlite.store import SqliteStore
 
 _decode_ids = msgspec.json.Decoder(list[str]).decode
 
@@ -33,16 +28,29 @@ _OF_A_RUN = ("drop_steps", "drop_spans", "drop_metadata", "drop_user_spans", "dr
 Rows = Sequence[tuple[Value, ...]]
 
 
-class SqliteExpiry:
+class Eraser(Protocol):
+    """The writer, as far as it deletes (`holdfast.server.store.retention.Expiry`)."""
+
+    def erase(self, groups: Sequence[Group], budget_s: float) -> Erased | Awaitable[Erased]: ...  # noqa: D102
+
+    def shrink(self, budget_s: float) -> bool: ...  # noqa: D102
+
+    @property
+    def settled(self) -> bool: ...  # noqa: D102
+
+    def settle(self) -> None: ...  # noqa: D102
+
+
+class SqlExpiry:
     """`holdfast.server.store.retention.Expiry`: readers find, the writer deletes."""
 
-    def __init__(self, store: SqliteStore, readers: Readers) -> None:
+    def __init__(self, store: Eraser, readers: Readers) -> None:
         self._store = store
         self._readers = readers
 
     async def functions(self) -> list[tuple[str, str]]:
         """Return ids and slugs of all functions."""
-        return [(str(id), str(slug)) for id, slug in await self._readers.select("retention.functions")]
+        return [(str(id), str(slug)) for id, slug in await self._select("functions")]
 
     async def newest(self, function_id: str, keep: int) -> str | None:
         """Return the id of the newest ended run of a function that is one too many."""
@@ -82,8 +90,8 @@ class SqliteExpiry:
         """Find entries of the audit log that are older than a time (ms)."""
         return _groups("drop_audit", await self._select("old_audit", before=before, most=most))
 
-    def erase(self, groups: Sequence[Group], budget_s: float) -> Erased:
-        """Carry out deletions until about `budget_s` is over. Not synced: the next commit does that."""
+    def erase(self, groups: Sequence[Group], budget_s: float) -> Erased | Awaitable[Erased]:
+        """Carry out deletions until about `budget_s` is over."""
         return self._store.erase(groups, budget_s)
 
     def shrink(self, budget_s: float) -> bool:
@@ -93,29 +101,26 @@ class SqliteExpiry:
     @property
     def settled(self) -> bool:
         """Whether no checkpoint is under way."""
-        return self._store.log.settled
+        return self._store.settled
 
     def settle(self) -> None:
         """Begin to move the write-ahead log on if it is long."""
-        self._store.log.settle()
+        self._store.settle()
 
-    async def _select(self, query: str, **parameters: Value) -> Rows:
-        sql = named(f"retention.{query}")
-        return await self._readers.call(lambda db: db.execute(sql, parameters).fetchall())
+    async def _select(self, query: str, **parameters: Any) -> Rows:
+        return await self._readers.call(lambda db: db.select(f"retention.{query}", parameters))
 
 
-def _ended(db: sqlite3.Connection, where: Ended, after: str, most: int) -> Found:
-    given = {**msgspec.structs.asdict(where), "excepted": _json(where.excepted), "after": after, "most": most}
-    rows: list[tuple[str, str]] = db.execute(named(_query(where)), given).fetchall()
+async def _ended(db: Reader, where: Ended, after: str, most: int) -> Found:
+    given = {**msgspec.structs.asdict(where), "excepted": list(where.excepted), "after": after, "most": most}
+    rows = await db.select(_query(where), given)
     runs = [(run, _decode_ids(events)) for run, events in rows]
     events = [event for _, started in runs for event in started]
-    held = _held(db, events)  # after the query of runs: an event that is released in between has its run by then
-    weights: dict[str, int] = dict(
-        db.execute(named("retention.weights"), {"runs": _json([run for run, _ in runs])}).fetchall()
-    )
-    heavy = [piece for run, size in weights.items() if size > HEAVY for piece in _pieces(db, run)]
+    held = await _held(db, events)  # after the query of runs: an event that is released in between has its run by then
+    weights: dict[str, int] = dict(await db.select("retention.weights", {"runs": [run for run, _ in runs]}))
+    heavy = [piece for run, size in weights.items() if size > HEAVY for piece in await _pieces(db, run)]
     return Found(
-        [*heavy, *_run_groups(runs, held)], set(events) - held, sum(weights.values()) + _weight(db, events),
+        [*heavy, *_run_groups(runs, held)], set(events) - held, sum(weights.values()) + await _weight(db, events),
         runs[-1][0] if len(runs) == most else None,
     )  # fmt: skip
 
@@ -139,11 +144,11 @@ def _run_groups(runs: Sequence[tuple[str, list[str]]], held: set[str]) -> Iterat
         ]
 
 
-def _pieces(db: sqlite3.Connection, run: str) -> list[Group]:
+async def _pieces(db: Reader, run: str) -> list[Group]:
     """The deletions of a large run's rows, about `HEAVY` bytes at a time."""
     pieces: list[list[Statement]] = []
     room = 0
-    for statement, seq, size in db.execute(named("retention.rows_of"), {"run": run}):
+    for statement, seq, size in await db.select("retention.rows_of", {"run": run}):
         if size > room:
             pieces.append([])
             room = HEAVY
@@ -152,25 +157,24 @@ def _pieces(db: sqlite3.Connection, run: str) -> list[Group]:
     return list[Group](pieces)
 
 
-def _idle_events(db: sqlite3.Connection, after: Arrival, before: int, most: int) -> IdleEvents:
+async def _idle_events(db: Reader, after: Arrival, before: int, most: int) -> IdleEvents:
     given = {"id": after[0], "n": after[1], "end": ulid(before, 0), "most": most}
-    rows: list[tuple[str, int, int, int]] = db.execute(named("retention.arrivals"), given).fetchall()
+    rows = await db.select("retention.arrivals", given)
     idle = [(id, n) for id, n, received_at, started in rows if not started and received_at < before]
     ids = [id for id, _ in idle]
-    held = _held(db, ids)
+    held = await _held(db, ids)
     copies = [(id, n) for id, n in idle if id not in held]
-    last = rows[-1][:2] if len(rows) == most else None
-    return IdleEvents(_groups("drop_copy", copies), {id for id, _ in copies}, _weight(db, ids), last)
+    last = (rows[-1][0], rows[-1][1]) if len(rows) == most else None
+    return IdleEvents(_groups("drop_copy", copies), {id for id, _ in copies}, await _weight(db, ids), last)
 
 
-def _held(db: sqlite3.Connection, events: Sequence[str]) -> set[str]:
-    rows: list[tuple[str]] = db.execute(named("retention.held"), {"events": _json(events)}).fetchall()
-    return {id for (id,) in rows}
+async def _held(db: Reader, events: Sequence[str]) -> set[str]:
+    return {id for (id,) in await db.select("retention.held", {"events": list(events)})}
 
 
-def _weight(db: sqlite3.Connection, events: Sequence[str]) -> int:
-    row: tuple[Value] = db.execute(named("retention.event_weight"), {"events": _json(events)}).fetchone()
-    return int(row[0] or 0)
+async def _weight(db: Reader, events: Sequence[str]) -> int:
+    [(size,)] = await db.select("retention.event_weight", {"events": list(events)})
+    return int(size or 0)
 
 
 def _groups(statement: str, rows: Rows) -> list[Group]:
@@ -178,7 +182,3 @@ def _groups(statement: str, rows: Rows) -> list[Group]:
         [Statement(f"retention.{statement}", rows[start : start + ROWS_TOGETHER])]
         for start in range(0, len(rows), ROWS_TOGETHER)
     ]
-
-
-def _json(ids: Sequence[str]) -> str:
-    return msgspec.json.encode(ids).decode()

@@ -6,24 +6,22 @@ goes meanwhile shifts and repeats nothing, and how much is stored doesn't matter
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from holdfast.protocol.ids import MAX_ULID_MS, ulid
 from holdfast.server.model.status import RunStatus
 from holdfast.server.model.totals import RUN_DIGITS
 from holdfast.server.store.history import RunTime
+from holdfast.server.store.sql.conditions import Conditions, Query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from holdfast.server.store.history import RunFilter, RunOrder, RunPosition
-
-Parameter = str | int | float
+    from holdfast.server.store.sql.reader import Dialect, Parameter
 
 LIVE: Final = "r.status IN (0, 5)"
-ENDED: Final = "+r.status BETWEEN 1 AND 3"
-"""The conditions of indexes, as SQLite has to find them in a query."""
+"""The condition of the index of live runs."""
 
 _MOST_RANGES: Final = 200
 _MAX_ENTROPY: Final = 2**80 - 1
@@ -32,35 +30,6 @@ _LIVE: Final = (RunStatus.RUNNING, RunStatus.SCHEDULED)
 LAST: Final = "Z" * 26
 """No id comes after it."""
 _NEVER: Final = 2**62
-
-
-class Query(NamedTuple):
-    """A statement with its parameters."""
-
-    text: str
-    parameters: tuple[Parameter, ...]
-
-
-class Conditions:
-    """Conditions that must all hold, with their parameters."""
-
-    def __init__(self) -> None:
-        self._texts: list[str] = []
-        self.parameters: list[Parameter] = []
-
-    @property
-    def text(self) -> str:
-        """All conditions joined."""
-        return " AND ".join(self._texts) or "1"
-
-    def add(self, text: str, *parameters: Parameter) -> None:
-        """One more."""
-        self._texts.append(text)
-        self.parameters.extend(parameters)
-
-    def add_choice(self, column: str, values: Iterable[str | int]) -> None:
-        """The column has one of the values."""
-        self.add(f"{column} IN (SELECT value FROM json_each(?))", json.dumps(list(values)))  # noqa: S608 - columns are ours
 
 
 class Facets(NamedTuple):
@@ -102,12 +71,14 @@ class RunList:
     """A list of runs in an order: its ranges. Rows of a range are the order's times, then the id."""
 
     def __init__(
-        self, where: RunFilter, order: Sequence[RunOrder], facets: Facets, after: RunPosition | None = None
-    ) -> None:
+        self, dialect: Dialect, where: RunFilter, order: Sequence[RunOrder], facets: Facets,
+        after: RunPosition | None = None,
+    ) -> None:  # fmt: skip
+        self._dialect = dialect
         self._where = where
         self._facets = facets
         self._after = after
-        self.levels = tuple(_levels(order))
+        self.levels = tuple(_levels(dialect, order))
         self._time = self.levels[0].time
 
     def bounds(self) -> Query | None:
@@ -115,7 +86,7 @@ class RunList:
         where = self._where
         if where.time is (self._time or RunTime.QUEUED) or not self._facets.ended:
             return None
-        found = Conditions()
+        found = Conditions(self._dialect)
         if where.time is RunTime.QUEUED:
             if where.since <= 0 and where.until is None:
                 return None
@@ -131,8 +102,8 @@ class RunList:
             found.add_choice("t.function_id", self._facets.functions)
         time = self._time or RunTime.STARTED
         text = (
-            f"SELECT min(t.bucket), max(t.bucket) || '{LAST}', ifnull(min(t.first_{time}), 1),"  # noqa: S608
-            f" ifnull(max(t.last_{time}), 1) FROM run_totals t WHERE {found.text}"
+            f"SELECT min(t.bucket), max(t.bucket) || '{LAST}', coalesce(min(t.first_{time}), 1),"  # noqa: S608
+            f" coalesce(max(t.last_{time}), 1) FROM run_totals t WHERE {found.text}"
         )
         return Query(text, tuple(found.parameters))
 
@@ -140,7 +111,7 @@ class RunList:
         """How many ended runs there are in the list's facets and ids: at most `most` in each answer."""
         for index, found in self._facet_ranges():
             found.add("r.id BETWEEN ? AND ?", *self._ids(bounds))
-            text = f"SELECT count(*) FROM (SELECT 1 FROM runs r INDEXED BY {index} WHERE {found.text} LIMIT ?)"  # noqa: S608
+            text = f"SELECT count(*) FROM (SELECT 1 FROM runs r{self._by(index)} WHERE {found.text} LIMIT ?) few"  # noqa: S608
             yield Query(text, (*found.parameters, most))
 
     def ranges(self, bounds: Bounds, limit: int, *, few: bool = False) -> Iterator[Query]:
@@ -149,50 +120,53 @@ class RunList:
             yield self._deferred(limit)
             return
         if self._facets.live:
-            found = Conditions()
+            found = Conditions(self._dialect)
             found.add(LIVE)
             if len(self._facets.live) == 1:
                 found.add("+r.status = ?", int(self._facets.live[0]))
             self._add_functions(found)
-            yield self._range("runs r INDEXED BY runs_live", found, limit, live=True)
+            yield self._range(f"runs r{self._by('runs_live')}", found, limit, live=True)
         if self._time is None or few:
             ids = Bounds(bounds.low, bounds.high)
             for index, found in self._facet_ranges():
-                yield self._range(f"runs r INDEXED BY {index}", found, limit, ids)
+                yield self._range(f"runs r{self._by(index)}", found, limit, ids)
         elif self._facets.ended:
             # Runs that have no such time are not within the bounds: they come first, or last.
             for between in (bounds._replace(first=0, last=0), bounds._replace(first=max(bounds.first, 1))):
                 yield self._by_time(self._time, between, limit)
 
     def _by_time(self, time: RunTime, bounds: Bounds, limit: int) -> Query:
-        found = Conditions()
-        found.add(ENDED)
+        found = Conditions(self._dialect)
+        found.add(self._dialect.ended)
         if len(self._facets.ended) < len(ENDED_STATUSES):
             found.add_choice("r.status", map(int, self._facets.ended))
         self._add_functions(found)
-        return self._range(f"runs r INDEXED BY runs_by_{time}", found, limit, bounds)
+        return self._range(f"runs r{self._by(f'runs_by_{time}')}", found, limit, bounds)
 
     def _facet_ranges(self) -> Iterator[tuple[str, Conditions]]:
         """The ranges of ids in which ended runs are of one status, and of one function if those are few."""
         statuses, functions = self._facets.ended, self._facets.functions
         if functions is None or len(functions) * len(statuses) > _MOST_RANGES:
             for status in statuses:
-                found = Conditions()
-                found.add(f"{ENDED} AND r.status = ?", int(status))
+                found = Conditions(self._dialect)
+                found.add(f"{self._dialect.ended} AND r.status = ?", int(status))
                 self._add_functions(found)
                 yield "runs_by_status", found
             return
         for function in functions:
             for status in statuses:
-                found = Conditions()
-                found.add(f"{ENDED} AND r.function_id = ? AND r.status = ?", function, int(status))
+                found = Conditions(self._dialect)
+                found.add(f"{self._dialect.ended} AND r.function_id = ? AND r.status = ?", function, int(status))
                 yield "runs_by_function", found
 
     def _deferred(self, limit: int) -> Query:
-        found = Conditions()
+        found = Conditions(self._dialect)
         found.add_choice("r.status", map(int, self._facets.statuses))
         self._add_functions(found)
-        return self._range("deferred_runs d CROSS JOIN runs r ON r.id = d.run_id", found, limit, column="d.run_id")
+        return self._range("deferred_runs d JOIN runs r ON r.id = d.run_id", found, limit, column="d.run_id")
+
+    def _by(self, index: str) -> str:
+        return self._dialect.by_index(index)
 
     def _add_functions(self, found: Conditions) -> None:
         if self._facets.functions is not None:
@@ -228,7 +202,7 @@ class RunList:
         return Query(text, (*found.parameters, limit))
 
     def _limit(self, found: Conditions, bounds: Bounds, column: str, *, keyed: bool) -> None:
-        """Window, bounds and place as one range of ids and one of each time: SQLite seeks by one bound of each end."""
+        """Window, bounds and place as one range of ids and one of each time: a seek goes by one bound of each end."""
         low, high = bounds.low, bounds.high
         times = {self._time: (bounds.first, bounds.last)} if self._time and keyed else {}
         where, after = self._where, self._after
@@ -249,7 +223,7 @@ class RunList:
         found.add(f"{column} BETWEEN ? AND ?", low, high)
         for time, (first_ms, last_ms) in times.items():
             if (first_ms, last_ms) != (0, _NEVER):
-                found.add(f"ifnull(r.{time}, 0) BETWEEN ? AND ?", first_ms, last_ms)
+                found.add(f"{self._dialect.or_zero(f'r.{time}')} BETWEEN ? AND ?", first_ms, last_ms)
 
     def merge(self, rows: list[tuple[int | str, ...]], limit: int) -> list[tuple[int | str, ...]]:
         """The first of the rows of all ranges."""
@@ -267,7 +241,7 @@ def add_window(found: Conditions, where: RunFilter, column: str = "r.id") -> Non
         if where.until is not None:
             found.add(f"{column} <= ?", last_id(where.until))
         return
-    time = f"ifnull(r.{where.time}, 0)"
+    time = found.dialect.or_zero(f"r.{where.time}")
     found.add(f"{time} >= ?", max(where.since, 1))  # 0 is a time that hasn't come
     if where.until is not None:
         found.add(f"{time} <= ?", where.until)
@@ -295,13 +269,13 @@ def id_range(since: int, until: int | None) -> tuple[str, str]:
     return first_id(since), LAST if until is None else last_id(until)
 
 
-def _levels(order: Sequence[RunOrder]) -> Iterable[_Level]:
+def _levels(dialect: Dialect, order: Sequence[RunOrder]) -> Iterable[_Level]:
     for level in order:
         if level.time is RunTime.QUEUED:
             # Ids rise with the time of scheduling and are unique: nothing below this level can matter.
             yield _Level("r.id", level.descending, None)
             return
-        yield _Level(f"ifnull(r.{level.time}, 0)", level.descending, level.time)
+        yield _Level(dialect.or_zero(f"r.{level.time}"), level.descending, level.time)
     yield _Level("r.id", descending=False, time=None)
 
 

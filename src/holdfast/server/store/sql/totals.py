@@ -10,82 +10,80 @@ from typing import TYPE_CHECKING, Final
 
 from holdfast.server.model.totals import RUN_DIGITS
 from holdfast.server.store.history import RunTime
-from holdfast.server.store.sqlite.lists import ENDED, LAST, LIVE, Conditions, add_window, id_range
-from holdfast.server.store.sqlite.queries import load_queries
+from holdfast.server.store.sql.conditions import Conditions
+from holdfast.server.store.sql.lists import LAST, LIVE, add_window, id_range
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from holdfast.server.store.history import RunFilter
-    from holdfast.server.store.sqlite.lists import Facets
+    from holdfast.server.store.sql.lists import Facets
+    from holdfast.server.store.sql.reader import Dialect, Reader
 
-_QUERIES: Final = load_queries("history")
 _NEVER: Final = 2**62
 
 
-def count_runs(connection: sqlite3.Connection, where: RunFilter, facets: Facets) -> int:
+async def count_runs(db: Reader, where: RunFilter, facets: Facets) -> int:
     """How many runs a filter lets through, its search aside."""
     if where.deferred:
-        return _deferred(connection, where, facets)
-    total = _live(connection, where, facets)
+        return await _deferred(db, where, facets)
+    total = await _live(db, where, facets)
     if facets.ended:
-        total += _ended(connection, where, facets)
-    return total - _deferred(connection, where, facets) if where.deferred is False else total
+        total += await _ended(db, where, facets)
+    return total - await _deferred(db, where, facets) if where.deferred is False else total
 
 
-def _live(connection: sqlite3.Connection, where: RunFilter, facets: Facets) -> int:
+async def _live(db: Reader, where: RunFilter, facets: Facets) -> int:
     if not facets.live:
         return 0
-    found = Conditions()
+    found = Conditions(db.dialect)
     found.add(LIVE)
     if len(facets.live) == 1:
         found.add("+r.status = ?", int(facets.live[0]))
     _add_functions(found, facets, "r")
-    return _count(connection, "runs_live", where, found)
+    return await _count(db, "runs_live", where, found)
 
 
-def _ended(connection: sqlite3.Connection, where: RunFilter, facets: Facets) -> int:
+async def _ended(db: Reader, where: RunFilter, facets: Facets) -> int:
     if where.time is not RunTime.QUEUED:
-        return _ended_by_time(connection, where, facets)
+        return await _ended_by_time(db, where, facets)
     low, high = id_range(where.since, where.until)
     if high < low:
         return 0
-    found = Conditions()
+    found = Conditions(db.dialect)
     found.add("t.bucket > ? AND t.bucket < ?", low[:RUN_DIGITS] if where.since > 0 else "", high[:RUN_DIGITS])
     _add_facets(found, facets)
-    query = _QUERIES["run_total"].replace("{condition}", found.text)
-    total = int(connection.execute(query, found.parameters).fetchone()[0])
+    query = db.named("history.run_total").replace("{condition}", found.text)
+    total = await _number(db, query, found)
     ends = {low[:RUN_DIGITS]} if where.since > 0 else set[str]()
     if where.until is not None:
         ends.add(high[:RUN_DIGITS])
     for bucket in ends:
-        edge = _ended_runs(facets)
+        edge = _ended_runs(db.dialect, facets)
         edge.add("r.id BETWEEN ? AND ?", max(low, bucket), min(high, bucket + LAST))
-        total += _count(connection, _index(facets), where, edge, windowed=True)
+        total += await _count(db, _index(facets), where, edge, windowed=True)
     return total
 
 
-def _ended_by_time(connection: sqlite3.Connection, where: RunFilter, facets: Facets) -> int:
+async def _ended_by_time(db: Reader, where: RunFilter, facets: Facets) -> int:
     """By another time than that in ids: buckets that lie within the window are summed, the others' runs looked at.
 
     What a bucket holds of the time may be less than what its totals say, so that more is looked at than need be.
     """
     since, until = max(where.since, 1), where.until if where.until is not None else _NEVER
-    found = Conditions()
+    found = Conditions(db.dialect)
     _add_facets(found, facets)
-    query = _QUERIES["run_buckets"].replace("{time}", where.time).replace("{condition}", found.text)
+    query = db.named("history.run_buckets").replace("{time}", where.time).replace("{condition}", found.text)
     total = 0
     whole: list[str] = []
     early, late = _Edge(), _Edge()
-    for bucket, n, first, last in connection.execute(query, (*found.parameters, since, until)):
+    for bucket, n, first, last in await db.rows(query, (*found.parameters, since, until)):
         if first >= since and last <= until:
             whole.append(bucket)
             total += n
         else:
             (early if first < since else late).add(bucket, max(first, since), min(last, until))
     # What has no such time is part of a bucket, but in no window.
-    total -= _within(connection, where, facets, _Edge(whole, 0, 0))
-    return total + sum(_within(connection, where, facets, edge) for edge in (early, late))
+    total -= await _within(db, where, facets, _Edge(whole, 0, 0))
+    return total + sum([await _within(db, where, facets, edge) for edge in (early, late)])
 
 
 @dataclass
@@ -101,42 +99,46 @@ class _Edge:
         self.first, self.last = min(self.first, first), max(self.last, last)
 
 
-def _within(connection: sqlite3.Connection, where: RunFilter, facets: Facets, edge: _Edge) -> int:
+async def _within(db: Reader, where: RunFilter, facets: Facets, edge: _Edge) -> int:
     if not edge.buckets:
         return 0
-    found = _ended_runs(facets)
-    found.add(f"ifnull(r.{where.time}, 0) BETWEEN ? AND ?", edge.first, edge.last)
+    found = _ended_runs(db.dialect, facets)
+    found.add(f"{db.dialect.or_zero(f'r.{where.time}')} BETWEEN ? AND ?", edge.first, edge.last)
     found.add_choice(f"substr(r.id, 1, {RUN_DIGITS})", edge.buckets)
-    return _count(connection, f"runs_by_{where.time}", where, found, windowed=True)
+    return await _count(db, f"runs_by_{where.time}", where, found, windowed=True)
 
 
-def _deferred(connection: sqlite3.Connection, where: RunFilter, facets: Facets) -> int:
-    found = Conditions()
+async def _deferred(db: Reader, where: RunFilter, facets: Facets) -> int:
+    found = Conditions(db.dialect)
     found.add_choice("r.status", map(int, (*facets.live, *facets.ended)))
     _add_functions(found, facets, "r")
     add_window(found, where, "d.run_id")
     found.add("r.id NOT IN (SELECT run_id FROM debug_runs)")
-    query = _QUERIES["deferred_count"].replace("{condition}", found.text)
-    return int(connection.execute(query, found.parameters).fetchone()[0])
+    query = db.named("history.deferred_count").replace("{condition}", found.text)
+    return await _number(db, query, found)
 
 
-def _count(
-    connection: sqlite3.Connection, index: str, where: RunFilter, found: Conditions, *, windowed: bool = False
-) -> int:
+async def _count(db: Reader, index: str, where: RunFilter, found: Conditions, *, windowed: bool = False) -> int:
     if not windowed:
         add_window(found, where)
     found.add("r.id NOT IN (SELECT run_id FROM debug_runs)")
-    query = _QUERIES["run_count"].replace("{index}", index).replace("{condition}", found.text)
-    return int(connection.execute(query, found.parameters).fetchone()[0])
+    query = (
+        db.named("history.run_count").replace("{index}", db.dialect.by_index(index)).replace("{condition}", found.text)
+    )
+    return await _number(db, query, found)
+
+
+async def _number(db: Reader, query: str, found: Conditions) -> int:
+    return int((await db.rows(query, found.parameters))[0][0])
 
 
 def _index(facets: Facets) -> str:
     return "runs_by_function" if facets.functions is not None else "runs_by_status"
 
 
-def _ended_runs(facets: Facets) -> Conditions:
-    found = Conditions()
-    found.add(ENDED)
+def _ended_runs(dialect: Dialect, facets: Facets) -> Conditions:
+    found = Conditions(dialect)
+    found.add(dialect.ended)
     found.add(f"r.status IN ({', '.join(str(int(status)) for status in facets.ended)})")
     _add_functions(found, facets, "r")
     return found
