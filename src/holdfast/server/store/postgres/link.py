@@ -6,24 +6,27 @@ reads does so in a transaction, so that all its parts reach the same server proc
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import asyncpg
 
+from holdfast.server.store.postgres.dialect import PostgresDialect
 from holdfast.server.store.postgres.faults import ERRORS, fault
-from holdfast.server.store.postgres.queries import named, plain
+from holdfast.server.store.postgres.queries import named, plain, translate
 from holdfast.server.store.postgres.settings import Settings
-from holdfast.server.store.store import SchemaError
+from holdfast.server.store.sql.rows import Row
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Pool, Record
 
+    from holdfast.server.store.sql.reader import Dialect, Parameter, Parameters
+
     AnyConnection: TypeAlias = Connection[Record]
     AnyPool: TypeAlias = Pool[Record]
 
-Row: TypeAlias = tuple[Any, ...]
+_PREFETCH: Final = 20
 
 
 async def connect(settings: Settings) -> AnyConnection:
@@ -34,8 +37,8 @@ async def connect(settings: Settings) -> AnyConnection:
         raise fault(settings.uri, error) from error
 
 
-class Readers:
-    """A few connections for reading, made when they are needed, of one event loop."""
+class Link:
+    """A few connections, made when they are needed, of one event loop."""
 
     def __init__(self, settings: Settings, most: int) -> None:
         self._settings = settings
@@ -54,14 +57,14 @@ class Readers:
         except ERRORS as error:
             raise fault(self._settings.uri, error) from error
 
-    async def do(self, statement: str, *values: object) -> list[Row]:
+    async def do(self, statement: str, *values: Parameter) -> list[Row]:
         """Execute a statement by its name, in a transaction of its own; return its rows. Raises StoreError."""
         try:
             async with (
                 (await self._ready()).acquire(timeout=self._settings.connect_s) as connection,
                 connection.transaction(),
             ):
-                return await Snapshot(connection, self._settings.schema).select(statement, *values)
+                return await Snapshot(connection, self._settings.schema).select(statement, values)
         except ERRORS as error:
             raise fault(self._settings.uri, error) from error
 
@@ -74,6 +77,18 @@ class Readers:
             await self._pool
         return self._pool
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[AnyConnection]:
+        """Write in one transaction. Raises StoreError."""
+        try:
+            async with (
+                (await self._ready()).acquire(timeout=self._settings.connect_s) as connection,
+                connection.transaction(),
+            ):
+                yield cast("AnyConnection", connection)
+        except ERRORS as error:
+            raise fault(self._settings.uri, error) from error
+
     async def close(self) -> None:
         """Close all connections."""
         if self._pool is not None:
@@ -85,21 +100,35 @@ async def _keep(_connection: object) -> None:
 
 
 class Snapshot:
-    """A transaction that reads."""
+    """A transaction that reads (`holdfast.server.store.sql.reader.Reader`)."""
+
+    dialect: Dialect = PostgresDialect()
 
     def __init__(self, connection: Any, schema: str) -> None:
-        self.connection: AnyConnection = connection
+        self._connection: AnyConnection = connection
         self._schema = schema
 
-    async def select(self, statement: str, *values: object) -> list[Row]:
-        """Return the rows of a query, by its name `<file>.<section>`."""
-        return await self.rows(named(statement), values)
+    def named(self, statement: str) -> str:
+        """Return a statement by its name, `<file>.<section>`."""
+        return named(statement)
 
-    async def rows(self, text: str, values: Sequence[object] = ()) -> list[Row]:
+    async def select(self, statement: str, parameters: Parameters = ()) -> list[Row]:
+        """Return the rows of a query, by its name."""
+        return await self.rows(named(statement), parameters)
+
+    async def rows(self, text: str, parameters: Parameters = ()) -> list[Row]:
         """Return the rows of a query."""
-        given = [plain(value) if isinstance(value, str) else value for value in values]
-        found = await self.connection.fetch(text.replace("{schema}", self._schema), *given)
-        return [tuple(row) for row in found]
+        text, names = translate(text, self._schema)
+        return [tuple(row) for row in await self._connection.fetch(text, *_given(names, parameters))]
+
+    async def each(self, statement: str, parameters: Parameters) -> AsyncGenerator[Row]:
+        """Yield the rows of a query one by one, a few at a time from the server."""
+        text, names = translate(named(statement), self._schema)
+        async for row in self._connection.cursor(text, *_given(names, parameters), prefetch=_PREFETCH):
+            yield tuple(row)
 
 
-__all__ = ["Readers", "Row", "SchemaError", "Snapshot", "connect"]
+def _given(names: Sequence[str], parameters: Parameters) -> Iterator[object]:
+    values = [parameters[name] for name in names] if isinstance(parameters, Mapping) else parameters
+    for value in values:
+        yield plain(value) if isinstance(value, str) else list(value) if isinstance(value, tuple) else value

@@ -8,8 +8,9 @@ import os
 import secrets
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import structlog
@@ -20,11 +21,12 @@ from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.store.postgres import recovery
 from holdfast.server.store.postgres.document import document
 from holdfast.server.store.postgres.faults import ERRORS, fault, shown
-from holdfast.server.store.postgres.link import Readers, connect
+from holdfast.server.store.postgres.link import Link, connect
 from holdfast.server.store.postgres.migrate import migrate
 from holdfast.server.store.postgres.queries import literal, named
 from holdfast.server.store.postgres.settings import BEAT_S, LEASE_S, Settings
 from holdfast.server.store.records import Sink
+from holdfast.server.store.retention import Erased, Group
 from holdfast.server.store.sql import rows
 from holdfast.server.store.sql.columns import record_row
 from holdfast.server.store.sql.records import SqlRecords, experiment_statement
@@ -54,7 +56,7 @@ class PostgresStore:
         self._settings = settings
         self._schema = settings.schema
         self._node = f"{time.time_ns():x}{secrets.token_hex(4)}"
-        self._readers = Readers(settings, _READERS)
+        self._link = Link(settings, _READERS)
         self._writer: AnyConnection | None = None
         self._heart: asyncio.Task[None] | None = None
         self._start = recovery.Start()
@@ -77,7 +79,7 @@ class PostgresStore:
             await _end(connection)
         await self._claim_in_time()
         self._heart = asyncio.create_task(self._beat())
-        async with self._readers.snapshot() as snapshot:
+        async with self._link.snapshot() as snapshot:
             self._start = await recovery.read_start(snapshot)
 
     async def begin_epoch(self) -> None:
@@ -86,7 +88,7 @@ class PostgresStore:
         if writer is not None:
             await _end(writer)
         await self._make_heard()
-        found = await self._readers.do("partitions.claim", self._node, self._settings.partition)
+        found = await self._link.do("partitions.claim", self._node, self._settings.partition)
         if not found:
             raise OwnedError(await self._owned())
         self.epoch = int(found[0][0])
@@ -107,7 +109,7 @@ class PostgresStore:
                 return
 
     async def _owned(self) -> str:
-        found = await self._readers.do("partitions.owner", self._settings.partition)
+        found = await self._link.do("partitions.owner", self._settings.partition)
         owner = found[0][0] if found else "somebody"
         return (
             f"the schema {self._schema} of {shown(self._settings.uri)} is in use by another Holdfast server ({owner}); "
@@ -116,7 +118,7 @@ class PostgresStore:
 
     async def _make_heard(self) -> None:
         name = f"{socket.gethostname()}, process {os.getpid()}"
-        await self._readers.do("partitions.beat", self._node, name, LEASE_S)
+        await self._link.do("partitions.beat", self._node, name, LEASE_S)
 
     async def _beat(self) -> None:
         """Keep the lease. If that fails for too long, others may have claimed what was owned."""
@@ -203,7 +205,7 @@ class PostgresStore:
     async def recover(self, needs: Needs = needs_none) -> Recovered:
         """Read all live state of the partition, and what a start needs."""
         try:
-            async with asyncio.timeout(self._settings.recover_s), self._readers.snapshot() as snapshot:
+            async with asyncio.timeout(self._settings.recover_s), self._link.snapshot() as snapshot:
                 self._start = await recovery.read_start(snapshot)
                 return await recovery.read_live(snapshot, self._settings.partition, needs)
         except (KeyError, ValueError) as error:
@@ -213,26 +215,55 @@ class PostgresStore:
 
     async def load_body(self, run_id: str) -> Body:
         """Read a live run's events and memoised steps."""
-        async with self._readers.snapshot() as snapshot:
+        async with self._link.snapshot() as snapshot:
             return await recovery.read_body(snapshot, run_id)
 
     async def load_ended(self, run_id: str) -> EndedRun | None:
         """Read what a rerun of a run needs."""
-        async with self._readers.snapshot() as snapshot:
+        async with self._link.snapshot() as snapshot:
             return await recovery.read_ended(snapshot, run_id)
 
     async def load_events(self, ids: Iterable[str]) -> list[EventRow]:
         """Read events by internal id, in the order asked for."""
-        async with self._readers.snapshot() as snapshot:
+        async with self._link.snapshot() as snapshot:
             return await recovery.read_events(snapshot, list(ids))
+
+    # --- retention --------------------------------------------------------------------------------------------------
+
+    settled = True
+
+    async def erase(self, groups: Sequence[Group], budget_s: float) -> Erased:
+        """Carry out groups of deletions until `budget_s` is over, in a transaction that no commit comes between."""
+        began = time.perf_counter()
+        done, rows = 0, Counter[str]()
+        async with self._link.transaction() as connection:
+            fence = named("partitions.hold").replace("{schema}", self._schema)
+            if not await connection.fetch(fence, self._settings.partition, self.epoch):
+                raise StoreError(await self._owned())
+            for group in groups:
+                for write in group:
+                    status = await connection.execute(self.statement(write))
+                    rows[cast("Statement", write).name] += int(status.rpartition(" ")[2])
+                done += 1
+                if time.perf_counter() > began + budget_s:
+                    break
+        events = rows["retention.drop_event"] + rows["retention.drop_copy"]
+        return Erased(done, rows["retention.drop_run"], events, time.perf_counter() - began)
+
+    def shrink(self, budget_s: float) -> bool:  # noqa: ARG002 - there is nothing to do
+        """Do nothing: the database's own vacuum gives room back."""
+        return False
+
+    def settle(self) -> None:
+        """Do nothing: the log is the database's."""
 
     async def close(self) -> None:
         """Give the partition back, and close all connections."""
         if self._heart is not None:
             self._heart.cancel()
         with contextlib.suppress(StoreError, TimeoutError):
-            await asyncio.wait_for(self._readers.do("partitions.leave", self._node), LEASE_S)
-        await self._readers.close()
+            await asyncio.wait_for(self._link.do("partitions.leave", self._node), LEASE_S)
+        await self._link.close()
         writer, self._writer = self._writer, None
         if writer is not None:
             await _end(writer)

@@ -248,7 +248,7 @@ class SqlHistory:
 
     async def audit_page(self, limit: int, before: str = "", actor: str = "", action: str = "") -> list[AuditEntry]:
         """Return a page of the audit log, the newest first."""
-        given = (before, actor, action, limit)
+        given = {"before": before, "actor": actor, "action": action, "limit": limit}
         return await self._all("access.audit", given, lambda row: read_struct(row, AuditEntry))
 
     async def ping(self) -> None:

@@ -30,6 +30,7 @@ _LIVE: Final = (RunStatus.RUNNING, RunStatus.SCHEDULED)
 LAST: Final = "Z" * 26
 """No id comes after it."""
 _NEVER: Final = 2**62
+_NO_TIME: Final = "CAST(0 AS BIGINT)"
 
 
 class Facets(NamedTuple):
@@ -189,15 +190,14 @@ class RunList:
     ) -> Query:
         levels = [level if level.time else level._replace(expression=column) for level in self.levels]
         if live:  # what has not ended has no end to read
-            levels = [level._replace(expression="0") if level.time is RunTime.ENDED else level for level in levels]
-        self._limit(found, bounds or Bounds(), column, keyed=levels[0].expression != "0")
+            levels = [level._replace(expression=_NO_TIME) if level.time is RunTime.ENDED else level for level in levels]
+        self._limit(found, bounds or Bounds(), column, keyed=levels[0].expression != _NO_TIME)
         add_hidden(found, self._where)
         if self._after is not None:
             _add_place(found, levels, self._after)
         columns = ", ".join([*(level.expression for level in levels if level.time), column])
-        order = ", ".join(
-            f"{level.expression} {'DESC' if level.descending else 'ASC'}" for level in levels if level.expression != "0"
-        )
+        ways = [(level.expression, "DESC" if level.descending else "ASC") for level in levels]
+        order = ", ".join(f"{expression} {way}" for expression, way in ways if expression != _NO_TIME)
         text = f"SELECT {columns} FROM {source} WHERE {found.text} ORDER BY {order} LIMIT ?"  # noqa: S608
         return Query(text, (*found.parameters, limit))
 

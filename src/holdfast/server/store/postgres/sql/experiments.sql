@@ -22,3 +22,24 @@ WHERE s.run_id = x->>0 AND s.step_id = x->>1 AND s.name = x->>2
 
 -- name: drop_scores
 DELETE FROM {schema}.scores s USING jsonb_array_elements({rows}) x WHERE s.run_id = x->>0 AND s.step_id = x->>1
+
+-- name: page
+SELECT DISTINCT function_id, name FROM {schema}.experiment_runs
+WHERE (:function = '' OR function_id = :function) AND (function_id, name) > (:after_function, :after)
+ORDER BY function_id, name LIMIT :limit
+
+-- name: variants
+SELECT variant, count(*), min(run_id), max(run_id) FROM {schema}.experiment_runs
+WHERE function_id = :function AND name = :name AND run_id BETWEEN :low AND :high AND (:variant = '' OR variant = :variant)
+GROUP BY variant ORDER BY variant
+
+-- name: newest
+-- What the newest run that tells it says of the experiment.
+SELECT strategy, variants, weights FROM {schema}.experiment_runs
+WHERE function_id = :function AND name = :name AND strategy <> '' ORDER BY run_id DESC LIMIT 1
+
+-- name: metrics
+SELECT e.variant, s.name, avg(s.value), min(s.value), max(s.value) FROM {schema}.experiment_runs e
+JOIN {schema}.scores s ON s.run_id = e.run_id
+WHERE e.function_id = :function AND e.name = :name AND e.run_id BETWEEN :low AND :high AND (:variant = '' OR e.variant = :variant)
+GROUP BY e.variant, s.name ORDER BY e.variant, s.name

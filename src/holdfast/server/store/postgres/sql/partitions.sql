@@ -20,3 +20,7 @@ DELETE FROM {schema}.nodes WHERE id = $1
 -- name: forget
 -- Processes that are gone for a day.
 DELETE FROM {schema}.nodes WHERE lease_until < clock_timestamp() - interval '1 day'
+
+-- name: hold
+-- For deletions: no commit comes between.
+SELECT 1 FROM {schema}.partitions WHERE id = $1 AND epoch = $2 FOR UPDATE

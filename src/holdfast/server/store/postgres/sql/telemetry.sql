@@ -7,11 +7,11 @@ ON CONFLICT (run_id, id) DO UPDATE SET (scope, step_id, attempt, span_id, kind, 
     = (excluded.scope, excluded.step_id, excluded.attempt, excluded.span_id, excluded.kind, excluded.op, excluded."values")
 
 -- name: metadata_size
-SELECT coalesce(sum(octet_length("values")), 0)::bigint FROM {schema}.metadata WHERE run_id = $1
+SELECT coalesce(sum(octet_length("values")), 0)::bigint FROM {schema}.metadata WHERE run_id = ?
 
 -- name: metadata
 SELECT run_id, id, scope, step_id, attempt, span_id, kind, op, "values" FROM {schema}.metadata
-WHERE run_id = ANY($1) ORDER BY run_id, id
+WHERE run_id = ANY(?) ORDER BY run_id, id
 
 -- name: add_event_trace
 INSERT INTO {schema}.event_traces (event_id, trace)
@@ -19,7 +19,7 @@ SELECT DISTINCT ON (x->>0) x->>0, x->>1 FROM jsonb_array_elements({rows}) x
 ON CONFLICT (event_id) DO UPDATE SET trace = excluded.trace
 
 -- name: event_traces
-SELECT event_id, trace FROM {schema}.event_traces WHERE event_id = ANY($1)
+SELECT event_id, trace FROM {schema}.event_traces WHERE event_id = ANY(?)
 
 -- name: add_user_span
 -- Of a span that comes more than once the longest is kept.
@@ -31,9 +31,9 @@ SET (start, duration, size, span) = (excluded.start, excluded.duration, excluded
 WHERE excluded.duration > s.duration
 
 -- name: user_spans
-SELECT run_id, span FROM {schema}.user_spans WHERE run_id = ANY($1) ORDER BY run_id, start, span_id
+SELECT run_id, span FROM {schema}.user_spans WHERE run_id = ANY(?) ORDER BY run_id, start, span_id
 
 -- name: user_spans_kept
 SELECT r.id, r.function_id, count(s.span_id), coalesce(sum(s.size), 0)::bigint
 FROM {schema}.runs r LEFT JOIN {schema}.user_spans s ON s.run_id = r.id
-WHERE r.id = ANY($1) GROUP BY r.id, r.function_id
+WHERE r.id = ANY(?) GROUP BY r.id, r.function_id

@@ -42,5 +42,5 @@ INSERT OR IGNORE INTO audit (id, at, actor, action, target, outcome, address) VA
 
 -- name: audit
 SELECT id, at, actor, action, target, outcome, address FROM audit
-WHERE (?1 = '' OR id < ?1) AND (?2 = '' OR actor = ?2) AND (?3 = '' OR action = ?3)
-ORDER BY id DESC LIMIT ?4
+WHERE (:before = '' OR id < :before) AND (:actor = '' OR actor = :actor) AND (:action = '' OR action = :action)
+ORDER BY id DESC LIMIT :limit
