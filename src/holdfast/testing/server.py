@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from typing import Any, Self, TypeVar
 
 from holdfast.server.app import Server
+from holdfast.server.app.parts import open_storage
 from holdfast.server.config import Config
 from holdfast.server.serve.run import listen, listen_to_workers, make_http
 from holdfast.testing.clock import Duration, VirtualClock, milliseconds
@@ -96,7 +97,9 @@ class LocalServer:
             listeners = [sockets.enter_context(one) for one in listen(self._config)]
             self.port = listeners[0].getsockname()[1]
             gateway = [sockets.enter_context(one) for one in listen_to_workers(self._config, self.port)]
-            self._server = server = Server(self._config, clock=self.virtual, environ={})
+            self._server = server = Server(
+                self._config, storage=await open_storage(self._config), clock=self.virtual, environ={}
+            )
             self._http = make_http(self._config, server)
             await server.start()
             await server.gateway.listen(gateway)

@@ -44,7 +44,7 @@ from holdfast.server.api.sdk import (
 )
 from holdfast.server.api.sdk.durable_endpoints import Endpoints
 from holdfast.server.api.sdk.ingest import EventApi
-from holdfast.server.app.parts import Execution, Storage, Telemetry
+from holdfast.server.app.parts import AnyStorage, Execution, Telemetry
 from holdfast.server.config import Config
 from holdfast.server.config.sources import masked
 from holdfast.server.runtime.partition import RELOADING
@@ -58,7 +58,7 @@ class Apis:
     """Everything that answers HTTP requests: `events` for `POST /e/{key}`, `cold` for what else there is."""
 
     def __init__(
-        self, config: Config, storage: Storage, execution: Execution, telemetry: Telemetry, access: Access,
+        self, config: Config, storage: AnyStorage, execution: Execution, telemetry: Telemetry, access: Access,
         service: Service,
     ) -> None:  # fmt: skip
         self._config = config
@@ -162,7 +162,7 @@ class Apis:
         yield from ui_files.routes()
 
 
-def _trouble(storage: Storage, execution: Execution) -> str:
+def _trouble(storage: AnyStorage, execution: Execution) -> str:
     """Why nothing is accepted, without names of files: anybody may ask. The log has the details."""
     trouble = execution.partition.trouble
     if isinstance(trouble, MissingError) or (trouble is None and storage.disk.missing()):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import random
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from holdfast.protocol.ids import ENTROPY_BITS, UlidSource, ulid
 from holdfast.protocol.limits import CALL_TIMEOUT_S
@@ -33,7 +34,7 @@ from holdfast.server.engine.engine import Engine
 from holdfast.server.engine.settings import Settings
 from holdfast.server.realtime.broadcaster import Broadcaster
 from holdfast.server.runtime.apps import Apps
-from holdfast.server.runtime.disk import Disk
+from holdfast.server.runtime.disk import Disk, NoDisk
 from holdfast.server.runtime.dispatcher import Dispatcher
 from holdfast.server.runtime.gateways import Gateways
 from holdfast.server.runtime.live import Live
@@ -44,14 +45,20 @@ from holdfast.server.runtime.syncer import Syncer
 from holdfast.server.runtime.tally import FunctionCounts
 from holdfast.server.store.sql.expiry import SqlExpiry
 from holdfast.server.store.sql.export import SqlExport
+from holdfast.server.store.sql.history import SqlHistory
 from holdfast.server.store.sqlite import backup, lock
 from holdfast.server.store.sqlite.history import SqliteHistory
 from holdfast.server.store.sqlite.memory import MemoryReaders, MemoryStore
 from holdfast.server.store.sqlite.store import SqliteStore, check_room
+from holdfast.server.store.store import StoreError
 from holdfast.server.telemetry.exporter import TraceExporter
 from holdfast.server.telemetry.metadata import MetadataLog
 from holdfast.server.telemetry.settings import Settings as TraceSettings
 from holdfast.server.telemetry.spans import UserSpans
+
+if TYPE_CHECKING:
+    from holdfast.server.store.postgres.readers import PostgresReaders
+    from holdfast.server.store.postgres.store import PostgresStore
 
 
 class Storage:
@@ -71,7 +78,10 @@ class Storage:
         self.export = SqlExport(readers)
         self.disk = Disk(self.store.path, self.store.presence.trouble if config.database else str)
 
-    def close(self) -> None:
+    def watch(self, lost: Callable[[StoreError], object]) -> None:
+        """Do nothing: what a lock holds is not lost."""
+
+    async def close(self) -> None:
         """Closes the files; the lock goes last."""
         self.history.close()
         self.store.close()
@@ -88,15 +98,52 @@ class MemoryStorage(Storage):
         self.expiry, self.export = SqlExpiry(store, readers), SqlExport(readers)
         self.disk = Disk(Path.cwd(), str)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Drop everything."""
         self.store.close()
+
+
+class PostgresStorage:
+    """A schema of a PostgreSQL database: the one writer, and the readers."""
+
+    def __init__(self, store: PostgresStore, readers: PostgresReaders) -> None:
+        self.store = store
+        self.history = SqlHistory(readers)
+        self.expiry, self.export = SqlExpiry(store, readers), SqlExport(readers)
+        self.disk = NoDisk()
+
+    def watch(self, lost: Callable[[StoreError], object]) -> None:
+        """Have somebody told when others may take over what this process owns."""
+        self.store.on_lost = lost
+
+    async def close(self) -> None:
+        """Give back what is owned, and end all connections."""
+        self.history.close()
+        await self.store.close()
+
+
+AnyStorage = Storage | PostgresStorage
+
+
+async def open_storage(config: Config) -> AnyStorage:
+    """Open what `config` names. Raises StoreError, SchemaError."""
+    if not config.postgres_uri:
+        return Storage(config)
+    from holdfast.server.store.postgres.readers import PostgresReaders  # noqa: PLC0415 - asyncpg is for who uses it
+    from holdfast.server.store.postgres.settings import Settings  # noqa: PLC0415 - as above
+    from holdfast.server.store.postgres.store import open_store  # noqa: PLC0415 - as above
+
+    settings = Settings(
+        config.postgres_uri, config.postgres_schema, most=config.postgres_most, idle_s=60.0 * config.postgres_idle
+    )
+    store = await open_store(settings)
+    return PostgresStorage(store, PostgresReaders(settings))
 
 
 class Execution:
     """The engine's partition and its surroundings: keys, calls to apps, what listens to runs, syncs, retention."""
 
-    def __init__(self, config: Config, storage: Storage, clock: Clock | None, drivers: Mapping[str, Driver]) -> None:
+    def __init__(self, config: Config, storage: AnyStorage, clock: Clock | None, drivers: Mapping[str, Driver]) -> None:
         self.ids = ids = UlidSource(secrets.randbits)
         self.settings = settings = Settings(
             workers=config.workers, retry_interval_ms=config.retry_interval * 1_000,
@@ -105,6 +152,7 @@ class Execution:
         self.partition = Partition(
             lambda epoch: Engine(ids, random.SystemRandom().randrange, settings, epoch), storage.store, clock
         )
+        storage.watch(self.partition.distrust)
         self.router = Router(self.partition)
         if config.function_metrics:
             self.partition.tally.functions = FunctionCounts()
@@ -166,7 +214,9 @@ class Execution:
 class Telemetry:
     """Spans of user code and metadata, in; traces of runs, out."""
 
-    def __init__(self, config: Config, storage: Storage, execution: Execution, sending: TraceSettings | None) -> None:
+    def __init__(
+        self, config: Config, storage: AnyStorage, execution: Execution, sending: TraceSettings | None
+    ) -> None:
         partition, ids, history = execution.partition, execution.ids, storage.history
         self.metadata = MetadataLog(partition, history, lambda: ids.next(partition.now()), enabled=config.step_metadata)
         self.spans = UserSpans(partition, history)
@@ -175,7 +225,7 @@ class Telemetry:
             partition.on_end = self.traces_out.ended
 
 
-def make_access(config: Config, storage: Storage, execution: Execution) -> Access:
+def make_access(config: Config, storage: AnyStorage, execution: Execution) -> Access:
     """Users, sessions, tokens and audit, as they were stored."""
     oidc = OidcOptions(
         config.oidc_issuer, config.oidc_client_id, config.oidc_client_secret, config.oidc_scopes,

@@ -12,7 +12,7 @@ import structlog
 from holdfast.server.api.common import browsers
 from holdfast.server.api.common.asgi import RETRY_AFTER, Message, Receive, Scope, Send
 from holdfast.server.app.apis import Apis
-from holdfast.server.app.parts import Execution, Storage, Telemetry, make_access
+from holdfast.server.app.parts import AnyStorage, Execution, Storage, Telemetry, make_access
 from holdfast.server.clock import Clock
 from holdfast.server.config import Config
 from holdfast.server.drivers.driver import Driver
@@ -40,7 +40,7 @@ class Server:
         self,
         config: Config,
         *,
-        storage: Storage | None = None,
+        storage: AnyStorage | None = None,
         clock: Clock | None = None,
         drivers: Mapping[str, Driver] | None = None,
         environ: Mapping[str, str] = os.environ,
@@ -105,7 +105,7 @@ class Server:
         From the last line up; a part that fails keeps none of the others from ending.
         """
         async with contextlib.AsyncExitStack() as parts:
-            parts.callback(self._storage.close)
+            parts.push_async_callback(self._storage.close)
             parts.callback(self.access.close)
             parts.callback(self.apis.close)
             if self.traces_out is not None:

@@ -31,6 +31,10 @@ class Config(msgspec.Struct, frozen=True):
     tick: int = 150  # ms; accepted for compatibility: nothing here is polled
     persist: bool = False
     directory: Path = Path(DEFAULT_DIR)
+    postgres_uri: str = ""  # empty: SQLite
+    postgres_schema: str = "holdfast"
+    postgres_most: int = 16  # connections at once
+    postgres_idle: int = 5  # minutes that one may be idle
     signing_key: str = ""
     signing_key_fallback: str = ""
     event_keys: tuple[str, ...] = ()
@@ -70,8 +74,8 @@ class Config(msgspec.Struct, frozen=True):
 
     @property
     def database(self) -> Path | None:
-        """The database file; None for an ephemeral server."""
-        return self.directory / "main.db" if self.persist else None
+        """The database file; None for an ephemeral server, and for one on PostgreSQL."""
+        return self.directory / "main.db" if self.persist and not self.postgres_uri else None
 
     @property
     def signing_secret(self) -> str:

@@ -14,6 +14,7 @@ A variable that is read elsewhere goes to `OTHER_VARIABLES`, or servers warn of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -97,6 +98,26 @@ def _app_url(value: Value) -> Value:
         good = False
     if not good or any(letter <= " " for letter in text):
         raise ValueError("an HTTP URL, such as http://localhost:8000/api/inngest")
+    return value
+
+
+def _postgres_uri(value: Value) -> Value:
+    from urllib.parse import urlsplit  # noqa: PLC0415 - as above
+
+    try:
+        parts = urlsplit(str(value))
+        good = parts.scheme in {"postgres", "postgresql"} and len(parts.path) > 1
+    except ValueError:
+        good = False
+    if value and not good:
+        raise ValueError("a PostgreSQL URI, such as postgresql://user:password@host:5432/database")
+    return value
+
+
+def _schema(value: Value) -> Value:
+    text = str(value)
+    if not re.fullmatch(r"(?!pg_)[a-z_][a-z0-9_]{0,62}", text):
+        raise ValueError("a name of lower-case letters, digits and _, which does not begin with pg_")
     return value
 
 
@@ -187,6 +208,13 @@ OPTIONS: Final = (
     Option("connect-lease", "How long a worker may hold a call without renewing its lease.", Duration(), check=_lease,
            group="Connect"),
     Option("sqlite-dir", "Folder of the database.", Folder(), field="directory"),
+    Option("postgres-uri", "Database to work on instead of a file: postgresql://user:password@host:port/database, with "
+           "sslmode, sslrootcert, sslcert and sslkey for TLS.", secret=True, check=_postgres_uri, group="PostgreSQL"),
+    Option("postgres-schema", "Schema of the database that holds the tables.", check=_schema, group="PostgreSQL"),
+    Option("postgres-max-open-conns", "Connections at once, at most.", Integer(4, 10_000), field="postgres_most",
+           group="PostgreSQL"),
+    Option("postgres-conn-max-idle-time", "Minutes after which an idle connection is closed.", Integer(1, 10_000),
+           field="postgres_idle", group="PostgreSQL"),
     Option("persist", "Keep the database between starts.", Switch(), commands=(DEV,)),
     Option(
         "drain-timeout",
@@ -275,16 +303,14 @@ OTHER_VARIABLES: Final = frozenset({
     "HOLDFAST_API_PORT", "HOLDFAST_ENV",
 })  # fmt: skip
 
-_ONLY_SQLITE = "state is kept in SQLite, in --sqlite-dir"
+_NO_REDIS = "state is kept in SQLite, in --sqlite-dir, or in PostgreSQL (--postgres-uri)"
+_IDLE = "idle connections are closed after --postgres-conn-max-idle-time"
 _ONE_PORT = "internal traffic needs no port"
 
 #: Options of the reference that mean nothing here, and why.
 FOREIGN: Final = {
-    **dict.fromkeys(("redis-uri", "postgres-uri"), _ONLY_SQLITE),
-    **dict.fromkeys(
-        ("postgres-max-idle-conns", "postgres-max-open-conns", "postgres-conn-max-idle-time",
-         "postgres-conn-max-lifetime"), _ONLY_SQLITE,
-    ),
+    "redis-uri": _NO_REDIS,
+    **dict.fromkeys(("postgres-max-idle-conns", "postgres-conn-max-lifetime"), _IDLE),
     **dict.fromkeys(
         ("connect-gateway-grpc-port", "connect-executor-grpc-port", "connect-gateway-grpc-ip",
          "connect-executor-grpc-ip", "debug-api-port"), _ONE_PORT,

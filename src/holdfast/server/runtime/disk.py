@@ -68,3 +68,13 @@ class Disk:
             return
         self.free = disk.f_bavail * disk.f_frsize
         self.low = self.free < min(LOW_BYTES, disk.f_blocks * disk.f_frsize * LOW_SHARE)
+
+
+class NoDisk(Disk):
+    """Stands for the disk of a database on another machine, which looks after itself."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(), str)
+
+    def look(self) -> None:
+        """Do nothing."""

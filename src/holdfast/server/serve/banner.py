@@ -12,6 +12,7 @@ from holdfast.server.app import Server
 from holdfast.server.config import Config
 from holdfast.server.config.config import DEFAULT_PORT
 from holdfast.server.logs import as_json
+from holdfast.server.store.postgres.settings import shown
 
 log = structlog.get_logger(__name__)
 
@@ -81,10 +82,13 @@ def _addresses() -> list[str]:
 
 
 def _state(config: Config, server: Server) -> str:
+    live = server.partition.view.live
+    resumed = f", {live:,} run{'' if live == 1 else 's'} resumed" if live else ""
+    if config.postgres_uri:
+        return f"{shown(config.postgres_uri)}, schema {config.postgres_schema}{resumed}"
     if config.database is None:
         return "ephemeral: gone when this process ends (keep it with --persist)"
-    live = server.partition.view.live
-    return f"{config.database}" + (f", {live:,} run{'' if live == 1 else 's'} resumed" if live else "")
+    return f"{config.database}{resumed}"
 
 
 def _apps(config: Config, server: Server) -> str:

@@ -19,6 +19,7 @@ import uvicorn
 
 from holdfast.server.api.common.asgi import App
 from holdfast.server.app import Server
+from holdfast.server.app.parts import open_storage
 from holdfast.server.config import Config
 from holdfast.server.serve import activity
 from holdfast.server.serve.banner import show
@@ -243,7 +244,7 @@ async def _make(config: Config, listeners: list[socket.socket], notifier: Notifi
     waited = False
     while True:
         try:
-            return Server(config)
+            return Server(config, storage=await open_storage(config))
         except DiskFullError as error:
             if config.database is None:
                 raise

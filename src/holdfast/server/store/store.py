@@ -160,6 +160,6 @@ class Store(Protocol):
         """
         ...
 
-    def close(self) -> None:
+    def close(self) -> Awaitable[None] | None:
         """Close the store; an ephemeral one is gone then."""
         ...

@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
 from typing import Final
-from urllib.parse import urlsplit
 
 import asyncpg
 
+from holdfast.server.store.postgres.settings import shown
 from holdfast.server.store.store import DiskFullError, StoreError
 
 FENCED: Final = "HF001"
@@ -62,21 +61,6 @@ _KINDS: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
     ((TimeoutError, asyncio.TimeoutError), f"it does not answer in time; {_MOMENT}"),
     ((asyncpg.InterfaceError, asyncpg.PostgresConnectionError, OSError), f"the connection broke; {_MOMENT}"),
 )
-
-
-def shown(uri: str) -> str:
-    """Return a URI as it may be shown: hosts and database, neither user's password nor options."""
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return "(a URI that can't be read)"
-    user, at, hosts = parts.netloc.rpartition("@")
-    return f"{parts.scheme}://{user.partition(':')[0]}{at}{hosts}{parts.path}"
-
-
-def guarded(uri: str) -> Callable[[BaseException], StoreError]:
-    """Return what turns errors into faults of a database."""
-    return lambda error: fault(uri, error)
 
 
 ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -23,3 +24,13 @@ class Settings(msgspec.Struct, frozen=True):
     read_s: float = 10.0
     recover_s: float = 300.0
     partition: int = 0
+
+
+def shown(uri: str) -> str:
+    """Return a URI as it may be shown: hosts and database, neither user's password nor options."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return "(a URI that can't be read)"
+    user, at, hosts = parts.netloc.rpartition("@")
+    return f"{parts.scheme}://{user.partition(':')[0]}{at}{hosts}{parts.path}"

@@ -20,11 +20,11 @@ from holdfast.server.engine.run import Body
 from holdfast.server.model.app import AppRecord, FunctionRecord
 from holdfast.server.store.postgres import recovery
 from holdfast.server.store.postgres.document import document
-from holdfast.server.store.postgres.faults import ERRORS, fault, shown
+from holdfast.server.store.postgres.faults import ERRORS, fault
 from holdfast.server.store.postgres.link import Link, connect
 from holdfast.server.store.postgres.migrate import migrate
 from holdfast.server.store.postgres.queries import literal, named
-from holdfast.server.store.postgres.settings import BEAT_S, LEASE_S, Settings
+from holdfast.server.store.postgres.settings import BEAT_S, LEASE_S, Settings, shown
 from holdfast.server.store.records import Sink
 from holdfast.server.store.retention import Erased, Group
 from holdfast.server.store.sql import rows
