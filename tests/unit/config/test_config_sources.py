@@ -205,8 +205,10 @@ def test_variables_that_nothing_reads_are_warned_of(folder: Path) -> None:
     settings = load(HOLDFAST_PROT="1", INNGEST_REDIS_URI="redis://x", HOLDFAST_CONFIG="", INNGEST_OTHER="1")
     assert settings.warnings == (
         "unknown variable HOLDFAST_PROT; did you mean 'HOLDFAST_PORT'?",
-        "INNGEST_REDIS_URI has no effect here: "
-        "state is kept in SQLite, in --sqlite-dir, or in PostgreSQL (--postgres-uri)",
+        (
+            "INNGEST_REDIS_URI has no effect here: "
+            "state is kept in SQLite, in --sqlite-dir, or in PostgreSQL (--postgres-uri)"
+        ),
     )
 
 
