@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from holdfast.sdk.consts import ErrorCode, Opcode, ParallelMode, Streaming
     from holdfast.sdk.context import Context, ContextSync, get_step_context, step
+    from holdfast.sdk.defers import DeferHandle, DeferredFunction, DeferredParent
     from holdfast.sdk.errors import (
         AsyncUnsupportedError,
         Error,
@@ -41,13 +42,16 @@ if TYPE_CHECKING:
         StepError,
     )
     from holdfast.sdk.events import JSON, Event
+    from holdfast.sdk.experiments import ExperimentResult
     from holdfast.sdk.function import Function
     from holdfast.sdk.groups import Group, GroupSync
     from holdfast.sdk.memos import StepMemos
     from holdfast.sdk.middleware import Middleware, MiddlewareSync, StepCall, TransformOutputResult
     from holdfast.sdk.plans import FetchResponse
+    from holdfast.sdk.scores import ExperimentRef
     from holdfast.sdk.sending import SendEventsResult
     from holdfast.sdk.serializers import PydanticSerializer, Serializer, TypedSerializer
+    from holdfast.sdk.sessions import EventMeta
     from holdfast.sdk.step import Step
     from holdfast.sdk.step_base import Signal
     from holdfast.sdk.step_sync import StepSync
@@ -75,6 +79,12 @@ _MODULES = {
     "ContextSync": "context",
     "get_step_context": "context",
     "step": "context",
+    "ExperimentResult": "experiments",
+    "ExperimentRef": "scores",
+    "EventMeta": "sessions",
+    "DeferredParent": "defers",
+    "DeferredFunction": "defers",
+    "DeferHandle": "defers",
     "AsyncUnsupportedError": "errors",
     "Error": "errors",
     "EventKeyUnspecifiedError": "errors",
@@ -116,10 +126,16 @@ __all__ = [
     "Context",
     "ContextSync",
     "Debounce",
+    "DeferHandle",
+    "DeferredFunction",
+    "DeferredParent",
     "Error",
     "ErrorCode",
     "Event",
     "EventKeyUnspecifiedError",
+    "EventMeta",
+    "ExperimentRef",
+    "ExperimentResult",
     "FetchResponse",
     "Function",
     "FunctionConfigInvalidError",

@@ -17,7 +17,7 @@ from holdfast import Client, Event
 from holdfast.asgi import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from holdfast import Function, Inngest
 
@@ -77,6 +77,13 @@ class Runner:
                 return {**runs[0], "output": _decoded(runs[0].get("output"))}
             time.sleep(0.02)
         raise AssertionError(f"no run of {event_id} ended within {timeout} s")
+
+    def wait_for(self, condition: Callable[[], bool], timeout: float = 20) -> None:
+        """Wait until something is true."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, "it has not become true"
+            time.sleep(0.02)
 
     def close(self) -> None:
         self._stack.close()

@@ -7,7 +7,19 @@ import dataclasses
 import functools
 from typing import Any, assert_type
 
-from holdfast import Client, Context, ContextSync, Event, Function, Signal, TriggerEvent
+from holdfast import (
+    Client,
+    Context,
+    ContextSync,
+    DeferHandle,
+    DeferredFunction,
+    Event,
+    ExperimentResult,
+    Function,
+    Signal,
+    TriggerEvent,
+)
+from holdfast.experimental.experiment import fixed
 from holdfast.sdk.plans import FetchResponse
 
 client = Client(app_id="typing")
@@ -16,6 +28,11 @@ client = Client(app_id="typing")
 @dataclasses.dataclass
 class Order:
     id: str
+
+
+@client.create_function(fn_id="leaf", trigger=TriggerEvent(event="go"))
+async def leaf(ctx: Context) -> Order:
+    return Order("x")
 
 
 @client.create_function(fn_id="async", trigger=TriggerEvent(event="go"))
@@ -51,7 +68,7 @@ def plain_function(ctx: ContextSync) -> int:
         return Order(order_id)
 
     assert_type(ctx.step.run("load", load, "a"), Order)
-    assert_type(ctx.step.invoke("invoke", function=waiting), Order)
+    assert_type(ctx.step.invoke("invoke", function=leaf), Order)
     assert_type(ctx.step.sleep("nap", "3d"), None)
     assert_type(ctx.event.data_as(Order), Order)
     return 1
@@ -66,3 +83,19 @@ async def wrong(ctx: Context) -> Any:
         return Order(order_id)
 
     await ctx.step.run("load", load, 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+@client.create_defer(fn_id="deferred")
+async def deferred(ctx: Context) -> int:
+    return len(ctx.parents)
+
+
+async def extras(ctx: Context) -> None:
+    async def load(order_id: str) -> Order:
+        return Order(order_id)
+
+    assert_type(deferred, DeferredFunction[int])
+    assert_type(ctx.defer("d", function=deferred, data={"n": 1}), DeferHandle)
+    got = await ctx.group.experiment("e", variants={"a": lambda: ctx.step.run("a", load, "1")}, select=fixed("a"))
+    assert_type(got, ExperimentResult[Order])
+    assert_type(ctx.sessions, dict[str, str])

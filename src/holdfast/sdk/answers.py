@@ -119,6 +119,8 @@ def step_object(result: CallResult, *, typed: bool) -> dict[str, Any]:
     if result.output is not UNSET:
         message = f'"{info.display_name}" returned unserializable data'
         found["data"] = msgspec.Raw(_encoded(result.output, message, strict=not typed))
+    if info.metadata is not None:
+        found["metadata"] = info.metadata
     if result.timing is not None:
         found["timing"] = {"a": result.timing[0], "b": result.timing[1]}
     return found

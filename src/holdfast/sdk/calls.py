@@ -32,6 +32,12 @@ class WireEvent(msgspec.Struct):
     meta: dict[str, Any] | None = None
 
 
+class KnownDefer(msgspec.Struct):
+    """A defer that the server knows of, and whether it can still be taken back."""
+
+    abortable: bool = False
+
+
 class ServerRequest(msgspec.Struct):
     """A call: `steps` are memoised results by hashed id, undecoded; `use_api` says that state has to be fetched."""
 
@@ -40,6 +46,7 @@ class ServerRequest(msgspec.Struct):
     steps: dict[str, msgspec.Raw]
     use_api: bool = False
     events: list[WireEvent] | None = None
+    defers: dict[str, KnownDefer] | None = None
 
     def trigger(self) -> Event:
         """Return the event that started the run, the first of a batch."""

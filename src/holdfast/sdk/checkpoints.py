@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,7 +14,7 @@ from holdfast.sdk.errors import OutputUnserializableError, RequestFailedError
 from holdfast.sdk.logs import log
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from holdfast.sdk.calls import ServerRequest
     from holdfast.sdk.client import Inngest
@@ -42,6 +42,8 @@ class Checkpointer:
         self._until = time.monotonic() + limits.max_runtime / 1000
         self._sync = sync
         self._first = request.ctx.attempt > 0
+        #: Returns what is stored together with the next step.
+        self.beside: Callable[[], list[CallResult]] = list
 
     def takes(self, result: CallResult) -> bool:
         """Whether a step's result is to be stored here: it succeeded, there is time, and it is no retry's first."""
@@ -53,7 +55,7 @@ class Checkpointer:
         """Store a result; False if the server could not, so that it has to be reported in the answer."""
         ctx = self._request.ctx
         try:
-            step: dict[str, Any] = step_object(result, typed=self._client.typed)
+            steps = [step_object(each, typed=self._client.typed) for each in (result, *self.beside())]
         except OutputUnserializableError:
             return False
         body = {
@@ -63,7 +65,7 @@ class Checkpointer:
             "request_id": self._request_id,
             "generation_id": self._generation,
             "request_started_at": self._started_ms,
-            "steps": [step],
+            "steps": steps,
             "ts": int(time.time() * 1000),
         }
         try:

@@ -7,15 +7,15 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 from urllib.parse import quote, urljoin
 
 import msgspec
 
+from holdfast.sdk import defers, scores, sending, typed
 from holdfast.sdk import env as environment
-from holdfast.sdk import sending, typed
 from holdfast.sdk.checkpoints import Checkpointing
-from holdfast.sdk.config import FunctionOptions
+from holdfast.sdk.config import FunctionOptions, TriggerEvent
 from holdfast.sdk.consts import OFFICIAL, OWN, EnvKey, ServerKind
 from holdfast.sdk.errors import FunctionConfigInvalidError, RequestFailedError
 from holdfast.sdk.function import Function
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
         Timeouts,
         Trigger,
         TriggerCron,
-        TriggerEvent,
     )
     from holdfast.sdk.context import Context, ContextSync
     from holdfast.sdk.events import Event
     from holdfast.sdk.middleware import UninitializedMiddleware
+    from holdfast.sdk.scores import ExperimentRef
     from holdfast.sdk.timing import Duration
 
 T = TypeVar("T")
@@ -59,6 +59,33 @@ class _Decorator(Protocol):
     def __call__(self, handler: Callable[[Context], Coroutine[Any, Any, T]], /) -> Function[T]: ...
     @overload
     def __call__(self, handler: Callable[[ContextSync], T], /) -> Function[T]: ...
+
+
+class _DeferDecorator(Protocol):
+    """Makes deferred functions of handlers, asynchronous or not."""
+
+    @overload
+    def __call__(self, handler: Callable[[Context], Coroutine[Any, Any, T]], /) -> defers.DeferredFunction[T]: ...
+    @overload
+    def __call__(self, handler: Callable[[ContextSync], T], /) -> defers.DeferredFunction[T]: ...
+
+
+class DeferOptions(TypedDict, total=False):
+    """Options of a deferred function."""
+
+    cancel: list[Cancel]
+    concurrency: list[Concurrency]
+    debounce: Debounce
+    idempotency: str
+    middleware: list[UninitializedMiddleware]
+    name: str
+    output_type: object
+    priority: Priority
+    rate_limit: RateLimit
+    retries: int
+    singleton: Singleton
+    throttle: Throttle
+    timeouts: Timeouts
 
 
 class Inngest:
@@ -266,6 +293,52 @@ class Inngest:
         """Send events without an event loop; see `send`."""
         middleware = None if skip_middleware else MiddlewareManager(self, None)
         return drive(sending.send(self, middleware, events, sync=True))
+
+    def create_defer(self, *, fn_id: str, **options: Unpack[DeferOptions]) -> _DeferDecorator:
+        """Return a decorator that makes a handler a deferred function, which `ctx.defer` starts.
+
+        It gets the data that it was asked for with as `ctx.event.data`, and who asked in `ctx.parents`.
+
+        Args:
+            fn_id: Identifies the function within the app.
+            **options: Those of `create_function`, without triggers, batches and on-failure handlers.
+
+        Raises:
+            FunctionConfigInvalidError: An option is not what it should be.
+
+        """
+        slug = f"{self.app_id}-{fn_id}"
+        if not fn_id or set("'\\\n\r") & set(slug):
+            raise FunctionConfigInvalidError("fn_id: a deferred function's has no quotes, backslashes and line ends")
+        trigger = TriggerEvent(event=defers.EVENT, expression=f"event.data._inngest.fn_slug == '{slug}'")
+        make = cast("Any", self.create_function)(fn_id=fn_id, trigger=trigger, **options)
+
+        def decorator(handler: Callable[..., Any]) -> defers.DeferredFunction[Any]:
+            return defers.DeferredFunction[Any].like(cast("Function[Any]", make(handler)))
+
+        return cast("_DeferDecorator", decorator)
+
+    async def score(self, *, run_id: str, name: str, value: float, step_id: str | None = None) -> None:
+        """Store a score of a run, also of one that has ended, or of one of its steps: a number or a boolean.
+
+        Raises:
+            ValueError: The name or the value is not one of a score.
+            RequestFailedError: The server did not take it.
+
+        """
+        await scores.score(self, run_id, step_id, name, value, sync=False)
+
+    def score_sync(self, *, run_id: str, name: str, value: float, step_id: str | None = None) -> None:
+        """Store a score without an event loop; see `score`."""
+        drive(scores.score(self, run_id, step_id, name, value, sync=True))
+
+    async def score_experiment(self, *, experiment: ExperimentRef, run_id: str, name: str, value: float) -> None:
+        """Store a score of the variant that a run had; see `score`."""
+        await scores.score_experiment(self, experiment, run_id, name, value, sync=False)
+
+    def score_experiment_sync(self, *, experiment: ExperimentRef, run_id: str, name: str, value: float) -> None:
+        """Store a score of a variant without an event loop; see `score`."""
+        drive(scores.score_experiment(self, experiment, run_id, name, value, sync=True))
 
     async def send_signal(self, signal: str, data: object = None) -> str | None:
         """Send a signal; return the id of the run that waited for it, None if none did."""

@@ -10,11 +10,14 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
     from logging import Logger
 
+    from holdfast.sdk.defers import DeferHandle, DeferredFunction, DeferredParent, Defers
     from holdfast.sdk.events import Event
     from holdfast.sdk.groups import Group, GroupSync
+    from holdfast.sdk.scores import ExperimentRef
+    from holdfast.sdk.sessions import EventMeta
     from holdfast.sdk.step import Step
     from holdfast.sdk.step_sync import StepSync
 
@@ -28,6 +31,8 @@ class Context:
 
     `attempt` counts from 0. `events` are all events of a batch, `event` is the first. `logger` is silent while a run
     repeats what it did before. `max_attempts` and the ids of job and request are None where the server sends none.
+    `sessions` are those that the run belongs to, and what it sends will; they may be changed. `parents` are the runs
+    that asked for a deferred one.
     """
 
     attempt: int
@@ -40,6 +45,21 @@ class Context:
     job_id: str | None = None
     request_id: str | None = None
     max_attempts: int | None = None
+    sessions: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    parents: list[DeferredParent] = dataclasses.field(default_factory=list["DeferredParent"])
+    defers: Defers | None = dataclasses.field(default=None, repr=False)
+
+    def defer(
+        self,
+        defer_id: str,
+        *,
+        function: DeferredFunction[Any],
+        data: Mapping[str, object] | None = None,
+        meta: EventMeta | None = None,
+        experiment: ExperimentRef | None = None,
+    ) -> DeferHandle:
+        """Run a deferred function with `data` once this run has ended, however it ends; see `Client.create_defer`."""
+        return _defers(self).add(defer_id, function, data, meta, experiment)
 
 
 @dataclasses.dataclass
@@ -56,6 +76,27 @@ class ContextSync:
     job_id: str | None = None
     request_id: str | None = None
     max_attempts: int | None = None
+    sessions: dict[str, str] = dataclasses.field(default_factory=dict[str, str])
+    parents: list[DeferredParent] = dataclasses.field(default_factory=list["DeferredParent"])
+    defers: Defers | None = dataclasses.field(default=None, repr=False)
+
+    def defer(
+        self,
+        defer_id: str,
+        *,
+        function: DeferredFunction[Any],
+        data: Mapping[str, object] | None = None,
+        meta: EventMeta | None = None,
+        experiment: ExperimentRef | None = None,
+    ) -> DeferHandle:
+        """Run a deferred function with `data` once this run has ended, however it ends; see `Client.create_defer`."""
+        return _defers(self).add(defer_id, function, data, meta, experiment)
+
+
+def _defers(ctx: Context | ContextSync) -> Defers:
+    if ctx.defers is None:
+        raise RuntimeError("defer is for functions that a server calls")
+    return ctx.defers
 
 
 FunctionHandlerAsync: TypeAlias = Callable[[Context], Awaitable[T]]
@@ -67,6 +108,13 @@ _current: contextvars.ContextVar[Step | StepSync] = contextvars.ContextVar("hold
 def get_step_context() -> Step | StepSync:
     """Return the step object of the function that runs; raise LookupError outside of one."""
     return _current.get()
+
+
+def current_sessions() -> dict[str, str] | None:
+    """Return the sessions of the run that this code belongs to; None outside of one."""
+    current = _current.get(None)
+    execution = getattr(current, "_execution", None)
+    return getattr(execution, "sessions", None)
 
 
 @contextlib.contextmanager

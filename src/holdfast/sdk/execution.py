@@ -149,6 +149,7 @@ class Execution:
         self.target = target
         self.checkpointer = checkpointer
         self.created = 0
+        self.sessions: dict[str, str] = {}
         self._skipped: str | None = None
         self._main: asyncio.Task[Any] | None = None
         self._parked: list[_Parked] = []
@@ -409,6 +410,11 @@ class Execution:
         final = last or spent or not errors.is_retriable(error)
         plan.info.op = Opcode.STEP_FAILED if final else Opcode.STEP_ERROR
         return CallResult(error, step=plan.info)
+
+
+def in_step() -> bool:
+    """Whether this code runs within the body of a step."""
+    return _in_step.get()
 
 
 async def _main(handler: Callable[[], Awaitable[Any]]) -> Any:

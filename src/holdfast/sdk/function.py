@@ -138,11 +138,16 @@ class Function(Generic[T]):
         sync: bool = False,
     ) -> CallResult:
         """Run the hooks of one request in their order, with the function's body in the middle."""
+        from holdfast.sdk.defers import Defers, attach  # noqa: PLC0415 - deferred functions are functions
+
         for make in self._middleware:
             middleware.add(make)
         logger = RunLogger(ctx.logger)
         ctx.logger = cast("Any", logger)
         middleware.when_live(lambda: setattr(logger, "live", True))
+        defers = ctx.defers = Defers(execution, logger, ctx.sessions)
+        if execution.checkpointer is not None:
+            execution.checkpointer.beside = defers.take
         try:
             with timings.mw_transform_input:
                 await middleware.transform_input(ctx, self, execution.memos)
@@ -154,6 +159,8 @@ class Function(Generic[T]):
                 await middleware.after_execution()
             with timings.mw_transform_output:
                 await transform(middleware, result)
+            if defers.pending:
+                result = attach(defers, result)
             await middleware.before_response()
         except (Interrupt, Failure) as error:
             return CallResult(getattr(error, "error", None) or errors.Error("a hook took a step"))

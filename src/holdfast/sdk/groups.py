@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar, cast
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from holdfast.sdk.consts import ParallelMode
+from holdfast.sdk.context import get_step_context
 from holdfast.sdk.execution import Interrupt, Missing, Skip, enter_group, leave_group
+from holdfast.sdk.experiments import ExperimentResult, Selection, check_variants, running
+from holdfast.sdk.scores import ExperimentRef
+
+if TYPE_CHECKING:
+    from holdfast.sdk.step import Step
+    from holdfast.sdk.step_sync import StepSync
 
 T = TypeVar("T")
 
 
 class Group:
     """Groups of steps of an asynchronous function. `asyncio.gather` and `TaskGroup` do as well."""
+
+    async def experiment(
+        self, experiment_id: str, *, variants: Mapping[str, Callable[[], Awaitable[T]]], select: Selection
+    ) -> ExperimentResult[T]:
+        """Run one of several variants: chosen once for a run, and told with each of its steps.
+
+        Args:
+            experiment_id: Names the experiment; it is the id of a step, too.
+            variants: Callables by their names; each takes at least one step.
+            select: How to choose: `fixed`, `weighted`, `bucket` or `custom` of `holdfast.experimental.experiment`.
+
+        Raises:
+            ValueError: There is no name, or no variant.
+
+        """
+        check_variants(experiment_id, variants)
+        step = cast("Step", get_step_context())
+        chosen = await step._choose(experiment_id, list(variants), select)  # noqa: SLF001 - a part of it
+        with running(experiment_id, chosen, variants) as variant:
+            result = await variants[variant]()
+        return ExperimentResult(result, variant, ExperimentRef(experiment_name=experiment_id, variant=variant))
 
     async def parallel(
         self,
@@ -44,6 +72,17 @@ class Group:
 
 class GroupSync:
     """Groups of steps of a synchronous function."""
+
+    def experiment(
+        self, experiment_id: str, *, variants: Mapping[str, Callable[[], T]], select: Selection
+    ) -> ExperimentResult[T]:
+        """Run one of several variants. See `Group.experiment`."""
+        check_variants(experiment_id, variants)
+        step = cast("StepSync", get_step_context())
+        chosen = step._choose(experiment_id, list(variants), select)  # noqa: SLF001 - a part of it
+        with running(experiment_id, chosen, variants) as variant:
+            result = variants[variant]()
+        return ExperimentResult(result, variant, ExperimentRef(experiment_name=experiment_id, variant=variant))
 
     def parallel(
         self, callables: tuple[Callable[[], T], ...], parallel_mode: ParallelMode = ParallelMode.WAIT

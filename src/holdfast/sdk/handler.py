@@ -37,6 +37,7 @@ from holdfast.sdk.logs import log
 from holdfast.sdk.memos import StepMemos
 from holdfast.sdk.middleware import MiddlewareManager, drive
 from holdfast.sdk.portal import run_in_loop
+from holdfast.sdk.sessions import shared_sessions
 from holdfast.sdk.signatures import find_key
 from holdfast.sdk.step import Step
 from holdfast.sdk.step_sync import StepSync
@@ -201,10 +202,12 @@ class CommHandler:
         blocking = sync or not function.is_handler_async
         checkpointer = self._checkpointer(call, request, blocking=blocking)
         execution = Execution(call, memos, middleware, target, checkpointer)
-        if function.is_handler_async:
-            ctx = Context(step=Step(client, execution), group=Group(), **_about(call, events, request, client.logger))
-            return await function.call(client, ctx, fn_id, middleware, request.timings)
+        execution.sessions = shared_sessions(events)
         about = _about(call, events, request, client.logger)
+        about["sessions"] = execution.sessions
+        if function.is_handler_async:
+            ctx = Context(step=Step(client, execution), group=Group(), **about)
+            return await function.call(client, ctx, fn_id, middleware, request.timings)
         plain = ContextSync(step=StepSync(client, execution), group=GroupSync(), **about)
         threads = None if loop is None else client.threads()
         if loop is None or threads is None:

@@ -11,6 +11,7 @@ import msgspec
 
 from holdfast.sdk.consts import Opcode, ParallelMode
 from holdfast.sdk.events import Event
+from holdfast.sdk.experiments import attribute
 from holdfast.sdk.timing import to_iso_utc, to_wait_str
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class StepInfo(msgspec.Struct, rename={"display_name": "displayName"}):
     op: Opcode
     opts: dict[str, Any] | None = None
     userland: Userland | None = None
+    metadata: list[dict[str, Any]] | None = None
 
     def set_parallel_mode(self, mode: ParallelMode) -> None:
         """Ask the server to go on after this step, whatever its group does."""
@@ -74,7 +76,7 @@ class StepCounter:
             count = self._counts[step_id] = self._counts.get(step_id, 0) + 1
         index = None if count == _MAX_COUNT else count - 1
         hashed = hash_step_id(step_id if index is None else f"{step_id}:{index}")
-        return StepInfo(step_id, hashed, name or step_id, op, opts, Userland(step_id, index))
+        return attribute(StepInfo(step_id, hashed, name or step_id, op, opts, Userland(step_id, index)))
 
 
 def hash_step_id(step_id: str) -> str:

@@ -14,11 +14,15 @@ import msgspec
 
 from holdfast.sdk import consts, typed
 from holdfast.sdk.consts import HeaderKey, ServerKind
+from holdfast.sdk.context import current_sessions
 from holdfast.sdk.errors import EventKeyUnspecifiedError, RequestFailedError, SendEventsError
 from holdfast.sdk.logs import log
+from holdfast.sdk.sessions import stamped
 from holdfast.sdk.transport import headers_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import httpx
 
     from holdfast.sdk.client import Inngest
@@ -101,7 +105,7 @@ def _ids(result: SendEventsResult, status: int | None) -> list[str]:
 
 async def _post(client: Inngest, events: list[Event], *, sync: bool) -> tuple[SendEventsResult, int]:
     """Post events until an answer comes that is none of a server in trouble."""
-    url, body = _url(client), typed.encode([_prepared(event) for event in events], typed=client.typed)
+    url, body = _url(client), typed.encode(_all_prepared(events), typed=client.typed)
     headers = {**headers_of(client.identity, client.env), HeaderKey.EVENT_ID_SEED.value: _seed()}
     last: RequestFailedError | None = None
     response: httpx.Response | None = None
@@ -128,8 +132,15 @@ def _url(client: Inngest) -> str:
     return urljoin(client.event_api_origin, f"/e/{quote(key, safe='')}")
 
 
-def _prepared(event: Event) -> dict[str, object]:
+def _all_prepared(events: list[Event]) -> list[dict[str, object]]:
+    sessions = current_sessions()
+    return [_prepared(event, sessions) for event in events]
+
+
+def _prepared(event: Event, sessions: Mapping[str, str] | None) -> dict[str, object]:
     found = event.to_dict()
+    if sessions or event.meta:
+        found["meta"] = stamped(event.meta, sessions)
     if not found["id"]:
         del found["id"]
     if not found["ts"]:

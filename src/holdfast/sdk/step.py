@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, TypeVarTuple, overload
 
-from holdfast.sdk import plans
+from holdfast.sdk import plans, scores
 from holdfast.sdk.serializers import UNTYPED
 from holdfast.sdk.step_base import Signal, StepBase, fetch_parts
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from holdfast.sdk.client import Inngest
     from holdfast.sdk.events import Event
     from holdfast.sdk.execution import Execution
+    from holdfast.sdk.experiments import Selection
     from holdfast.sdk.function import Function
     from holdfast.sdk.plans import FetchResponse, Plan, StepCounter
     from holdfast.sdk.timing import Duration
@@ -164,6 +165,21 @@ class Step(StepBase):
         """
         headers, body = fetch_parts(headers, json, body)
         return self._settle(plans.fetch(self._counter, step_id, method, url, headers, body))
+
+    def metadata(
+        self, step_id: str, values: dict[str, Any], *, kind: str = "userland", of_step: str | None = None
+    ) -> Coroutine[Any, Any, None]:
+        """Merge values into what is known of the run, or of one of its steps; `kind` names them (`userland.cost`)."""
+        kind = kind if kind.startswith(("userland", "inngest.")) else f"userland.{kind}"
+        return self._settle(self._plan_metadata(step_id, values, kind, of_step, sync=False))
+
+    def score(self, step_id: str, *, name: str, value: float, of_step: str | None = None) -> Coroutine[Any, Any, None]:
+        """Store a score of the run, or of one of its steps: a number or a boolean."""
+        scores.check_score("run", of_step, name, value)
+        return self._settle(self._plan_metadata(step_id, {name: {"value": value}}, scores.SCORE, of_step, sync=False))
+
+    def _choose(self, experiment_id: str, names: list[str], select: Selection) -> Coroutine[Any, Any, dict[str, str]]:
+        return self._settle(self._plan_choice(experiment_id, names, select))
 
     def _settle(self, plan: Plan) -> Coroutine[Any, Any, Any]:
         self._execution.created += 1

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from holdfast.sdk import plans
+from holdfast.sdk import plans, scores
 from holdfast.sdk.consts import Opcode
+from holdfast.sdk.experiments import Selection, decide
+from holdfast.sdk.middleware import drive
 from holdfast.sdk.sending import send_for_step
 from holdfast.sdk.serializers import UNTYPED
 from holdfast.sdk.timing import after, to_milliseconds
@@ -64,6 +66,20 @@ class StepBase:
             retries,
             None if timeout is None else to_milliseconds(timeout) / 1000,
         )
+
+    def _plan_choice(self, experiment_id: str, names: list[str], select: Selection) -> plans.Plan:
+        info = self._counter.info(experiment_id, Opcode.STEP_RUN, opts={"type": "group.experiment"})
+        return plans.Plan(info, lambda _: decide(experiment_id, names, select, info))
+
+    def _plan_metadata(
+        self, step_id: str, values: dict[str, Any], kind: str, of_step: str | None, *, sync: bool
+    ) -> plans.Plan:
+        def write(_: tuple[Any, ...]) -> Any:
+            run_id = self._execution.request.ctx.run_id
+            writing = scores.write(self._client, run_id, of_step, kind, values, sync=sync)
+            return drive(writing) if sync else writing
+
+        return plans.Plan(self._counter.info(step_id, Opcode.STEP_RUN), write)
 
     def _plan_send(self, step_id: str, events: Event | list[Event], *, sync: bool) -> plans.Plan:
         def send(_: tuple[Any, ...]) -> Any:

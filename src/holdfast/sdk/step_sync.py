@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, TypeVarTuple, cast
 
-from holdfast.sdk import plans
+from holdfast.sdk import plans, scores
 from holdfast.sdk.serializers import UNTYPED
 from holdfast.sdk.step_base import Signal, StepBase, fetch_parts
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from holdfast.sdk.client import Inngest
     from holdfast.sdk.events import Event
     from holdfast.sdk.execution import Execution
+    from holdfast.sdk.experiments import Selection
     from holdfast.sdk.function import Function
     from holdfast.sdk.plans import FetchResponse, Plan, StepCounter
     from holdfast.sdk.timing import Duration
@@ -120,6 +121,21 @@ class StepSync(StepBase):
         headers, body = fetch_parts(headers, json, body)
         plan = plans.fetch(self._counter, step_id, method, url, headers, body)
         return cast("FetchResponse", self._settle(plan))
+
+    def metadata(
+        self, step_id: str, values: dict[str, Any], *, kind: str = "userland", of_step: str | None = None
+    ) -> None:
+        """Merge values into what is known of the run, or of one of its steps; `kind` names them (`userland.cost`)."""
+        kind = kind if kind.startswith(("userland", "inngest.")) else f"userland.{kind}"
+        self._settle(self._plan_metadata(step_id, values, kind, of_step, sync=True))
+
+    def score(self, step_id: str, *, name: str, value: float, of_step: str | None = None) -> None:
+        """Store a score of the run, or of one of its steps: a number or a boolean."""
+        scores.check_score("run", of_step, name, value)
+        self._settle(self._plan_metadata(step_id, {name: {"value": value}}, scores.SCORE, of_step, sync=True))
+
+    def _choose(self, experiment_id: str, names: list[str], select: Selection) -> dict[str, str]:
+        return cast("dict[str, str]", self._settle(self._plan_choice(experiment_id, names, select)))
 
     def _settle(self, plan: Plan) -> object:
         return self._execution.settle_sync(plan)

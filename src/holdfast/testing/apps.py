@@ -109,6 +109,6 @@ def _check_ids(functions: Sequence[object]) -> None:
 
 
 def _package(function: object) -> str:
-    made_by = type(function)
-    package = made_by.__module__.partition(".")[0] if made_by.__name__ == "Function" else ""
+    made_by = next((each for each in type(function).__mro__ if each.__name__ == "Function"), object)
+    package = made_by.__module__.partition(".")[0]
     return package if package in {"inngest", "holdfast"} else ""
