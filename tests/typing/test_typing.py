@@ -15,7 +15,9 @@ ROOT = CASES.parent.parent.parent
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    "checker", [["mypy", "--strict", "--warn-unused-ignores"], ["pyright"]], ids=["mypy", "pyright"]
+    "checker",
+    [["mypy", "--strict", "--warn-unused-ignores"], ["pyright", "--pythonpath", sys.executable]],
+    ids=["mypy", "pyright"],
 )
 def test_types_are_what_they_should_be(checker: list[str]) -> None:
     command = [sys.executable, "-m", *checker, str(CASES)]
