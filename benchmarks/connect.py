@@ -22,7 +22,7 @@ from benchmarks import load
 from benchmarks.app import STEPS, now
 from benchmarks.bars import BARS, Values, percentile, say
 from benchmarks.server import Server
-from holdfast.server.connect import messages_pb2 as pb
+from holdfast.protocol import connect_pb2 as pb
 
 APP: Final = "bench"
 #: Steps are named so that the worker need not hash: the server takes any id.

@@ -14,7 +14,7 @@ import urllib.request
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from holdfast.server.connect import messages_pb2 as pb
+from holdfast.protocol import connect_pb2 as pb
 
 STEPS = 4
 IDS = [f"{n:040x}" for n in range(STEPS)]

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from holdfast.protocol import connect_pb2 as pb
 from holdfast.server.app import Server
 from holdfast.server.config import Config
-from holdfast.server.connect import messages_pb2 as pb
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

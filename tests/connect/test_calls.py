@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from holdfast.server.connect import messages_pb2 as pb
+from holdfast.protocol import connect_pb2 as pb
 from holdfast.server.store.store import StoreError
 
 from .rig import App, Rig, eventually, reply_to, step

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 
-from holdfast.server.connect import messages_pb2 as pb
+from holdfast.protocol import connect_pb2 as pb
 
 from .rig import App, Rig, TestWorker, eventually, running
 

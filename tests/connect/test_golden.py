@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from holdfast.protocol import connect_pb2 as pb
 from holdfast.protocol.calls import CallContext
 from holdfast.server.connect import frames, hello
-from holdfast.server.connect import messages_pb2 as pb
 from holdfast.server.connect.driver import Call
 from holdfast.server.drivers.driver import Request
 

@@ -11,8 +11,8 @@ import jwt
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from holdfast.protocol import connect_pb2 as pb
 from holdfast.server.config import Config
-from holdfast.server.connect import messages_pb2 as pb
 from holdfast.server.connect import session, socket
 
 from .rig import App, Rig, TestWorker, eventually

@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
+from holdfast.protocol import connect_pb2 as pb
 from holdfast.protocol.calls import trace_headers
 from holdfast.protocol.limits import ACCOUNT_ID, ENV_ID
 from holdfast.protocol.responses import Outcome, read_response
-from holdfast.server.connect import messages_pb2 as pb
 from holdfast.server.connect.driver import Call
 from holdfast.server.drivers.driver import Request, Work
 

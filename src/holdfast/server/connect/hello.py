@@ -10,10 +10,10 @@ from urllib.parse import quote_plus
 import msgspec
 from google.protobuf.message import DecodeError
 
+from holdfast.protocol import connect_pb2 as pb
 from holdfast.protocol.canonical import canonical
 from holdfast.protocol.ids import is_ulid
 from holdfast.protocol.limits import ACCOUNT_ID, ENV_ID
-from holdfast.server.connect import messages_pb2 as pb
 from holdfast.server.connect.roster import About
 from holdfast.server.connect.session import MOST_APPS
 

@@ -15,9 +15,9 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from holdfast.protocol import connect_pb2 as pb
 from holdfast.protocol.ids import is_ulid
 from holdfast.server.connect import frames, session
-from holdfast.server.connect import messages_pb2 as pb
 from holdfast.server.connect.hello import (
     BROKEN,
     INTERNAL,

@@ -60,7 +60,7 @@ class _Connect:
         await self._gateway.load()
         from google.protobuf.message import DecodeError  # noqa: PLC0415 - see `Gateway.load`
 
-        from holdfast.server.connect import messages_pb2 as pb  # noqa: PLC0415 - as above
+        from holdfast.protocol import connect_pb2 as pb  # noqa: PLC0415 - as above
 
         try:
             pb.StartRequest.FromString(body)  # there is one gateway: which ones to avoid is of no interest
@@ -89,8 +89,8 @@ class _Connect:
         await self._gateway.load()
         from google.protobuf.message import DecodeError  # noqa: PLC0415 - as above
 
+        from holdfast.protocol import connect_pb2 as pb  # noqa: PLC0415 - as above
         from holdfast.server.connect import frames  # noqa: PLC0415 - as above
-        from holdfast.server.connect import messages_pb2 as pb  # noqa: PLC0415 - as above
 
         try:
             reply = pb.Reply.FromString(body)
