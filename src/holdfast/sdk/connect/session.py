@@ -248,7 +248,7 @@ class Session:
 
     async def _flush(self) -> bool:
         """Hand in what waits for too long; everything, if the connection is gone. Return whether the API was there."""
-        patience = _ACK_S if self._live is not None else 0.0
+        patience = _ACK_S if self._live is not None and not self._hurried else 0.0
         for request_id, payload in self._replies.older_than(asyncio.get_running_loop().time() - patience):
             try:
                 await self._api.flush(payload)

@@ -37,9 +37,9 @@ class WatchedState:
             reached = [future for future, wanted in self._waiting.items() if wanted is state]
             for future in reached:
                 del self._waiting[future]
+        self._on_change(state)
         for future in reached:
             _wake(future)
-        self._on_change(state)
 
     async def wait_for(self, state: ConnectionState) -> None:
         """Wait until a state is reached."""
