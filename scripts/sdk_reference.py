@@ -5,22 +5,34 @@ from __future__ import annotations
 import inspect
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import holdfast
+import holdfast.connect as workers
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "sdk.md"
 HEAD = """# Python SDK
 
-Made of docstrings by `scripts/sdk_reference.py`. Everything here is imported from `holdfast`.
+Made of docstrings by `scripts/sdk_reference.py`. Everything here is imported from `holdfast`, workers from
+`holdfast.connect`.
+"""
+WORKERS = """
+# Workers
+
+Imported from `holdfast.connect`; [how to connect a worker](../how-to/connect.md).
 """
 
 
 def main() -> int:
-    text = HEAD + "".join(entry(name, getattr(holdfast, name)) for name in sorted(holdfast.__all__, key=str.lower))
+    text = HEAD + entries(holdfast) + WORKERS + entries(workers)
     if "--check" in sys.argv:
         return int(PAGE.read_text() != text and bool(print(f"{PAGE} is out of date: run make format") or True))
     PAGE.write_text(text)
     return 0
+
+
+def entries(module: ModuleType) -> str:
+    return "".join(entry(name, getattr(module, name)) for name in sorted(module.__all__, key=str.lower))
 
 
 def entry(name: str, found: object) -> str:

@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "tokens": ("access", "tokens"),
     "users": ("access", "users"),
     "why": ("look", "why"),
+    "worker": ("worker", "worker"),
     "workers": ("workers", "workers"),
 }
 

@@ -117,10 +117,10 @@ def refuse(*problems: str) -> NoReturn:
     sys.exit(2)
 
 
-def die(text: str) -> NoReturn:
+def die(text: str, code: int = 1) -> NoReturn:
     """End the process: the command failed."""
     click.echo(f"Error: {plain_lines(text)}", err=True)
-    sys.exit(1)
+    sys.exit(code)
 
 
 def keep_home(url: str) -> None:
