@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.sdk.connect.states import ConnectionState, WatchedState
@@ -207,8 +208,8 @@ def _rewrite(endpoint: str) -> str:
 
 def _require_packages() -> None:
     try:
-        import google.protobuf  # noqa: F401, PLC0415 - a check
-        import websockets  # noqa: F401, PLC0415 - as above
+        for name in ("google.protobuf", "websockets"):
+            import_module(name)
     except ModuleNotFoundError as error:
         text = f"a worker needs the package {error.name}: pip install websockets protobuf"
         raise ModuleNotFoundError(text, name=error.name) from None
