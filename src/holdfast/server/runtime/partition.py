@@ -100,6 +100,7 @@ class Partition:
         self._ends: dict[str, list[asyncio.Future[None]]] = {}
         self._scheduled = False
         self._busy = False
+        self._reload_due = False
         self._trouble: StoreError | None = None  # set while memory is invalid and being reloaded: the reason
         self._retry_s = STORE_RETRY_S
         self.failures = 0
@@ -283,23 +284,20 @@ class Partition:
     def _committed(
         self, done: asyncio.Future[None], changes: Changes, callbacks: list[Callback], began: float
     ) -> None:  # fmt: skip
-        """A commit that took its time is over; inputs have collected meanwhile."""
+        """A commit that took its time is over; inputs have collected meanwhile, and share its fate."""
         self._busy = False
         error = done.exception()
-        if error is not None:
-            refused = [*callbacks, *self._take_callbacks()]  # what came meanwhile is thrown away, too
-            self._refuse(error if isinstance(error, StoreError) else StoreError(str(error)), refused)
-            return
-        self._durable(changes, callbacks, began)
-        self.changed()
-
-    def _refuse(self, error: StoreError, callbacks: list[Callback]) -> None:
-        """A commit failed. If memory was thrown away while it was under way, that was all."""
-        if self._trouble is None:
-            self._fail(error, callbacks, self._retry_s)
-            return
-        for callback in callbacks:
-            callback(error)
+        if error is not None and not isinstance(error, StoreError):
+            error = StoreError(str(error))
+        if self._trouble is not None:  # memory was thrown away meanwhile: the reload finds what this one wrote
+            for callback in callbacks:
+                callback(error)
+            self._reload_if_due()
+        elif error is not None:
+            self._fail(error, [*callbacks, *self._take_callbacks()], self._retry_s)
+        else:
+            self._durable(changes, callbacks, began)
+            self.changed()
 
     def _durable(self, changes: Changes, callbacks: list[Callback], began: float) -> None:
         self.commits += 1
@@ -318,6 +316,7 @@ class Partition:
         self._busy = False
         if (error := done.exception()) is not None:
             log.warning("the store's upkeep failed; it is tried again", error=str(error))
+        self._reload_if_due()
         self.changed()
 
     def _off_turn(self, pending: Awaitable[None], then: Callable[[asyncio.Future[None]], None]) -> None:
@@ -330,14 +329,19 @@ class Partition:
         for callback in callbacks:
             callback(None)
         if self._ends:
-            alive = self._engine.view.alive
-            for run_id in [id for id in changes.runs if id in self._ends and not alive(id)]:
-                for future in self._ends.pop(run_id):
-                    _settle(future, None)
+            self._settle_ends([id for id in changes.runs if id in self._ends])
         self._act(changes)
         self._report(changes)
         self._park(changes)
         self._set_timer()
+
+    def _settle_ends(self, run_ids: list[str]) -> None:
+        """Tell those who wait for the ends of runs which of them have ended."""
+        alive = self._engine.view.alive
+        for run_id in run_ids:
+            if not alive(run_id):
+                for future in self._ends.pop(run_id):
+                    _settle(future, None)
 
     def _report(self, changes: Changes) -> None:
         """Tells those who follow. A follower that fails costs its own news, and nothing of the turn."""
@@ -448,9 +452,19 @@ class Partition:
             self.performer.forget()
         self._loop.call_later(delay, self._reload)
 
+    def _reload_if_due(self) -> None:
+        """Do the reload that waited for a commit: before its outcome is known, nothing that is read is the truth."""
+        if self._reload_due:
+            self._reload_due = False
+            self._reload()
+
     def _reload(self) -> None:
-        if not self._closed:
-            self._reloading = self._loop.create_task(self._read_again())
+        if self._closed:
+            return
+        if self._busy:
+            self._reload_due = True
+            return
+        self._reloading = self._loop.create_task(self._read_again())
 
     async def _read_again(self) -> None:
         try:
@@ -464,6 +478,7 @@ class Partition:
         else:
             log.info("reloaded the state")
             self._trouble = None
+            self._settle_ends(list(self._ends))
 
     def _wait_for_store(self, error: Exception) -> None:
         """Tries again later, and says so when the reason is a new one."""
