@@ -30,7 +30,7 @@ class Client:
         length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
         body = await self._reader.readexactly(int(length))
         if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(f"{head!r} {body!r}")
+            raise RuntimeError(f"{head!r} {body[-300:]!r}")
         return body
 
     async def close(self) -> None:

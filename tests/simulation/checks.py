@@ -14,6 +14,7 @@ from holdfast.server.engine.run import Run
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind, encode_row
 from holdfast.server.model.run import decode_detail, decode_state
 from holdfast.server.model.status import RunStatus
+from holdfast.server.runtime.dispatcher import NO_FUNCTION
 
 from .program import walk
 
@@ -71,7 +72,7 @@ def after_turn(world: World) -> None:
             elif item.kind is not JobKind.SYNC:
                 found = places[id(item)] + (id(item) in timers)
                 if item.op and not found:
-                    assert id(item) in world.exchanging, f"{item} is lost"
+                    assert id(item) in world.gateways.jobs, f"{item} is lost"
                 else:
                     assert found == 1, f"{item} is in {found} places"
         assert run.leased == sum(entry.job.run_id == run.id for entry in leases)
@@ -97,8 +98,7 @@ def same_as_reloaded(world: World) -> None:
     """Memory is what a reload would give. (If the clock went back: from the next input on, which tells the engine.)"""
     if world.engine._core.now > world.now:
         return
-    twin = world._fresh()
-    world.reload(twin)
+    twin = world.twin()
     live, loaded = world.engine._core, twin._core
     assert live.runs.keys() == loaded.runs.keys()
     for id, run in live.runs.items():
@@ -219,6 +219,11 @@ def _check_run(
         assert cause == "api" or names == ["stop"] or others.get(feature)
         return
     assert id not in world.ledger.cancelled, "an accepted cancellation was lost"
+    if id in world.ledger.broken:
+        return
+    if status == RunStatus.FAILED and NO_FUNCTION in (output or ""):
+        assert function_id not in {function.id for function in world.functions}
+        return
     way = walk(program, memo)
     assert way.done or way.thrown, f"run {id} ended as {ENDS[RunStatus(status)]}, but its program had not"
     assert status == (RunStatus.FAILED if way.thrown else RunStatus.COMPLETED), f"run {id}: {output}"

@@ -82,7 +82,7 @@ def _discovery(program: Program, asked: Asked) -> Script:
 
 def _checkpointing(program: Program, asked: Asked) -> Script:
     """Runs on in the same call, reporting each step as it is done."""
-    memo, saved, executed = dict(asked.memo), [], []
+    memo, saved, executed = dict(asked.memo), list[Op](), list[Node]()
     while True:
         way = walk(program, memo)
         if way.thrown or len(way.found) != 1 or way.found[0].kind != "run" or way.found[0].fails or len(saved) > 2:
