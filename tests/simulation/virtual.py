@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 from unittest import mock
 
-from holdfast.server.runtime import intake, partition, rotation
+from holdfast.server.runtime import intake, partition
 
 
 class _Selector(selectors.SelectSelector):
@@ -155,7 +155,6 @@ def stopwatch(random: Random) -> Generator[None]:
     watch = _Stopwatch(random)
     with (
         mock.patch.object(intake, "perf_counter", watch.perf_counter),
-        mock.patch.object(rotation, "perf_counter", watch.perf_counter),
         mock.patch.object(partition, "time", watch),
     ):
         yield

@@ -86,3 +86,23 @@ def test_a_work_may_bring_another(clock: Clock) -> None:
         assert works.free
 
     asyncio.run(main())
+
+
+def test_a_work_that_raises_costs_the_others_nothing(clock: Clock) -> None:
+    async def main() -> None:
+        works, done, errors = Rotation(), list[int](), list[object]()
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context["exception"]))
+
+        def work(number: int) -> None:
+            clock.now += SLICE_S
+            if number == 1:
+                raise ValueError(number)
+            done.append(number)
+
+        for number in range(3):
+            works.do("one", partial(work, number))
+        await turns(3)
+        assert done == [0, 2]
+        assert [str(error) for error in errors] == ["1"]
+
+    asyncio.run(main())

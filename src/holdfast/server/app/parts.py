@@ -40,6 +40,7 @@ from holdfast.server.runtime.gateways import Gateways
 from holdfast.server.runtime.live import Live
 from holdfast.server.runtime.partition import Partition
 from holdfast.server.runtime.retention import Policy, Retention
+from holdfast.server.runtime.rotation import Rotation
 from holdfast.server.runtime.router import Router
 from holdfast.server.runtime.syncer import Syncer
 from holdfast.server.runtime.tally import FunctionCounts
@@ -168,8 +169,9 @@ class Execution:
             self.roster, lambda ms: ulid(ms, secrets.randbits(ENTROPY_BITS)), now_ms, lease_s=int(config.connect_lease)
         )
         http = HttpDriver(
-            self.client, self.keys.signers, self.partition.intake.do, self.partition.now, self.partition.alive
-        )
+            self.client, self.keys.signers, self.partition.intake.do, self.partition.now, self.partition.alive,
+            Rotation().do,
+        )  # fmt: skip
         gateways = Gateways(self.partition, self.client, self.realtime)
         known: dict[str, Driver] = {"http": http, "https": http, "ws": self.workers, "wss": self.workers}
         self.dispatcher = Dispatcher(self.partition, {**known, **drivers}, gateways, ids)

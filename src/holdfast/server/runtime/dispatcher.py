@@ -23,7 +23,6 @@ from holdfast.server.model.job import Job
 from holdfast.server.model.span import Call
 from holdfast.server.runtime.gateways import Gateways
 from holdfast.server.runtime.partition import NotAliveError, Partition
-from holdfast.server.runtime.rotation import Rotation
 from holdfast.server.store.store import StoreError
 
 log = structlog.get_logger(__name__)
@@ -49,7 +48,6 @@ class Dispatcher:
         self._gateways = gateways
         self._ids = ids
         self._generation = 0
-        self._answers = Rotation()
         self._drained: asyncio.Future[None] | None = None
         self.calls = 0
         """Calls to functions that are under way."""
@@ -164,10 +162,6 @@ class Dispatcher:
     # --- answers ----------------------------------------------------------------------------------------------------
 
     def _answered(self, run: Run, job: Job, started: int, generation: int, outcome: Outcome | None) -> None:
-        """Take an answer in this turn of the loop if it has time left. Functions take turns with those that wait."""
-        self._answers.do(run.function_id, partial(self._take, run, job, started, generation, outcome))
-
-    def _take(self, run: Run, job: Job, started: int, generation: int, outcome: Outcome | None) -> None:
         self.calls -= 1
         if generation == self._generation:
             if outcome is None:

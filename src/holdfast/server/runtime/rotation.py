@@ -30,7 +30,7 @@ class Rotation:
         return self._spent < SLICE_S and not self._waiting
 
     def do(self, owner: str, work: Callable[[], object]) -> None:
-        """Do a work, or let it wait for its owner's turn. It must not raise."""
+        """Do a work, or let it wait for its owner's turn."""
         if self.free:
             self._now(work)
         else:
@@ -41,7 +41,10 @@ class Rotation:
             self._armed = True
             self._loop.call_soon(self._next_turn)
         began = perf_counter()
-        work()
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - the others wait behind it
+            self._loop.call_exception_handler({"message": "an answer could not be taken", "exception": error})
         self._spent += perf_counter() - began
 
     def _next_turn(self) -> None:

@@ -34,6 +34,7 @@ class HttpDriver:
             turn of the loop that has time.
         now: The time (ms since the epoch) that answers are relative to, which ask for another try after some seconds.
         alive: Tells whether the run of an id is alive: long answers to others are not read.
+        in_turn: As `when_free`, for the others: done at once, unless this turn of the loop had many of them.
 
     """
 
@@ -44,9 +45,11 @@ class HttpDriver:
         when_free: Callable[[str, Callable[[], object]], object] = lambda _, work: work(),
         now: Callable[[], int] = now_ms,
         alive: Callable[[str], bool] = lambda _: True,
+        in_turn: Callable[[str, Callable[[], object]], object] = lambda _, work: work(),
     ) -> None:
         self._client = client
         self._when_free = when_free
+        self._in_turn = in_turn
         self._now = now
         self._alive = alive
         self._signers = signers
@@ -81,7 +84,10 @@ class HttpDriver:
         elif len(result.body) > LONG_ANSWER:
             self._when_free(context.function_id, partial(self._read_long, context, done, result))
         else:
-            done(self._read(result))
+            self._in_turn(context.function_id, partial(self._read_short, done, result))
+
+    def _read_short(self, done: Done, result: Answer) -> None:
+        done(self._read(result))
 
     def _read_long(self, context: CallContext, done: Done, result: Answer) -> None:
         """Read in one turn, and act in another one; neither for a run that has ended meanwhile."""
