@@ -1,10 +1,11 @@
-"""The app of a simulated life: a driver that answers by a script, late, twice, wrongly or never."""
+"""What apps do in a simulated life: they answer by a script, late, twice, wrongly or never."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
 from functools import partial
+from random import Random
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -30,19 +31,88 @@ if TYPE_CHECKING:
 
 
 class _Sent(msgspec.Struct):
-    """What the app reads of a call."""
+    """What an app reads of a call."""
 
     steps: dict[str, Raw]
 
 
-class _Exchange(msgspec.Struct):
-    """A call, as its app sees it."""
+def read(world: World, request: Request) -> tuple[Program, Job, sdk.Asked]:
+    """Check a call, and return what it asks of which program."""
+    context = request.context
+    run = world.engine.view.run(context.run_id)
+    assert run is not None
+    job = next(i for i in run.open if isinstance(i, Job) and i.id == context.job_id)
+    checks.at_call(world, run, job)
+    program = world.programs[run.function_id]
+    world.log(f"{'':>12}  -> call {run.id[-4:]} {program.slug} {name_of(program, context.step)} #{context.attempt}")
+    asked = sdk.Asked(
+        run.id, context.step, context.attempt, context.max_attempts, context.force_plan,
+        frozenset(run.state.defers or ()), _memo(request, run),
+    )  # fmt: skip
+    return program, job, asked
 
-    request: Request
-    done: Done
-    program: Program
-    ops: list[sdk.Op] | sdk.Reply
-    ended: bool = False
+
+def _memo(request: Request, run: Run) -> dict[str, bytes]:
+    if request.origin is not None:  # the app of a durable endpoint asks for the steps
+        assert run.body is not None
+        return dict(run.body.steps)
+    return {step: bytes(raw) for step, raw in msgspec.json.decode(request.body, type=_Sent).steps.items()}
+
+
+def play(world: World, program: Program, item: str, asked: sdk.Asked) -> tuple[int, Callable[[], sdk.Reply]]:
+    """Do what a call asks for, and report checkpoints. Return when it is done, and the answer then.
+
+    Steps whose checkpoints were not accepted by then are part of the answer, and some that were, too.
+    """
+    script, random = sdk.answer(program, asked), world.random
+    delay, again = world.latency(), list[sdk.Op]()
+    for op in script.checkpoints:
+        delay += world.latency()
+        if random.random() < 0.95:
+            world.later(
+                delay, f"checkpoint {asked.run_id[-4:]}", partial(_checkpoint, world, asked.run_id, item, op, again)
+            )
+        else:
+            again.append(op)
+        if op not in again and random.random() < 0.1 + world.faults:  # its answer is lost
+            again.append(op)
+
+    def answer() -> sdk.Reply:
+        if again:
+            steps = [op for op in script.checkpoints if op in again]
+            return sdk.reply_of(program, [*steps, *(script.reply if isinstance(script.reply, list) else ())])
+        return sdk.reply_of(program, script.reply) if isinstance(script.reply, list) else script.reply
+
+    return delay, answer
+
+
+def _checkpoint(world: World, run_id: str, item: str, op: sdk.Op, again: list[sdk.Op]) -> None:
+    ops = parse_ops(json.dumps([op]).encode())
+
+    def save() -> Awaitable[object]:
+        return world.partition.submit_run(run_id, lambda engine, run, now: engine.on_checkpoint(run, ops, item, now))
+
+    def refused(error: BaseException | None) -> None:
+        assert not isinstance(error, CheckpointError), "a checkpoint was refused"
+        if not isinstance(error, NotAliveError):
+            again.append(op)
+
+    world.ask(save, lambda _: None, refused)
+
+
+def bad_reply(random: Random) -> sdk.Reply | None:
+    """Return an answer as an app may give that is broken; None for none."""
+    headers = {"x-inngest-sdk": sdk.SDK}
+    return random.choice((
+        None,
+        sdk.Reply(500, b'{"name":"Error","message":"injected"}', headers),
+        sdk.Reply(502, b"<html>bad gateway</html>"),
+        sdk.Reply(206, b"[{", headers),
+        sdk.Reply(206, b'[{"op":"Nonsense"}]', headers),
+        sdk.Reply(206, b"[]", headers),
+        sdk.Reply(429, b"{}", {**headers, "retry-after": "40"}),
+        sdk.Reply(200, b"not from an SDK"),
+    ))  # fmt: skip
 
 
 class App:
@@ -55,20 +125,19 @@ class App:
     # --- the driver protocol ------------------------------------------------------------------------------------------
 
     def call(self, request: Request, done: Done) -> None:
-        world = self._world
-        run = world.engine.view.run(request.context.run_id)
-        assert run is not None
-        job = next(i for i in run.open if isinstance(i, Job) and i.id == request.context.job_id)
-        checks.at_call(world, run, job)
-        program = world.programs[run.function_id]
-        memo = self._memo(request, run)
-        context = request.context
-        world.log(f"{'':>12}  -> call {run.id[-4:]} {program.slug} {name_of(program, context.step)} #{context.attempt}")
-        asked = sdk.Asked(
-            run.id, context.step, context.attempt, context.max_attempts, context.force_plan,
-            frozenset(run.state.defers or ()), memo,
-        )  # fmt: skip
-        self._start(_Exchange(request, done, program, []), asked)
+        program, job, asked = read(self._world, request)
+        random, delay = self._world.random, self._world.latency()
+        once = _Once(done)
+        if random.random() < self._world.faults and job.attempt + 1 < job.max_attempts:
+            self._misbehave(program, request, asked, once)
+        elif random.random() < self._world.faults / 2:  # it waited for a worker that went away
+            self._later(delay, request, "nobody started", partial(self._end, once, None))
+        else:
+            delay, answer = play(self._world, program, request.context.item, asked)
+            for copy in range(2 if random.random() < 0.05 else 1):  # some answers come twice
+                delay += self._world.latency()
+                late = copy > 0
+                self._later(delay, request, "answer", partial(self._answer, request, once, answer, late=late))
 
     def abandon(self, run_id: str) -> None:
         pass  # programs go on: what they say is too late
@@ -79,107 +148,50 @@ class App:
     async def close(self) -> None:
         pass
 
-    def _memo(self, request: Request, run: Run) -> dict[str, bytes]:
-        if request.origin is not None:  # the app of a durable endpoint asks for the steps
-            assert run.body is not None
-            return dict(run.body.steps)
-        return {step: bytes(raw) for step, raw in msgspec.json.decode(request.body, type=_Sent).steps.items()}
-
     # --- what becomes of a call ---------------------------------------------------------------------------------------
 
-    def _start(self, exchange: _Exchange, asked: sdk.Asked) -> None:
-        world, random = self._world, self._world.random
-        delay = world.latency()
-        if random.random() < world.faults and asked.attempt + 1 < asked.max_attempts:
-            self._misbehave(exchange, asked, delay)
-            return
-        if random.random() < world.faults / 2:  # it waited for a worker that went away
-            self._later(delay, exchange, "nobody started", partial(self._end, exchange, None))
-            return
-        script = sdk.answer(exchange.program, asked)
-        exchange.ops = script.reply
-        for op in script.checkpoints:
-            delay += world.latency()
-            sent = random.random() < 0.95
-            if sent:
-                self._later(delay, exchange, "checkpoint", partial(self._checkpoint, exchange, op))
-            if not sent or random.random() < 0.1 + world.faults:  # or its answer is lost: the step comes again
-                self._keep(exchange, op)
-        for copy in range(2 if random.random() < 0.05 else 1):  # some answers come twice
-            delay += world.latency()
-            self._later(delay, exchange, "answer", partial(self._answer, exchange, copy))
+    def _later(self, delay: int, request: Request, what: str, then: Callable[[], object]) -> None:
+        self._world.later(delay, f"{what} {request.context.run_id[-4:]}", then)
 
-    @staticmethod
-    def _keep(exchange: _Exchange, op: sdk.Op) -> None:
-        """A step that the server may not know comes with the answer."""
-        ops = exchange.ops if isinstance(exchange.ops, list) else []
-        exchange.ops = ops if op in ops else [op, *ops]
-
-    def _later(self, delay: int, exchange: _Exchange, what: str, then: Callable[[], object]) -> None:
-        label = f"{what} {exchange.request.context.run_id[-4:]}"
-        self._world.later(delay, label, then)
-
-    def _checkpoint(self, exchange: _Exchange, op: sdk.Op) -> None:
-        world, context = self._world, exchange.request.context
-        ops = parse_ops(json.dumps([op]).encode())
-
-        def save() -> Awaitable[object]:
-            return world.partition.submit_run(
-                context.run_id, lambda engine, run, now: engine.on_checkpoint(run, ops, context.item, now)
-            )
-
-        def refused(error: BaseException | None) -> None:
-            assert not isinstance(error, CheckpointError), "a checkpoint was refused"
-            if not isinstance(error, NotAliveError):
-                self._keep(exchange, op)
-
-        world.ask(save, lambda _: None, refused)
-
-    def _answer(self, exchange: _Exchange, copy: int) -> None:
-        ops = exchange.ops
-        reply = sdk.reply_of(exchange.program, ops) if isinstance(ops, list) else ops
-        outcome = read_response(reply.status, reply.headers, reply.body, self._world.clock.now_ms())
+    def _answer(self, request: Request, once: _Once, answer: Callable[[], sdk.Reply], *, late: bool = False) -> None:
+        reply = answer()
+        outcome = read_response(reply.status, reply.headers, reply.body, self._world.now)
         self._world.log(f"{'':>12}  {reply.status} {reply.body[:90]!r}")
-        if copy or (self._gone and self._world.random.random() < 0.5):
-            self._late(exchange, outcome)
+        if late or (self._gone and self._world.random.random() < 0.5):
+            self._world.dispatcher.answer_late(Late(request.work, None, outcome))
         else:
-            self._end(exchange, outcome)
+            self._end(once, outcome)
 
     @property
     def _gone(self) -> bool:
         return self._life != self._world.life
 
-    def _end(self, exchange: _Exchange, outcome: Outcome | None) -> None:
-        if not self._gone and not exchange.ended:
-            exchange.ended = True
-            exchange.done(outcome)
+    def _end(self, once: _Once, outcome: Outcome | None) -> None:
+        if not self._gone:
+            once(outcome)
 
-    def _late(self, exchange: _Exchange, outcome: Outcome) -> None:
-        """An answer that its call does not wait for any more."""
-        self._world.dispatcher.answer_late(Late(exchange.request.work, None, outcome))
-
-    def _misbehave(self, exchange: _Exchange, asked: sdk.Asked, delay: int) -> None:
-        headers = {"x-inngest-sdk": sdk.SDK}
-        bad = self._world.random.choice((
-            None,
-            sdk.Reply(500, b'{"name":"Error","message":"injected"}', headers),
-            sdk.Reply(502, b"<html>bad gateway</html>"),
-            sdk.Reply(206, b"[{", headers),
-            sdk.Reply(206, b'[{"op":"Nonsense"}]', headers),
-            sdk.Reply(206, b"[]", headers),
-            sdk.Reply(429, b"{}", {**headers, "retry-after": "40"}),
-            sdk.Reply(200, b"not from an SDK"),
-        ))  # fmt: skip
+    def _misbehave(self, program: Program, request: Request, asked: sdk.Asked, once: _Once) -> None:
+        bad, delay = bad_reply(self._world.random), self._world.latency()
         if bad is not None:
-            exchange.ops = bad
-            self._later(delay, exchange, "bad answer", partial(self._answer, exchange, 0))
+            self._later(delay, request, "bad answer", partial(self._answer, request, once, lambda: bad))
             return
         broken = transport_failure("Unable to reach SDK URL")
-        self._later(delay, exchange, "connection breaks", partial(self._end, exchange, broken))
-        script = sdk.answer(exchange.program, asked)
-        exchange.ops = [*script.checkpoints, *script.reply] if isinstance(script.reply, list) else script.reply
-        if not script.checkpoints or isinstance(script.reply, list):  # the app goes on; its answer comes much too late
-            self._later(delay + 1, exchange, "late answer", partial(self._answer, exchange, 1))
+        self._later(delay, request, "connection breaks", partial(self._end, once, broken))
+        takes, answer = play(self._world, program, request.context.item, asked)  # the app goes on
+        late = partial(self._answer, request, once, answer, late=True)
+        self._later(delay + takes, request, "late answer", late)
+
+
+class _Once:
+    """Ends a call the first time."""
+
+    def __init__(self, done: Done) -> None:
+        self._done: Done | None = done
+
+    def __call__(self, outcome: Outcome | None) -> None:
+        done, self._done = self._done, None
+        if done is not None:
+            done(outcome)
 
 
 class Provider:

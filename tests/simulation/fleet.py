@@ -7,21 +7,22 @@ silent, or are half-open, and they die and drain. What a lease and an acknowledg
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from holdfast.protocol.calls import CallContext, queue_item
 from holdfast.protocol.ids import ulid
-from holdfast.protocol.responses import Outcome, read_response
+from holdfast.protocol.responses import read_response
 from holdfast.server.connect.driver import Call, ConnectDriver
 from holdfast.server.connect.roster import About, Group, Roster, Status, Worker
-from holdfast.server.drivers.driver import Late, Request, Work
-from holdfast.server.engine.run import Run
+from holdfast.server.drivers.driver import Done, Late, Request, Work
 from holdfast.server.model.job import Job
+from holdfast.server.store.store import StoreError
 
 from . import sdk
+from .app import bad_reply, play, read
 from .program import Program
 
 if TYPE_CHECKING:
@@ -176,10 +177,10 @@ class Process:
         fleet.accept(line, task)
         world.later(LEASE_S * 250, "", lambda: self.renew(task))
         if fleet.spare(task) and world.random.random() < world.faults:
-            bad = world.bad_reply()
-            delay, answer = world.latency(), cast("Callable[[], sdk.Reply | None]", lambda: bad)
+            bad = bad_reply(world.random)
+            delay, answer = world.latency(), lambda: bad
         else:
-            delay, answer = world.play(program, job, asked)
+            delay, answer = play(world, program, call.request.context.item, asked)
         if world.random.random() < 0.1:
             delay += world.random.choice((MINUTE, 10 * MINUTE))  # longer than a lease
         world.later(delay, f"{self.name} is done with {call.id[-4:]}", lambda: self.finish(task, answer))
@@ -300,15 +301,15 @@ class Fleet:
     def _found(self) -> None:
         """A server begins, without a worker."""
         self.loop = VirtualLoop(self.world)
-        self.generation = 0
         self.roster = Roster()
+        running = asyncio._get_running_loop()
         asyncio._set_running_loop(cast("asyncio.AbstractEventLoop", self.loop))
         try:
             self.driver = ConnectDriver(
                 self.roster, self._lease, lambda: self.world.time, self._late, lease_s=LEASE_S, grace_s=5
             )
         finally:
-            asyncio._set_running_loop(None)
+            asyncio._set_running_loop(running)
         self.roster.on_capacity = self._capacity
 
     def crashed(self) -> None:
@@ -323,11 +324,6 @@ class Fleet:
                 process.line.cut = True
                 self.world.later(self.world.random.choice((10, 5 * SECOND)), "back after a crash", process.connect)
 
-    def reloaded(self) -> None:
-        """The engine was thrown away; sockets and leases live on."""
-        self.generation += 1
-        self.driver.forget()
-
     def _lease(self, ends: int) -> str:
         self._serial += 1
         lease = ulid(ends, self._serial)
@@ -335,7 +331,8 @@ class Fleet:
         return lease
 
     def _capacity(self, app_id: str, units: int | None) -> None:
-        self.world.engine.set_capacity(app_id, units, self.world.now)
+        with contextlib.suppress(StoreError):  # a reload asks the roster
+            self.world.partition.give(lambda engine, now: engine.set_capacity(app_id, units, now))
         if units == 0:
             self.driver.emptied(app_id)
 
@@ -404,44 +401,27 @@ class Fleet:
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
-    def call(self, run: Run, job: Job, asked: sdk.Asked) -> None:
-        """Send a call, as the dispatcher does."""
-        self._serial += 1
+    def call(self, request: Request, done: Done) -> None:
+        """Send a call: the driver protocol, as are the next three."""
+        program, job, asked = read(self.world, request)
         self.calls += 1
-        request_id = f"call-{self._serial}"
-        program = self.world.programs[run.function_id]
-        self.known[request_id] = (program, job, asked)
-        context = CallContext(
-            run.id, run.function_id, job.id, queue_item(f"{job.run_id}.{job.no}"), request_id, 1, job.attempt,
-            job.max_attempts,
-        )  # fmt: skip
-        slug = program.slug
-        request = Request(context, APP, slug, f"wss://connect?fnId={slug}", b"{}")
+        self.known[request.context.request_id] = (program, job, asked)
         assert (request.work, job.idle, len(asked.memo)) not in self.acknowledged, (
             f"{request.work} is made again, though its reply was acknowledged"
         )
-        life, generation = self.world.life, self.generation
-
-        def done(outcome: Outcome | None) -> None:
-            if (life, generation) == (self.world.life, self.generation):
-                self._answered(run, job, outcome)
-
         self.driver.call(request, done)
 
-    def _answered(self, run: Run, job: Job, outcome: Outcome | None) -> None:
-        if outcome is None:
-            self.world.engine.on_undelivered(job, self.world.now)
-        else:
-            self.world.take(run, job, outcome)
+    def abandon(self, run_id: str) -> None:
+        self.driver.abandon(run_id)
+
+    def forget(self) -> None:
+        self.driver.forget()
+
+    async def close(self) -> None:
+        await self.driver.close()
 
     def _late(self, late: Late) -> None:
-        run = self.world.engine._core.runs.get(late.work.run_id)
-        for item in list(run.open) if run is not None else ():
-            same = isinstance(item, Job) and queue_item(f"{item.run_id}.{item.no}") == late.work.item
-            if run is not None and isinstance(item, Job) and same:
-                if (item.id, item.attempt) == (late.work.job_id, late.work.attempt):
-                    self.world.take(run, item, late.outcome)
-                return
+        self.world.dispatcher.answer_late(late)
 
     def accept(self, line: Line, task: Task) -> None:
         """A process says that it has a call."""
@@ -461,7 +441,9 @@ class Fleet:
         worker = line.worker if line is not None else None
         assert self.driver.reply(worker, task.request_id, task.work, outcome)
 
-        def committed() -> None:
+        def committed(error: StoreError | None) -> None:
+            if error is not None:
+                return
             if not task.job.op:  # a gateway step is not kept before it is performed: it is asked for again
                 self.acknowledged.add((task.work, task.job.idle, task.memo))
             if line is not None:
@@ -469,7 +451,7 @@ class Fleet:
             elif forget is not None:
                 forget()
 
-        self.world.on_commit(committed)
+        self.world.partition.on_commit(committed)
 
     # --- promises -----------------------------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ from holdfast.protocol.functions import (
 from holdfast.protocol.ids import UlidSource
 from holdfast.protocol.opcodes import parse_ops
 from holdfast.protocol.responses import Outcome
+from holdfast.server.drivers.driver import Driver
 from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.checkpoints import CheckpointError
 from holdfast.server.engine.engine import DefectError, Engine
@@ -57,6 +58,7 @@ from holdfast.server.store.store import StoreError, Write
 
 from . import checks, sdk
 from .app import App, Provider, Watched
+from .fleet import APP, Fleet
 from .program import Author, Program
 from .virtual import Crash, Loop, ServerClock, stopwatch
 
@@ -127,7 +129,11 @@ class FragileEngine(Engine):
 
 
 class World:
-    def __init__(self, seed: int, folder: Path, log: Callable[[str], None] | None = None) -> None:
+    """One life of a server. With `workers`, calls go to workers over the Connect driver."""
+
+    def __init__(
+        self, seed: int, folder: Path, log: Callable[[str], None] | None = None, *, workers: bool = False
+    ) -> None:
         self.random = Random(seed)
         self.log = log or (lambda _: None)
         self.loop = Loop()
@@ -143,6 +149,8 @@ class World:
         self.faults = self.random.choice((0.0, 0.02, 0.1))
         self.life = 0
         self.turns = 0
+        self.fleet: Fleet | None = None
+        self._workers = workers
         self._write_functions()
 
     # --- functions ----------------------------------------------------------------------------------------------------
@@ -176,12 +184,14 @@ class World:
             timeout = random.choice(("", "1h"))
             cancel = (Cancel("stop", "event.data.k == async.data.k", timeout),)
         slug = program.slug
+        endpoint = slug == "app-endpoint"
+        url = "wss://connect" if self._workers and not endpoint else "http://app/api"
         feature = random.choice(sorted(FEATURES)) if flow and random.random() < 0.5 else ""
         config = FunctionConfig(
             slug,
             slug,
             (trigger,),
-            (Step("step", "step", "http://app/api", program.retries),),
+            (Step("step", "step", url, program.retries),),
             concurrency=Concurrency(
                 steps=tuple(sorted(limits, key=lambda item: item.limit)),
                 runs=(ConcurrencyLimit(random.randint(1, 2), "event.data.k"),) if feature == "runs" else (),
@@ -190,7 +200,7 @@ class World:
             priority="event.data.p" if flow and feature != "batch" and random.random() < 0.3 else "",
         )
         config = replace(config, **FEATURES.get(feature, {}))
-        function = Function(f"id-{slug}", "id-app", slug, slug, 1, config)
+        function = Function(f"id-{slug}", "id-endpoints" if endpoint else APP, slug, slug, 1, config)
         self.functions.append(function)
         self.programs[function.id] = program
         self.features[function.id] = feature
@@ -201,6 +211,11 @@ class World:
     def now(self) -> int:
         """The server's clock."""
         return self.clock.now_ms()
+
+    @property
+    def time(self) -> int:
+        """That of the outside world."""
+        return T0 + round(self.loop.time() * 1_000)
 
     def later(self, delay: int, label: str, action: Action) -> None:
         """Something outside will happen."""
@@ -224,8 +239,12 @@ class World:
             self.loop.close()
 
     def _begin(self) -> None:
+        if self._workers:
+            self.fleet = Fleet(self)
         self._start()
         self._plan_clients()
+        if self.fleet is not None:
+            self.fleet.plan()
 
     # --- life and death -----------------------------------------------------------------------------------------------
 
@@ -242,7 +261,10 @@ class World:
         partition.configure = self._configure
         partition.on_turn = self._turned
         self.gateways = Watched(partition, Provider(self))
-        self.dispatcher = Dispatcher(partition, {"http": App(self)}, self.gateways, self._ids)
+        drivers: dict[str, Driver] = {"http": App(self)}
+        if self.fleet is not None:
+            drivers["wss"] = self.fleet
+        self.dispatcher = Dispatcher(partition, drivers, self.gateways, self._ids)
         partition.performer = self.dispatcher
         partition.recover()
         self.log(f"{'':>12}  life {self.life}: {len(self.engine._core.runs)} runs")
@@ -253,6 +275,8 @@ class World:
         self._leave()
         for asked in list(self._asked):
             asked.cancel()
+        if self.fleet is not None:
+            self.fleet.crashed()
         self._start()
 
     def _leave(self) -> None:
@@ -303,6 +327,8 @@ class World:
 
     def _configure(self, engine: Engine, now: int) -> None:
         engine.configure(self.functions, now)
+        if self.fleet is not None:
+            engine.set_capacity(APP, self.fleet.roster.units(APP), now)
 
     def _turned(self, _: Changes) -> None:
         """A turn is durable; once its effects began, all must be where it belongs."""
@@ -347,9 +373,9 @@ class World:
             self._send_at(delay, f"go/{random.randint(0, 1)}", data, id)
         for _ in range(random.randint(0, 6)):
             name = random.choice(("w/1", "w/2", "stop"))
-            self._send_at(self._sometime(), name, {"k": random.randint(0, 1)})
+            self._send_at(self.sometime(), name, {"k": random.randint(0, 1)})
         for _ in range(random.randint(0, 6)):
-            self.later(self._sometime(), "signal", self._signal)
+            self.later(self.sometime(), "signal", self._signal)
         if random.random() < 0.2:
             self.later(random.randrange(DAY), "cancel over the API", self._cancel)
         if random.random() < 0.4:
@@ -365,7 +391,7 @@ class World:
 
     def _plan_wrong_clock(self) -> None:
         """An hour ahead for five seconds, or back; the server may be started again meanwhile, or just after it."""
-        by, start = self.random.choice((HOUR, HOUR, DAY, -HOUR)), self._sometime()
+        by, start = self.random.choice((HOUR, HOUR, DAY, -HOUR)), self.sometime()
         self.later(start, f"clock is wrong by {by}", lambda: self._jump(by))
         self.later(start + 5 * SECOND, "clock is right again", lambda: self._jump(-by))
         for delay in self.random.choice(((), (SECOND,), (5 * SECOND,), (SECOND, 6 * SECOND))):
@@ -374,7 +400,7 @@ class World:
     def _kill(self) -> None:
         raise Crash
 
-    def _sometime(self) -> int:
+    def sometime(self) -> int:
         return self.random.choice(
             (self.random.randrange(MINUTE), self.random.randrange(HOUR), self.random.randrange(DAY))
         )
