@@ -107,7 +107,7 @@ def same_as_reloaded(world: World) -> None:
             theirs["scheduled_at"] = mine["scheduled_at"]
         assert mine == theirs, {k: (mine[k], theirs[k]) for k in mine if mine[k] != theirs[k]}
         if run.body is not None:
-            body = world.store.load_body(id)
+            body = world.store.body(id)
             assert run.body.events == body.events
             assert list(run.body.steps.items()) == list(body.steps.items())
     assert len(live.waits) == len(loaded.waits)
@@ -136,7 +136,7 @@ def _picture(run: Run) -> dict[str, object]:
 
 def at_call(world: World, run: Run, job: Job) -> None:
     """A call carries all that was committed, and asks for nothing that is done."""
-    body = world.store.load_body(run.id)
+    body = world.store.body(run.id)
     fresh = [(step, output) for id, _, step, output, _ in world.engine._core.changes.steps if id == run.id]
     assert run.body is not None
     assert list(run.body.steps.items()) == [*body.steps.items(), *fresh], "a call without what was saved"
@@ -268,5 +268,5 @@ def _check_lifecycle(world: World) -> None:
 
 
 def _k(world: World, run: Run) -> object:
-    (event, *_) = world.store.load_body(run.id).events
+    (event, *_) = world.store.body(run.id).events
     return json.loads(event)["data"].get("k")

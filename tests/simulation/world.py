@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 from structlog.testing import capture_logs
@@ -44,7 +44,9 @@ from holdfast.server.engine.changes import Changes
 from holdfast.server.engine.checkpoints import CheckpointError
 from holdfast.server.engine.engine import DefectError, Engine
 from holdfast.server.engine.flow.pausing import Mode
+from holdfast.server.engine.flow.restore import needed_events
 from holdfast.server.engine.registry import Function
+from holdfast.server.engine.run import Body
 from holdfast.server.engine.schedule import Endpoint, Request
 from holdfast.server.engine.settings import Settings
 from holdfast.server.model.job import Job
@@ -54,7 +56,7 @@ from holdfast.server.runtime import turns
 from holdfast.server.runtime.dispatcher import Dispatcher
 from holdfast.server.runtime.partition import NotAliveError, Partition
 from holdfast.server.store.sqlite.store import SqliteStore
-from holdfast.server.store.store import StoreError, Write
+from holdfast.server.store.store import Needs, Recovered, StoreError, Write, needs_none
 
 from . import checks, sdk
 from .app import App, Provider, Watched
@@ -80,6 +82,7 @@ FEATURES: dict[str, dict[str, Any]] = {
 }
 
 Action = Callable[[], object]
+T = TypeVar("T")
 Refused = Callable[[BaseException | None], object]
 
 
@@ -114,6 +117,22 @@ class FlakyStore(SqliteStore):
         late = StoreError("the disk failed") if fault == "late" else None
         return world.sync(late) if late or world.random.random() < world.slow else None
 
+    def read(self) -> Recovered:
+        """Return what a reload would give."""
+        return super().recover(needed_events)
+
+    def body(self, run_id: str) -> Body:
+        """Return a run's body as it is stored."""
+        return super().load_body(run_id)
+
+    def recover(self, needs: Needs = needs_none) -> Recovered | Awaitable[Recovered]:  # type: ignore[override]
+        found = super().recover(needs)
+        starts = self.world.partition.trouble is None  # a server that starts takes nothing in before it is done
+        return self.world.soon(found) if self.world.remote and not starts else found
+
+    def load_body(self, run_id: str) -> Body | Awaitable[Body]:  # type: ignore[override]
+        return self.world.soon(super().load_body(run_id)) if self.world.remote else super().load_body(run_id)
+
 
 class FragileEngine(Engine):
     """Breaks of some answers, as the world has it."""
@@ -147,6 +166,8 @@ class World:
         self._asked: set[asyncio.Future[Any]] = set()
         self.slow = self.random.choice((0.0, 0.1))
         self.faults = self.random.choice((0.0, 0.02, 0.1))
+        self.remote = self.random.random() < 0.3
+        """Whether the store is in another place, so that reading takes its time."""
         self.life = 0
         self.turns = 0
         self.fleet: Fleet | None = None
@@ -225,6 +246,11 @@ class World:
             action()
 
         self.loop.call_later(delay / 1_000, happen)
+
+    async def soon(self, found: T) -> T:
+        """Answer what was read, after some time."""
+        await self.sleep(self.random.choice((0, 0, 1, 20, 300)))
+        return found
 
     async def sleep(self, delay: int) -> None:
         await asyncio.sleep(delay / 1_000)
@@ -322,7 +348,7 @@ class World:
     def twin(self) -> Engine:
         """Return an engine with what a reload would give."""
         engine = self._make_engine(self.store.epoch)
-        turns.recover(engine, self.store.recover(), self.store, self._configure, self.now)
+        turns.recover(engine, self.store.read(), self._configure, self.now)
         return engine
 
     def _configure(self, engine: Engine, now: int) -> None:
