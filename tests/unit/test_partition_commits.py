@@ -19,7 +19,7 @@ from holdfast.server.engine.settings import Settings
 from holdfast.server.model.span import Call
 from holdfast.server.runtime.partition import Partition
 from holdfast.server.store.sqlite.store import SqliteStore
-from holdfast.server.store.store import Recovered, StoreError, Write
+from holdfast.server.store.store import Needs, Recovered, StoreError, Write, needs_none
 
 IDS = UlidSource(lambda bits: (1 << bits) - 1)
 
@@ -54,9 +54,9 @@ class SlowStore(SqliteStore):
         self.pending.append(asyncio.get_running_loop().create_future())
         return self.pending[-1]
 
-    def recover(self) -> Recovered:
+    def recover(self, needs: Needs = needs_none) -> Recovered:
         self.reads += 1
-        return super().recover()
+        return super().recover(needs)
 
 
 @pytest.fixture
@@ -157,9 +157,7 @@ def test_who_waits_for_an_end_hears_of_it_after_a_reload(store: SlowStore) -> No
         outcome = Outcome(200, output=b"{}")
         call = Call(job.id, "", job.queued_at, job.due, 0, 0, 0, 200, {}, 2)
         ending = asyncio.ensure_future(
-            owner.submit_run(
-                job.run_id, lambda engine, _, now: engine.on_answer(job, Outcome(200, output=b"{}"), call, now)
-            )
+            owner.submit_run(job.run_id, lambda engine, _, now: engine.on_answer(job, outcome, call, now))
         )
         await turns()
         store.slow = False
