@@ -20,7 +20,7 @@ _MOST: Final = 100
 _MAX_NAME: Final = 128  # bytes
 
 
-class Variant(Sent):
+class ScoredVariant(Sent):
     """A variant of an experiment, which a score is about."""
 
     id: Annotated[str, Meta(description="The experiment.")] = ""
@@ -35,7 +35,7 @@ class Score(Sent):
     step_id: Annotated[str, Meta(description="The scored step, by its id in the code (default: the run).")] | None = (
         None
     )
-    experiment: Variant | None = None
+    experiment: ScoredVariant | None = None
 
 
 class CreateScores(Sent):
