@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from api.book import Library
+from holdfast.server.store.sql.history import SqlHistory
 from holdfast.server.store.sqlite.history import SqliteHistory
+from mirror import Mirror
 
 
 @pytest.fixture
@@ -19,7 +21,8 @@ def library(tmp_path: Path) -> Iterator[Library]:
 
 
 @pytest.fixture
-def history(library: Library) -> Iterator[SqliteHistory]:
-    history = SqliteHistory(library.path)
+def history(library: Library, request: pytest.FixtureRequest) -> Iterator[SqlHistory]:
+    kind: str = getattr(request, "param", "sqlite")
+    history = SqliteHistory(library.path) if kind == "sqlite" else SqlHistory(Mirror(library.path))
     yield history
     history.close()

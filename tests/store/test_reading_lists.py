@@ -125,6 +125,12 @@ def some_order(rnd: random.Random) -> list[RunOrder]:
     return [RunOrder(time, rnd.random() < 0.5) for time in times]
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each list is asked of SQLite and of PostgreSQL."""
+    if "history" in metafunc.fixturenames:
+        metafunc.parametrize("history", ["sqlite", "postgresql"], indirect=True)
+
+
 async def all_pages(history: SqliteHistory, where: RunFilter, order: list[RunOrder], size: int) -> list[str]:
     found: list[str] = []
     after: RunPosition | None = None

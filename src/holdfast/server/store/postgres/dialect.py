@@ -60,7 +60,7 @@ class PostgresDialect:
         column = _SOURCES[found.source]
         path: list[Scalar] = [_path(found)]
         operator, constant = found.operator, found.constant
-        kind = f"coalesce(jsonb_typeof({column} #> ?::text[]), 'null')"
+        kind = f"coalesce(jsonb_typeof({column} #> ?::text::text[]), 'null')"
         if operator == "!=":
             equal = self.comparison(Comparison(found.source, found.path, "==", constant))
             return Condition(f"NOT {equal.text}", equal.parameters)
@@ -71,8 +71,8 @@ class PostgresDialect:
             if operator != "==":
                 return Condition("(1 = 0)", [])
             truth = "true" if constant else "false"
-            return Condition(f"coalesce({column} #> ?::text[] = '{truth}'::jsonb, false)", path)
-        value = f"({column} #>> ?::text[])"
+            return Condition(f"coalesce({column} #> ?::text::text[] = '{truth}'::jsonb, false)", path)
+        value = f"({column} #>> ?::text::text[])"
         if isinstance(constant, str):
             test = f'{value} COLLATE "C" {sign} ?'
             return Condition(f"(CASE {kind} WHEN 'string' THEN {test} ELSE false END)", [*path, *path, constant])
