@@ -92,24 +92,25 @@ class Places:
         ]
 
 
-def check_flow(server: Served, places: Places, acknowledged: dict[int, str]) -> None:
+def check_flow(server: Served, places: Places, acknowledged: dict[int, str], *, few: bool = False) -> None:
     """What flow control promised, once everything has ended."""
     too_fast = places.too_fast()
     assert not places.exceeded, f"over their limits: {places.exceeded}"
     assert not too_fast, f"throttled: {too_fast[:5]}"
-    _check_debounced(server, acknowledged)
-    _check_batched(server)
-    _check_singletons(server, acknowledged)
+    _check_debounced(server, acknowledged, few=few)
+    if not few:
+        _check_batched(server)
+    _check_singletons(server, acknowledged, few=few)
 
 
-def _check_debounced(server: Served, acknowledged: dict[int, str]) -> None:
+def _check_debounced(server: Served, acknowledged: dict[int, str], *, few: bool) -> None:
     """The last event of a group must not stay behind, whether or not the kill let it be acknowledged."""
     stored = {n for (n,) in server.query(_NUMBERS, "chaos/debounced")}
     assert {n for n, shape in acknowledged.items() if shape == "debounced"} <= stored
     last = {group_of(n): n for n in sorted(stored)}
     carried = {n for n, _, _ in server.query(CARRIED, "chaos/debounced")}
     assert set(last.values()) <= carried, "the last debounced event of a group started no run"
-    assert len(carried) < len(stored)
+    assert few or len(carried) < len(stored)
 
 
 def _check_batched(server: Served) -> None:
@@ -117,9 +118,9 @@ def _check_batched(server: Served) -> None:
     assert max(sizes.values()) == BATCH
 
 
-def _check_singletons(server: Served, acknowledged: dict[int, str]) -> None:
+def _check_singletons(server: Served, acknowledged: dict[int, str], *, few: bool) -> None:
     rows = server.query(CARRIED, "chaos/singleton")
     sent = {group_of(n) for n, shape in acknowledged.items() if shape == "singleton"}
     completed = {group_of(n) for n, _, status in rows if status == RunStatus.COMPLETED}
     assert sent <= completed, f"groups without a singleton that completed: {sent - completed}"
-    assert any(status == RunStatus.SKIPPED for _, _, status in rows)
+    assert few or any(status == RunStatus.SKIPPED for _, _, status in rows)

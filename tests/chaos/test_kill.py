@@ -125,7 +125,8 @@ async def chaos(server: Served, app: ChaosApp, load: Load) -> None:
     await app.close()
 
 
-def check(server: Served, app: ChaosApp, load: Load) -> None:
+def check(server: Served, app: ChaosApp, load: Load, *, few: bool = False) -> None:
+    """Hold all promises; `few` says that the load was too small to be sure that each limit was met."""
     watch = app.watch
     rows = server.query(CARRIED, "chaos/%")
     started = Counter(n for n, _, _ in rows)
@@ -145,7 +146,7 @@ def check(server: Served, app: ChaosApp, load: Load) -> None:
     assert open_rows(server) == 0
     assert server.query("SELECT run_id, step_id FROM steps GROUP BY 1, 2 HAVING count(*) > 1") == []
     assert server.query("PRAGMA integrity_check") == [("ok",)]
-    check_flow(server, app.places, load.acknowledged)
+    check_flow(server, app.places, load.acknowledged, few=few)
 
 
 @pytest.mark.slow
