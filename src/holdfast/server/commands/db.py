@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Generator, Sequence
@@ -31,7 +32,7 @@ def db() -> None:
 
 @db.command()
 @click.argument("file", type=_FILE)
-@with_options("sqlite-dir")
+@with_options("sqlite-dir", "postgres-uri", "postgres-schema")
 def backup(settings: Settings, file: Path) -> None:
     """Write a copy of the database to FILE.
 
@@ -49,7 +50,7 @@ def backup(settings: Settings, file: Path) -> None:
 
 @db.command()
 @click.argument("file", type=_FILE)
-@with_options("sqlite-dir")
+@with_options("sqlite-dir", "postgres-uri", "postgres-schema")
 def restore(settings: Settings, file: Path) -> None:
     """Replace the database with the backup FILE. The server must be stopped.
 
@@ -69,7 +70,7 @@ def restore(settings: Settings, file: Path) -> None:
 @db.command()
 @click.argument("file", type=_FILE, required=False)
 @click.option("--full", is_flag=True, help="Also compare indexes with their tables and read all values; takes longer.")
-@with_options("sqlite-dir")
+@with_options("sqlite-dir", "postgres-uri", "postgres-schema")
 def check(settings: Settings, file: Path | None, full: bool) -> None:
     """Check the integrity of the database or of the backup FILE.
 
@@ -95,7 +96,7 @@ def check(settings: Settings, file: Path | None, full: bool) -> None:
 
 @db.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: sizes in bytes, times in ms since the epoch.")
-@with_options("sqlite-dir", "port")
+@with_options("sqlite-dir", "port", "postgres-uri", "postgres-schema")
 def stats(settings: Settings, as_json: bool) -> None:
     """Print what the database contains, and its size."""
     import msgspec  # noqa: PLC0415 - `--help` is quick without it
@@ -111,7 +112,7 @@ def stats(settings: Settings, as_json: bool) -> None:
 
 
 @db.command()
-@with_options("sqlite-dir")
+@with_options("sqlite-dir", "postgres-uri", "postgres-schema")
 def compact(settings: Settings) -> None:
     """Rewrite the database without its free pages. The server must be stopped; needs as much free disk space again."""
     from holdfast.server.store.sqlite import backup as copies  # noqa: PLC0415 - `--help` is quick without it
@@ -123,9 +124,15 @@ def compact(settings: Settings) -> None:
 
 
 @db.command()
-@with_options("sqlite-dir")
+@with_options("sqlite-dir", "postgres-uri", "postgres-schema")
 def migrate(settings: Settings) -> None:
-    """Migrate the database to this version's schema, as a start does. The server must be stopped."""
+    """Migrate the database to this version's schema, as a start does. The server must be stopped.
+
+    With --postgres-uri: as a role that may create tables, for a server whose own role may not.
+    """
+    if settings.config().postgres_uri:
+        _migrate_postgres(settings)
+        return
     from holdfast.server.store.sqlite.backup import verify  # noqa: PLC0415 - `--help` is quick without it
     from holdfast.server.store.sqlite.migrate import newest  # noqa: PLC0415 - as above
     from holdfast.server.store.sqlite.store import SqliteStore  # noqa: PLC0415 - as above
@@ -138,9 +145,29 @@ def migrate(settings: Settings) -> None:
     click.echo(f"{path}: {what} (schema version {newest()})")
 
 
+def _migrate_postgres(settings: Settings) -> None:
+    from holdfast.server.store.postgres.settings import Settings as Place  # noqa: PLC0415 - as above
+    from holdfast.server.store.postgres.settings import shown  # noqa: PLC0415 - as above
+    from holdfast.server.store.postgres.store import migrate_database  # noqa: PLC0415 - as above
+
+    config = settings.config()
+    with _telling():
+        version = asyncio.run(migrate_database(Place(config.postgres_uri, config.postgres_schema)))
+    click.echo(
+        f"{shown(config.postgres_uri)}, schema {config.postgres_schema}: is up to date (schema version {version})"
+    )
+
+
 def database(settings: Settings) -> Path:
-    """Return the database file that the options name."""
-    return settings.config().directory / "main.db"
+    """Return the database file that the options name; end the process if the state is in PostgreSQL."""
+    config = settings.config()
+    if config.postgres_uri:
+        schema = config.postgres_schema
+        die(
+            f"--postgres-uri is set, and this command is for files of SQLite: use PostgreSQL's own tools, such as "
+            f"`pg_dump --schema={schema}` for a backup and `psql` for figures; unset it to work on --sqlite-dir"
+        )
+    return config.directory / "main.db"
 
 
 def _given(file: Path) -> Path:

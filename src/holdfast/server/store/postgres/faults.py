@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from typing import Final
 
 import asyncpg
@@ -20,6 +19,7 @@ FENCED: Final = "HF001"
 
 _MOMENT: Final = "a running server tries again by itself"
 _GRANTS: Final = "it needs the schema with its tables and functions, and CREATE in the database for a first start"
+_TLS: Final = "TLS failed: check sslmode, sslrootcert, sslcert and sslkey in the URI, and the server's own settings"
 _FULL: Final = "the database's disk is full; free some space there, a running server recovers by itself"
 
 #: By SQLSTATE, or the class of it.
@@ -48,6 +48,8 @@ def fault(uri: str, error: BaseException) -> StoreError:
 
 
 def _meaning(error: BaseException, code: str) -> str:
+    if "SSL" in str(error) and not code:
+        return _TLS
     for length in (5, 3, 2):
         if code[:length] in _TEXTS and code:
             return _TEXTS[code[:length]]
@@ -55,7 +57,6 @@ def _meaning(error: BaseException, code: str) -> str:
 
 
 _KINDS: Final[tuple[tuple[tuple[type[BaseException], ...], str], ...]] = (
-    ((ssl.SSLError,), "TLS failed: check sslmode, sslrootcert, sslcert and sslkey in the URI"),
     ((socket.gaierror,), "its host can't be found: check its name in the URI"),
     ((ConnectionRefusedError,), f"nothing answers there: check host and port, and that it runs; {_MOMENT}"),
     ((TimeoutError, asyncio.TimeoutError), f"it does not answer in time; {_MOMENT}"),

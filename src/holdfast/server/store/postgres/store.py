@@ -22,7 +22,7 @@ from holdfast.server.store.postgres import recovery
 from holdfast.server.store.postgres.document import document
 from holdfast.server.store.postgres.faults import ERRORS, fault
 from holdfast.server.store.postgres.link import Link, connect
-from holdfast.server.store.postgres.migrate import migrate
+from holdfast.server.store.postgres.migrate import migrate, newest
 from holdfast.server.store.postgres.queries import literal, named
 from holdfast.server.store.postgres.settings import BEAT_S, LEASE_S, Settings, shown
 from holdfast.server.store.records import Sink
@@ -70,13 +70,7 @@ class PostgresStore:
 
     async def open(self) -> None:
         """Migrate, claim the partition, and read what a start needs. Raises StoreError, SchemaError."""
-        connection = await connect(self._settings)
-        try:
-            await migrate(connection, self._schema)
-        except ERRORS as error:
-            raise fault(self._settings.uri, error) from error
-        finally:
-            await _end(connection)
+        await migrate_database(self._settings)
         await self._claim_in_time()
         self._heart = asyncio.create_task(self._beat())
         async with self._link.snapshot() as snapshot:
@@ -271,6 +265,18 @@ class PostgresStore:
 
 class OwnedError(StoreError):
     """Another process owns the partition."""
+
+
+async def migrate_database(settings: Settings) -> int:
+    """Bring a schema to this version; return that. Raises StoreError, SchemaError."""
+    connection = await connect(settings)
+    try:
+        await migrate(connection, settings.schema)
+    except ERRORS as error:
+        raise fault(settings.uri, error) from error
+    finally:
+        await _end(connection)
+    return newest()
 
 
 async def open_store(settings: Settings) -> PostgresStore:
