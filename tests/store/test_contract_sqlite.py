@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from holdfast.server.store.sqlite import store as module
 from holdfast.server.store.sqlite.migrate import migrate
+from holdfast.server.store.sqlite.queries import load_queries
 from holdfast.server.store.sqlite.store import SqliteStore
 from holdfast.server.store.store import SchemaError, StoreError
 
@@ -19,6 +22,14 @@ from .harness import begun
 def schema(path: Path) -> list[tuple[str, str]]:
     with closing(sqlite3.connect(path)) as db:
         return db.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+
+def test_no_statement_has_numbered_parameters() -> None:
+    """For Python, `?1` is a name: no sequence may be bound to it from 3.14 on, and 3.12 warns."""
+    folder = resources.files("holdfast.server.store.sqlite").joinpath("sql")
+    texts = [load_queries(file.name.removesuffix(".sql")) for file in folder.iterdir() if file.name.endswith(".sql")]
+    assert len(texts) > 5
+    assert not [sql for queries in texts for sql in queries.values() if re.search(r"\?[0-9]", sql)]
 
 
 def test_a_newer_schema_is_refused_with_advice(tmp_path: Path) -> None:

@@ -3,15 +3,17 @@
 -- name: add_run
 -- A score tells less of the experiment than the step that made the choice: what that told stays.
 INSERT INTO experiment_runs (function_id, name, run_id, variant, strategy, variants, weights)
-SELECT r.function_id, ?2, r.id, ?3, ?4, ?5, ?6 FROM runs r
-WHERE r.id = ?1 AND r.id NOT IN (SELECT run_id FROM debug_runs)
+SELECT r.function_id, v.column2, r.id, v.column3, v.column4, v.column5, v.column6
+FROM (VALUES (?, ?, ?, ?, ?, ?)) v CROSS JOIN runs r ON r.id = v.column1
+WHERE r.id NOT IN (SELECT run_id FROM debug_runs)
 ON CONFLICT DO UPDATE SET variant = excluded.variant,
     strategy = iif(excluded.strategy = '', strategy, excluded.strategy),
     variants = iif(excluded.variants = '[]', variants, excluded.variants),
     weights = iif(excluded.strategy = '', weights, excluded.weights)
 
 -- name: add_score
-INSERT OR REPLACE INTO scores (run_id, step_id, name, value) SELECT r.id, ?2, ?3, ?4 FROM runs r WHERE r.id = ?1
+INSERT OR REPLACE INTO scores (run_id, step_id, name, value)
+SELECT r.id, v.column2, v.column3, v.column4 FROM (VALUES (?, ?, ?, ?)) v CROSS JOIN runs r ON r.id = v.column1
 
 -- name: drop_score
 DELETE FROM scores WHERE run_id = ? AND step_id = ? AND name = ?

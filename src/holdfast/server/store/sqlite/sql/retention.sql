@@ -121,25 +121,25 @@ DELETE FROM event_runs WHERE event_id = ? AND run_id = ?
 
 -- name: drop_event
 -- Unless it started a run meanwhile: one that ran again is kept by that.
-DELETE FROM events WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM event_runs WHERE event_id = ?1)
+DELETE FROM events WHERE id = ? AND NOT EXISTS (SELECT 1 FROM event_runs WHERE event_id = events.id)
 
 -- name: drop_copy
-DELETE FROM events WHERE id = ?1 AND n = ?2 AND NOT EXISTS (SELECT 1 FROM event_runs WHERE event_id = ?1)
+DELETE FROM events WHERE id = ? AND n = ? AND NOT EXISTS (SELECT 1 FROM event_runs WHERE event_id = events.id)
 
 -- name: drop_key
 DELETE FROM idempotency WHERE key = ? AND expires < ?
 
 -- name: drop_function
 DELETE FROM functions
-WHERE id = ?1 AND archived_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM runs WHERE function_id = ?1)
+WHERE id = ? AND archived_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM runs WHERE function_id = functions.id)
 
 -- name: drop_app
 -- Unless it came back meanwhile.
 DELETE FROM apps
-WHERE id = ?1 AND archived_at < ?2 AND NOT EXISTS (SELECT 1 FROM functions WHERE app_id = ?1)
+WHERE id = ? AND archived_at < ? AND NOT EXISTS (SELECT 1 FROM functions WHERE app_id = apps.id)
 
 -- name: drop_crons
-DELETE FROM crons WHERE function_id = ?1 AND NOT EXISTS (SELECT 1 FROM functions WHERE id = ?1)
+DELETE FROM crons WHERE function_id = ? AND NOT EXISTS (SELECT 1 FROM functions WHERE id = crons.function_id)
 
 -- name: drop_audit
 DELETE FROM audit WHERE id = ?

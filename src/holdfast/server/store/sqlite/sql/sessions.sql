@@ -1,11 +1,12 @@
 -- Sessions and their runs (sessions.py). A moment's window is a range of run ids, both ends included.
 
 -- name: add_session
-INSERT INTO event_sessions (key, id, first_run, last_run) VALUES (?1, ?2, ?3, ?3)
+INSERT INTO event_sessions (key, id, first_run, last_run)
+SELECT column1, column2, column3, column3 FROM (VALUES (?, ?, ?)) WHERE true
 ON CONFLICT DO UPDATE SET first_run = min(first_run, excluded.first_run), last_run = max(last_run, excluded.last_run)
 
 -- name: add_run
-INSERT OR IGNORE INTO session_runs (key, id, run_id) VALUES (?1, ?2, ?3)
+INSERT OR IGNORE INTO session_runs (key, id, run_id) VALUES (?, ?, ?)
 
 -- name: keys
 -- Each key by one seek, however many sessions it has.
