@@ -42,6 +42,7 @@ _encode = msgspec.json.encode
 
 #: How often a process that finds its partition owned looks again (s).
 _LOOK_S = 0.5
+_PATIENCE_S = LEASE_S + 1
 #: Connections that read for the engine: bodies of runs, recovery, heartbeats.
 _READERS = 4
 
@@ -91,7 +92,7 @@ class PostgresStore:
 
     async def _claim_in_time(self) -> None:
         """Claim the partition; wait for the lease of a process that was killed."""
-        patience = time.monotonic() + LEASE_S + 1
+        patience = time.monotonic() + _PATIENCE_S
         while True:
             try:
                 await self.begin_epoch()
