@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,8 +19,7 @@ from typing import Any, Final
 
 import msgspec
 from playwright.sync_api import Browser, Page, sync_playwright
-from tests.api.serving import Served, environment, free_port
-from tests.ui.conftest import FLAGS, ROOT, Stage, synced
+from tests.ui.conftest import FLAGS, Stage, staged
 
 import holdfast
 
@@ -60,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks ui", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(MEASURES)}")
     wanted = parser.parse_args(arguments).names or list(MEASURES)
-    with tempfile.TemporaryDirectory() as folder, stage(Path(folder)) as served, chromium() as browser:
+    with tempfile.TemporaryDirectory() as folder, staged(Path(folder)) as served, chromium() as browser:
         bars = [bar for name in wanted for bar in _told(MEASURES[name](browser, served))]
     sys.exit(0 if all(bar.met for bar in bars) else 1)
 
@@ -71,22 +69,6 @@ def _told(bars: list[Bar]) -> list[Bar]:
         sys.stdout.write(f"{bar.name:<44} {bar.value:>9.2f} {bar.unit:<4} (at most {bar.most:g})  {verdict}\n")
     sys.stdout.flush()
     return bars
-
-
-@contextmanager
-def stage(folder: Path) -> Iterator[Stage]:
-    """A server with the showcase app, which has synced."""
-    port = free_port()
-    with Served(folder) as server:
-        app = subprocess.Popen(
-            [sys.executable, "-m", "tests.ui.showcase", server.url, str(port)], cwd=ROOT, env=environment()
-        )
-        try:
-            synced(f"http://127.0.0.1:{port}/api/inngest")
-            yield Stage(server.url)
-        finally:
-            app.terminate()
-            app.wait(10)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,10 +77,18 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One for all journeys. Those that begin with an empty server, or fill it, have one of their own."""
+    with staged(tmp_path_factory.mktemp("ui")) as stage:
+        yield stage
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Stage]:
+    """A server with its data in a folder, and the showcase app, which has synced."""
     port = free_port()
-    with Served(tmp_path_factory.mktemp("ui")) as server:
+    with Served(folder) as server:
         command = [sys.executable, "-m", "tests.ui.showcase", server.url, str(port)]
         app = subprocess.Popen(command, cwd=ROOT, env=environment())
         try:

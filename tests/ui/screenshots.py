@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,9 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from playwright.sync_api import sync_playwright
-from tests.api.serving import Served, environment, free_port
 
-from .conftest import FLAGS, ROOT, Stage, synced
+from .conftest import FLAGS, WAIT_S, Stage, staged
 from .samples import sample_events
 
 if TYPE_CHECKING:
@@ -34,7 +32,6 @@ WEBHOOKS: Final = {
     "github": '{"name": "github/" + headers["x-github-event"], "id": headers["x-github-delivery"], "data": body}',
     "stripe": '{"name": "stripe/" + body.type, "id": body.id, "data": body.data.object}',
 }
-SETTLE_S: Final = 25.0  # until what retries has failed for good
 
 
 def main() -> None:
@@ -58,26 +55,18 @@ def _stage(url: str | None) -> Iterator[Stage]:
     if url is not None:
         yield Stage(url)
         return
-    port = free_port()
-    with tempfile.TemporaryDirectory() as folder, Served(Path(folder)) as server:
-        app = subprocess.Popen(
-            [sys.executable, "-m", "tests.ui.showcase", server.url, str(port)], cwd=ROOT, env=environment()
-        )
-        try:
-            synced(f"http://127.0.0.1:{port}/api/inngest")
-            stage = Stage(server.url)
-            fill(stage)
-            yield stage
-        finally:
-            app.terminate()
-            app.wait(10)
+    with tempfile.TemporaryDirectory() as folder, staged(Path(folder)) as stage:
+        fill(stage)
+        ended(stage, "shop-unlucky")  # half a minute of attempts
+        yield stage
 
 
 def fill(stage: Stage) -> None:
-    """Send the sample events, and wait until what fails has failed."""
+    """Send the sample events, and wait until most of what fails has failed."""
     for event in sample_events():
         stage.post("/e/showcase", event)
-    time.sleep(SETTLE_S)
+    for slug in ("shop-import-catalogue", "shop-charge-card", "shop-answer-question", "shop-fulfil-order"):
+        ended(stage, slug)
     for number, run_id in enumerate(runs_of(stage, "shop-answer-question")):
         variant = {"id": "model", "variant": ["small", "large"][number % 2]}
         scores = [
@@ -87,6 +76,17 @@ def fill(stage: Stage) -> None:
         stage.post(f"/v2/runs/{run_id}/scores", scores)
     for name, transform in WEBHOOKS.items():
         stage.post("/v2/env/webhooks", {"name": name, "transform": transform}, {"X-Inngest-Env": "dev"})
+
+
+def ended(stage: Stage, slug: str) -> None:
+    """Wait until a function has runs, and all of them have ended."""
+    end = time.monotonic() + WAIT_S
+    while time.monotonic() < end:
+        found = runs_of(stage, slug)
+        if found and all(stage.get(f"/v1/runs/{run}")["data"]["ended_at"] for run in found):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"runs of {slug} go on")
 
 
 def places(stage: Stage) -> dict[str, str]:

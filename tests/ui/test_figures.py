@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from .conftest import Stage, staged
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from playwright.sync_api import Page
 
-    from .conftest import Stage
-
 pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A server of its own: each of these screens is seen empty first."""
+    with staged(tmp_path_factory.mktemp("figures")) as stage:
+        yield stage
 
 
 def test_metrics_lead_from_all_functions_to_the_steps_of_one(page: Page, stage: Stage) -> None:

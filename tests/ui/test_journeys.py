@@ -234,13 +234,3 @@ def test_chosen_runs_are_rerun_together(page: Page, stage: Stage) -> None:
     bar.get_by_role("button", name="Rerun").click()
     bar.get_by_role("button", name="Rerun them").click()
     expect(page.get_by_text("2 runs started again")).to_be_visible()
-
-
-def test_nothing_is_asked_while_nothing_happens(page: Page, stage: Stage) -> None:
-    page.goto("/runs?function=shop-export-orders")
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(6_000)  # what earlier journeys started has come to rest
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.wait_for_timeout(8_000)
-    assert asked == []

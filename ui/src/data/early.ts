@@ -3,7 +3,6 @@
 type Key = readonly string[];
 
 const asked = new Map<string, Promise<unknown>>();
-const taken: { key: Key; answer: Promise<unknown> }[] = [];
 
 /** Ask ahead. `key` is that of the query which will want the answer. */
 export function askEarly(key: Key, answer: Promise<unknown>): void {
@@ -15,13 +14,6 @@ export function askEarly(key: Key, answer: Promise<unknown>): void {
 export function early<T>(key: Key, ask: () => Promise<T>): Promise<T> {
   const name = JSON.stringify(key);
   const answer = asked.get(name) as Promise<T> | undefined;
-  if (!answer) return ask();
   asked.delete(name);
-  taken.push({ key, answer });
-  return answer;
-}
-
-/** Call `renew` with the key of each query that was answered early, once its answer is there. */
-export function renewEarly(renew: (key: Key) => void): void {
-  for (const { key, answer } of taken.splice(0)) void answer.then(() => renew(key), () => undefined);
+  return answer ?? ask();
 }

@@ -1,8 +1,7 @@
 // The cache of all screens. Nothing is polled: what is shown stays fresh because the server pushes what changed.
 
-import { QueryClient, type QueryKey } from "@tanstack/react-query";
+import { type Query, QueryClient, type QueryKey } from "@tanstack/react-query";
 
-import { renewEarly } from "./early";
 import { Problem } from "./http";
 import { live } from "./live";
 
@@ -21,8 +20,15 @@ export const queries = new QueryClient({
 // What was missed while the connection was lost, or before it was there, is asked for.
 live.onOpened((again) => {
   if (again) void queries.invalidateQueries();
-  else renewEarly((queryKey) => void queries.invalidateQueries({ queryKey, exact: true }));
+  else for (const query of queries.getQueryCache().getAll()) void renewed(query);
 });
+
+/** Ask again for what was asked, or is being asked, before the page followed what changes. */
+async function renewed({ promise, queryKey, state }: Query): Promise<void> {
+  if (state.fetchStatus === "fetching") await promise?.catch(() => undefined);
+  else if (!state.dataUpdatedAt) return;
+  await queries.invalidateQueries({ queryKey, exact: true });
+}
 
 /**
  * Ask again for what a push has changed. An answer that is under way may be older than the push: it is dropped, the

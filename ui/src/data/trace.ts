@@ -97,6 +97,7 @@ const RUN = graphql(
         app {
           id
           name
+          sdkLanguage
         }
         deferredFrom {
           runID

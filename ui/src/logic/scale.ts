@@ -20,10 +20,12 @@ export interface Scale {
 /** A quiet stretch is folded from this share of the whole on, and is then drawn as wide as this share of the rest. */
 const FOLDED_FROM = 0.4;
 const FOLD_SHARE = 0.16;
+/** Shorter ones stay as they are: nobody has to scroll past five seconds. */
+const LEAST_FOLD_MS = 5_000;
 
 /** Return the axis from `from` to `to`; `fold` says whether long quiet stretches are folded. */
 export function scaleOf(rows: readonly Row[], from: number, to: number, fold: boolean): Scale {
-  const folds = fold ? quiet(rows, from, to).filter((gap) => gap.to - gap.from > FOLDED_FROM * (to - from)) : [];
+  const folds = fold ? quiet(rows, from, to).filter((gap) => gap.to - gap.from > Math.max(LEAST_FOLD_MS, FOLDED_FROM * (to - from))) : [];
   const rest = to - from - folds.reduce((sum, gap) => sum + gap.to - gap.from, 0);
   const width = Math.max(rest, 1) * FOLD_SHARE;
   const pieces = piecesOf(folds, from, to, width);

@@ -71,5 +71,7 @@ function queued(doing: Doing): State {
 
 /** `in 2 h 10 m`, `in 33 s`; nothing once it is over. */
 export function countdown(until: number, now: number): string {
-  return until > now ? `in ${duration(until - now < 60_000 ? Math.ceil((until - now) / 1_000) * 1_000 : until - now)}` : "";
+  if (until <= now) return "";
+  const seconds = Math.ceil((until - now) / 1_000);
+  return `in ${seconds < 60 ? `${seconds} s` : duration(until - now)}`;
 }

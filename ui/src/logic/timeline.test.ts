@@ -52,6 +52,13 @@ describe("timeline", () => {
     expect(timeline(root(20, answer), [], START + 500).rows.map((row) => [row.name, row.status])).toEqual([["Function", "failed"]]);
   });
 
+  it("says after which step the function itself failed, or that it let a step's error pass", () => {
+    const answer = span({ name: "executor.nonstep", status: "FAILED", outputID: "e", queued: 60, started: 65, ended: 80 });
+    const names = (done: SpanNode) => timeline(root(80, done, answer), [], START + 500).rows.map((row) => row.name);
+    expect(names(step("load", 0, 10, 60))).toEqual(["load", "Function, after load"]);
+    expect(names(step("load", 0, 10, 60, { status: "FAILED" }))).toEqual(["load", "Function, which did not catch it"]);
+  });
+
   it("reaches to the planned end of a sleep", () => {
     const nap = step("nap", 0, 0, 0, { stepOp: "SLEEP", status: "WAITING", endedAt: null, outputID: null, stepInfo: { __typename: "SleepStepInfo", sleepUntil: at(60_000) } });
     const shown = timeline(root(undefined, nap), [], START + 1_000);

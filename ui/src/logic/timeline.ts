@@ -107,7 +107,10 @@ export function timeline(trace: SpanNode, why: readonly Reason[], now: number): 
   });
   const left = answers.filter((answer) => !claimed.has(answer));
   const finished = functionRow(left, requests, why, trace, now);
-  if (finished) rows.push(finished);
+  if (finished) {
+    if (finished.name === FUNCTION) finished.name = functionName(rows, finished.from);
+    rows.push(finished);
+  }
   rows.sort((one, other) => one.from - other.from || one.name.localeCompare(other.name, undefined, { numeric: true }));
   const from = Date.parse(trace.queuedAt);
   const planned = rows.flatMap((row) => row.segments.map((segment) => segment.to ?? now));
@@ -139,6 +142,16 @@ function stepRow(spans: SpanNode[], own: SpanNode[], requests: SpanNode[], why: 
   return row;
 }
 
+const FUNCTION = "Function";
+
+/** What to call the function's own failure: apps don't name the step in which it happened, but where it stood is known. */
+function functionName(rows: readonly Row[], from: number): string {
+  const before = rows.filter((row) => row.to !== undefined && row.to <= from).sort((one, other) => (one.to ?? 0) - (other.to ?? 0));
+  const last = before.at(-1);
+  if (!last) return FUNCTION;
+  return last.status === "failed" ? `${FUNCTION}, which did not catch it` : `${FUNCTION}, after ${last.name}`;
+}
+
 function functionRow(answers: SpanNode[], requests: SpanNode[], why: readonly Reason[], trace: SpanNode, now: number): Row | undefined {
   const failed = answers.some((answer) => answer.status === "FAILED");
   const retry = why.find((reason) => reason.kind === "retry" && !reason.step);
@@ -148,7 +161,7 @@ function functionRow(answers: SpanNode[], requests: SpanNode[], why: readonly Re
   const attempts = answers.map((span, index) => attemptOf(span, index, answers[index - 1], requests));
   const row = rowOf(last ?? trace, "function", attempts);
   row.key = "function";
-  row.name = failed ? "Function" : "Next steps";
+  row.name = failed ? FUNCTION : "Next steps";
   row.stepID = undefined;
   row.children = [];
   if (!last) row.from = running?.since ? Date.parse(running.since) : now;

@@ -78,9 +78,14 @@ export function Event() {
             {(became.data ?? [])
               .filter((outcome) => outcome.kind !== "started")
               .map((outcome) => (
-                <li key={outcome.text}>{outcome.text}</li>
+                <li key={outcome.text}>{sentence(outcome.text)}</li>
               ))}
           </ul>
+          {became.data?.some((outcome) => outcome.kind === "nobody") ? (
+            <p className="soft">
+              Give a function a trigger with this name, or see which names the <Link to="/functions">functions</Link> listen to.
+            </p>
+          ) : null}
         </section>
         <section className={styles.part} aria-label="Event">
           <h2>Event</h2>
@@ -94,6 +99,11 @@ export function Event() {
       ) : null}
     </div>
   );
+}
+
+/** A reason of the server, as a sentence. */
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
 }
 
 function Unknown({ title, detail }: { title: string; detail: string }) {

@@ -3,7 +3,7 @@ import { Suspense, lazy, useState } from "react";
 import { useNavigate } from "@tanstack/react-router";
 
 import { type RunDetails, type SpanNode, triggerOf } from "../../data/trace";
-import type { Row } from "../../logic/timeline";
+import type { Row, Timeline } from "../../logic/timeline";
 import { Button } from "../../parts/Button";
 import { Icon } from "../../parts/Icon";
 import { Tabs } from "../../parts/Tabs";
@@ -21,6 +21,7 @@ interface Props {
   run: RunDetails;
   trace: SpanNode;
   row: Row | undefined;
+  shown: Timeline;
   search: Search;
   change: (given: Search) => void;
 }
@@ -52,7 +53,7 @@ function RunPanel({ run, trace, search, change }: Props) {
   );
 }
 
-function StepPanel({ run, row, search, change }: Props & { row: Row }) {
+function StepPanel({ run, row, shown, search, change }: Props & { row: Row }) {
   const [asking, setAsking] = useState(false);
   const navigate = useNavigate();
   const number = Number(search["attempt"]) || row.attempts.length;
@@ -89,7 +90,7 @@ function StepPanel({ run, row, search, change }: Props & { row: Row }) {
       </Tabs>
       {asking ? (
         <Suspense fallback={null}>
-          <Rerun run={run} step={row} close={() => setAsking(false)} done={(id) => void navigate({ to: `/runs/${id}`, search: {} })} />
+          <Rerun run={run} step={row} shown={shown} close={() => setAsking(false)} done={(id) => void navigate({ to: `/runs/${id}`, search: {} })} />
         </Suspense>
       ) : null}
     </>

@@ -3,6 +3,7 @@ import { useState } from "react";
 
 import { type RunDetails, outputOf, rerun } from "../../data/trace";
 import { layOut } from "../../logic/json";
+import { keptBy, noInput } from "../../logic/rerun";
 import type { Row, Timeline } from "../../logic/timeline";
 import { Button } from "../../parts/Button";
 import { Dialog } from "../../parts/Dialog";
@@ -31,7 +32,7 @@ const SAYS: Record<Edited, string> = {
 };
 
 /** Asks how a run shall be run again: as a whole, or from a step on, with another input or another output of that step. */
-export default function Rerun({ run, step, close, done }: Props) {
+export default function Rerun({ run, step, shown, close, done }: Props) {
   const [mode, setMode] = useState<Edited>("input");
   const [edited, setEdited] = useState<Partial<Record<Edited, string>>>({});
   const before = useQuery({
@@ -39,6 +40,8 @@ export default function Rerun({ run, step, close, done }: Props) {
     queryFn: ({ signal }) => outputOf(step?.outputID as string, signal),
     enabled: step?.outputID !== undefined,
   });
+  const refused = step ? noInput(step.kind, run.app.sdkLanguage, Boolean(before.data?.input)) : "";
+  const asIs = mode === "input" && refused !== "";
   const given = (mode === "input" ? before.data?.input : before.data?.data) ?? "";
   const text = edited[mode] ?? (given ? layOut(given) : "");
   const problem = !step ? "" : text.trim() ? problemOf(text) : mode === "output" ? "Write an output: null is one" : "";
@@ -46,7 +49,7 @@ export default function Rerun({ run, step, close, done }: Props) {
     mutationFn: () => {
       if (!step?.stepID) return rerun(run.id);
       if (mode === "output") return rerun(run.id, { stepID: step.stepID, output: text });
-      const changed = text.trim() !== "" && text !== (given ? layOut(given) : "");
+      const changed = !asIs && text.trim() !== "" && text !== (given ? layOut(given) : "");
       return rerun(run.id, { stepID: step.stepID, ...(changed ? { input: wrapped(text) } : {}) });
     },
     onSuccess: done,
@@ -61,12 +64,18 @@ export default function Rerun({ run, step, close, done }: Props) {
       ) : null}
       <div className={styles.body} onKeyDown={(event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && submit()}>
         {step ? null : <p className="soft">A new run starts with the same event, from the beginning. This run stays as it is.</p>}
-        {step ? (
+        {step && shown ? <Kept steps={keptBy(shown.rows, step)} also={mode === "output" ? step : undefined} /> : null}
+        {asIs ? (
+          <p className="soft">
+            Its input stays as it is. {refused} To change what comes after it, keep it with another output; to change where the run begins, edit its event and send it again.
+          </p>
+        ) : null}
+        {step && !asIs ? (
           <Editor
             label={mode === "input" ? "Input of the step" : "Output of the step"}
             text={text}
             change={(changed) => setEdited({ ...edited, [mode]: changed })}
-            placeholder={mode === "input" ? "The step had no input of its own. Leave this empty to run it as it is, or write the arguments as a JSON array." : "What the step shall have returned, as JSON."}
+            placeholder={mode === "input" ? "The app did not tell the step's arguments. Leave this empty to run it with its own, or write others as a JSON array." : "What the step shall have returned, as JSON."}
           />
         ) : null}
         {problem && (edited[mode] !== undefined || mode === "input") ? (
@@ -87,6 +96,20 @@ export default function Rerun({ run, step, close, done }: Props) {
         </div>
       </div>
     </Dialog>
+  );
+}
+
+const MOST_NAMED = 6;
+
+/** Which steps the new run takes over from this one. */
+function Kept({ steps, also }: { steps: readonly Row[]; also: Row | undefined }) {
+  const names = [...steps.map((each) => each.name), ...(also ? [`${also.name} (with the output below)`] : [])];
+  const more = names.length - MOST_NAMED;
+  return (
+    <p>
+      <b>Kept:</b> {names.length ? names.slice(0, more > 1 ? MOST_NAMED : undefined).join(", ") : "nothing, no step had ended before it"}
+      {more > 1 ? ` and ${more} more` : ""}
+    </p>
   );
 }
 

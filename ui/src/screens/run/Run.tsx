@@ -66,7 +66,8 @@ function Shown({ run, trace }: RunAndTrace) {
   const now = useNow(open ? 1_000 : 3_600_000);
   const shown = useMemo(() => timeline(trace, run.why, Math.max(now, Date.now())), [trace, run.why, open ? now : 0]);
   const change = (given: Search) => void navigate({ to: `/runs/${run.id}`, search: { ...search, ...given }, replace: true });
-  const chosen = shown.rows.find((row) => row.key === search["step"]);
+  // Links name the step by its key; people write its name.
+  const chosen = shown.rows.find((row) => row.key === search["step"]) ?? shown.rows.find((row) => row.name === search["step"]);
   useEffect(() => {
     const listen = (event: KeyboardEvent) => event.key === "Escape" && !event.defaultPrevented && search["step"] && change({ step: "", tab: "", attempt: "" });
     addEventListener("keydown", listen);
@@ -77,8 +78,8 @@ function Shown({ run, trace }: RunAndTrace) {
       <Head run={run} trace={trace} shown={shown} />
       <Why run={run} />
       <div className={styles.body}>
-        <Trace shown={shown} open={open} chosen={search["step"]} choose={(key) => change({ step: key, tab: "", attempt: "" })} />
-        <Panel run={run} trace={trace} row={chosen} search={search} change={change} />
+        <Trace shown={shown} open={open} chosen={chosen?.key} choose={(key) => change({ step: key, tab: "", attempt: "" })} />
+        <Panel run={run} trace={trace} shown={shown} row={chosen} search={search} change={change} />
       </div>
     </div>
   );

@@ -3,7 +3,9 @@ import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback, useEffect, useMemo, useState } from "react";
 
 import { useFunctions } from "../../data/functions";
+import { useLive } from "../../data/live";
 import type { FunctionRef } from "../../data/names";
+import { queries, throttled } from "../../data/queries";
 import { countRuns } from "../../data/runs";
 import { may } from "../../data/server";
 import { count, plural } from "../../logic/format";
@@ -21,6 +23,8 @@ import { columns } from "./columns";
 import { filterOf, runsKey } from "./filter";
 import { useRuns } from "./useRuns";
 
+/** At most so often are the runs counted again while they change. */
+const RECOUNT_MS = 4_000;
 const NONE: readonly FunctionRef[] = [];
 
 /** The list of runs. */
@@ -36,6 +40,8 @@ export function Runs() {
   const ready = !needsNames || functions.isSuccess;
   const runs = useRuns(key, filter, ready);
   const total = useQuery({ queryKey: ["runs-count", ...key], queryFn: ({ signal }) => countRuns(filter(), signal), enabled: ready && !runs.isPending });
+  const recount = useMemo(() => throttled(() => void queries.invalidateQueries({ queryKey: ["runs-count"] }), RECOUNT_MS), []);
+  useLive(search["q"] || search["event"] ? null : "runs", recount);
   const names = useMemo(() => new Map(known.map((each) => [each.id, each])), [known]);
   const shape = useMemo(() => columns(names), [names]);
   const change = useCallback((given: Search) => void navigate({ to: "/runs", search: { ...search, ...given }, replace: true }), [search, navigate]);

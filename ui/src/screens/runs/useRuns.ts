@@ -1,8 +1,8 @@
 import { type InfiniteData, useInfiniteQuery } from "@tanstack/react-query";
-import { useCallback, useMemo } from "react";
+import { useCallback, useEffect, useMemo, useRef } from "react";
 
 import { early } from "../../data/early";
-import { type Push, useLive } from "../../data/live";
+import { type ChangedRun, type Push, useLive } from "../../data/live";
 import { queries, throttled } from "../../data/queries";
 import { type RunFilter, type RunPage, runsPage } from "../../data/runs";
 import { renew } from "../../logic/pages";
@@ -15,6 +15,7 @@ const AGAIN_MS = 1_000;
 /** The runs of a filter, page by page and live. `key` names the filter: its window moves with the time. */
 export function useRuns(key: readonly string[], filter: () => RunFilter, ready: boolean) {
   const queryKey = useMemo(() => ["runs", ...key], [key.join(" ")]);
+  const missed = useRef<ChangedRun[]>([]);
   const query = useInfiniteQuery({
     queryKey,
     queryFn: ({ pageParam, signal }) => {
@@ -38,8 +39,16 @@ export function useRuns(key: readonly string[], filter: () => RunFilter, ready: 
     const wanted = filter();
     const searched = Boolean(wanted.query || wanted.text);
     if (push.more || searched) again();
-    if (push.runs && !searched) update(queryKey, (pages) => merge(pages, push.runs ?? [], wanted));
+    if (!push.runs || searched) return;
+    // An answer that is under way takes the place of all pages: what is put into them now, it does not know.
+    if (queries.isFetching({ queryKey, exact: true })) missed.current.push(...push.runs);
+    update(queryKey, (pages) => merge(pages, push.runs ?? [], wanted));
   });
+  useEffect(() => {
+    if (query.isFetching || !missed.current.length) return;
+    const runs = missed.current.splice(0);
+    update(queryKey, (pages) => merge(pages, runs, filter()));
+  }, [query.isFetching, queryKey]);
   const rows = useMemo(() => query.data?.pages.flatMap((page) => page.rows) ?? [], [query.data]);
   const { hasNextPage, isFetchingNextPage, fetchNextPage } = query;
   const more = useCallback(() => {
