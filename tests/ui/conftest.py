@@ -30,6 +30,8 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 WAIT_S = 60.0
+#: How long a page may take to show something on a machine that does much else.
+PATIENCE_MS = 30_000
 
 
 class Stage:
@@ -69,8 +71,9 @@ def browser() -> Iterator[Browser]:
     path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         pytest.skip("journeys need Chromium; on Debian: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
@@ -117,7 +120,7 @@ def synced(address: str) -> None:
 def page(browser: Browser, stage: Stage) -> Iterator[Page]:
     """A tab in which every error of the page fails the test."""
     context = browser.new_context(base_url=stage.url, viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
     from .conftest import Stage
 
@@ -116,6 +116,21 @@ def test_an_event_is_edited_and_sent_again(page: Page, stage: Stage) -> None:
     dialog.get_by_role("link", name="Open the event").click()
     expect(page).not_to_have_url(re.compile(event_id))
     expect(page.get_by_role("region", name="Event").first).to_contain_text("B-2")
+
+
+def test_what_is_typed_before_the_editor_is_there_stays(page: Page, stage: Stage) -> None:
+    held: list[Route] = []
+    page.route("**/assets/CodeEditor-*.js", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks it
+    with page.expect_request("**/assets/CodeEditor-*.js"):
+        page.goto("/events?send=new")
+    field = page.get_by_role("textbox", name="Data")
+    field.click()
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type('{"order": ')
+    held[0].continue_()
+    expect(field).to_have_class(re.compile("cm-content"))
+    page.keyboard.type("12}")
+    expect(field).to_have_text('{"order": 12}')
 
 
 def test_filters_live_in_the_address(page: Page, stage: Stage) -> None:

@@ -31,7 +31,8 @@ def rerun_from(page: Page, step: str) -> Locator:
 
 
 def write(page: Page, editor: Locator, text: str) -> None:
-    """Put a text in place of an editor's."""
+    """Put a text in place of an editor's, once the editor is there in place of a plain field."""
+    expect(editor).to_have_class(re.compile("cm-content"))
     editor.click()
     page.keyboard.press("ControlOrMeta+a")
     page.keyboard.type(text)

@@ -33,8 +33,13 @@ const look = EditorView.theme({
   ".cm-scroller": { overflow: "auto" },
 });
 
+interface Props extends EditorProps {
+  /** The plain field that had the focus, if it had it. */
+  before: { current: HTMLTextAreaElement | null };
+}
+
 /** CodeMirror for JSON. The content security policy allows its styles by their nonce. */
-export default function CodeEditor({ label, text, change, placeholder: hint, rows = 12 }: EditorProps) {
+export default function CodeEditor({ label, text, change, placeholder: hint, rows = 12, before }: Props) {
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView>(undefined);
   const latest = useRef(change);
@@ -66,6 +71,12 @@ export default function CodeEditor({ label, text, change, placeholder: hint, row
       ],
     });
     view.current = made;
+    // Unless somebody has gone elsewhere since: then the focus is on nothing that the editor is in.
+    if (before.current && document.activeElement?.contains(host.current)) {
+      const { selectionStart: anchor, selectionEnd: head } = before.current;
+      made.dispatch({ selection: { anchor: Math.min(anchor, text.length), head: Math.min(head, text.length) } });
+      made.focus();
+    }
     return () => made.destroy();
   }, []);
   useEffect(() => {

@@ -1,4 +1,4 @@
-import { Suspense, lazy } from "react";
+import { Suspense, lazy, useRef } from "react";
 
 import styles from "./Editor.module.css";
 
@@ -13,8 +13,9 @@ export interface EditorProps {
 
 const CodeEditor = lazy(() => import("./CodeEditor"));
 
-/** An editor for JSON. It is loaded when it is shown first; until then, a plain field takes what is typed. */
+/** An editor for JSON. It is loaded when it is shown first; until then, a plain field takes what is typed, and then hands on the caret. */
 export function Editor(props: EditorProps) {
+  const typing = useRef<HTMLTextAreaElement | null>(null);
   const plain = (
     <textarea
       className={styles.plain}
@@ -22,12 +23,13 @@ export function Editor(props: EditorProps) {
       rows={props.rows ?? 12}
       value={props.text}
       placeholder={props.placeholder}
+      onFocus={(event) => (typing.current = event.currentTarget)}
       onChange={(event) => props.change(event.currentTarget.value)}
     />
   );
   return (
     <Suspense fallback={plain}>
-      <CodeEditor {...props} />
+      <CodeEditor {...props} before={typing} />
     </Suspense>
   );
 }
