@@ -128,7 +128,8 @@ def _needed(path: str) -> list[str]:
         known = msgspec.json.decode((FOLDER / "preload.json").read_bytes(), type=dict[str, list[str]])
     except FileNotFoundError:
         return []
-    return next((files for address, files in known.items() if _fits(address, path)), [])
+    nothing: list[str] = []
+    return next((files for address, files in known.items() if _fits(address, path)), nothing)
 
 
 def _fits(address: str, path: str) -> bool:
