@@ -1,13 +1,22 @@
-"""A worker of the official Python SDK. The environment says which: APP_ID, INSTANCE, SERVER_URL, SIGNING_KEY, LIMIT."""
+"""A worker of the official Python SDK, or with SDK=own of Holdfast's, which has the same names.
+
+The environment says which: APP_ID, INSTANCE, SERVER_URL, SIGNING_KEY, LIMIT.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
+import signal
+from typing import TYPE_CHECKING, Any
 
-import inngest
-from inngest.connect import connect
+if TYPE_CHECKING or os.environ.get("SDK") != "own":
+    import inngest
+    from inngest.connect import connect
+else:
+    import holdfast as inngest
+    from holdfast.connect import connect
 
 app_id, signing_key = os.environ["APP_ID"], os.environ.get("SIGNING_KEY")
 logging.basicConfig(level=logging.INFO)
@@ -72,9 +81,11 @@ async def slow(ctx: inngest.Context) -> str:
 async def main() -> None:
     limit = os.environ.get("LIMIT")
     functions = [two_steps, parallel, retried, fails, large, slow]
+    apps: Any = [(client, functions)]
     await connect(
-        [(client, functions)],  # type: ignore[list-item]
+        apps,
         instance_id=os.environ["INSTANCE"],
+        shutdown_signals=[signal.SIGTERM],
         max_worker_concurrency=int(limit) if limit else None,
     ).start()
 

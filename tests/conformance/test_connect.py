@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .processes import Process
 
 KINDS = [pytest.param("py", marks=pytest.mark.sdk_python), pytest.param("ts", marks=pytest.mark.sdk_js)]
+OWN = pytest.param("own")
 KEY = "signkey-test-" + "ab" * 32
 LEASE = ("--connect-lease", "4s")
 
@@ -36,6 +37,8 @@ class Worker:
         if kind == "ts":
             command = ["node", str(HERE / "js_app" / "connect.mjs")]
             env["NODE_OPTIONS"] = "--experimental-websocket"  # Node 20; its worker threads inherit it only from here
+        if kind == "own":
+            env["SDK"] = "own"
         given = {"APP_ID": self.app_id, "INSTANCE": instance, "SERVER_URL": platform.url, **env}
         with log.open("ab") as file:
             self.child = subprocess.Popen(command, stdout=file, stderr=file, env=clean_environment(given))
@@ -107,15 +110,18 @@ def crew(gateway: Process, tmp_path: Path) -> Iterator[Crew]:
     platform.close()
 
 
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
+def _kind(request: pytest.FixtureRequest) -> str:
     if request.param == "ts":
         request.getfixturevalue("node_app")
     return str(request.param)
 
 
-def test_functions_of_all_sorts(crew: Crew, kind: str) -> None:
-    worker = crew.worker(kind).ready()
+kind = pytest.fixture(_kind, params=KINDS, name="kind")
+any_kind = pytest.fixture(_kind, params=[*KINDS, OWN], name="any_kind")
+
+
+def test_functions_of_all_sorts(crew: Crew, any_kind: str) -> None:
+    worker = crew.worker(any_kind).ready()
     runs = {name: worker.send(name) for name in ("two-steps", "parallel", "retried", "fails", "large")}
     ends = {"fails": "FAILED"}
     done = {name: crew.platform.wait_run(run, ends.get(name, "COMPLETED")) for name, run in runs.items()}
@@ -149,8 +155,8 @@ def test_the_app_and_the_worker_are_listed(crew: Crew, kind: str) -> None:
     }  # fmt: skip
 
 
-def test_a_stopped_worker_ends_its_work_first(crew: Crew, kind: str) -> None:
-    worker = crew.worker(kind).ready()
+def test_a_stopped_worker_ends_its_work_first(crew: Crew, any_kind: str) -> None:
+    worker = crew.worker(any_kind).ready()
     run = worker.send("slow", seconds=3)
     wait_until(lambda: crew.platform.run(run).status == "RUNNING")
     time.sleep(0.3)
@@ -161,7 +167,7 @@ def test_a_stopped_worker_ends_its_work_first(crew: Crew, kind: str) -> None:
     assert worker.child.wait(10) == 0
     wait_until(lambda: worker.status() is None, 3, "it is gone from the list")
     assert crew.platform.run(later).status == "QUEUED"
-    crew.worker(kind, "two").ready()
+    crew.worker(any_kind, "two").ready()
     assert crew.platform.wait_run(later).output == "two"
 
 
@@ -206,7 +212,7 @@ def test_a_cancelled_run_ends_its_task(crew: Crew) -> None:
 
 
 @pytest.mark.slow
-def test_a_server_that_is_killed_and_comes_back(kind: str, tmp_path: Path) -> None:
+def test_a_server_that_is_killed_and_comes_back(any_kind: str, tmp_path: Path) -> None:
     log = tmp_path / "server.log"
     options = ("--no-discovery", "--no-poll", "--persist", "--sqlite-dir", str(tmp_path / "db"), *LEASE)
     process = server_process("dev", log, *options)
@@ -214,7 +220,7 @@ def test_a_server_that_is_killed_and_comes_back(kind: str, tmp_path: Path) -> No
     platform = Platform(process.url)
     crew = Crew(platform, tmp_path)
     try:
-        worker = crew.worker(kind).ready()
+        worker = crew.worker(any_kind).ready()
         run = worker.send("slow", seconds=4)
         wait_until(lambda: platform.run(run).status == "RUNNING")
         process.kill()
