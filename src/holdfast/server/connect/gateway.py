@@ -175,7 +175,7 @@ class Gateway:
                 continue
             if silence > DEAD_MS:
                 log.warning("closed a worker's socket: no heartbeat", worker=worker.instance.id, ms=silence)
-                each.abort(MISSED)
+                each.expire(MISSED)
             elif worker.status is Status.READY:
                 self.roster.silent(worker)
         self.history.tidy()

@@ -215,6 +215,11 @@ class Socket(asyncio.Protocol):
         elif self._ws.state is State.CONNECTING:
             self._transport.close()
 
+    def expire(self, reason: str) -> None:
+        """Give a silent peer up. If it is there after all, it is told so in a way that every SDK comes back from."""
+        self._reason = self._reason or reason
+        self.close(BROKEN, INTERNAL)
+
     def abort(self, reason: str) -> None:
         """Cut the connection."""
         self._reason = self._reason or reason
