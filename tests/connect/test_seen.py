@@ -83,7 +83,9 @@ def test_a_trace_names_the_worker_of_a_call(play: Callable[..., None]) -> None:
         await worker.acknowledged(request)
         await worker.complete("done")
         run = await rig.ended(event)
-        query = "query($id: String!) { run(runID: $id) { trace(preview: true) { response { headers } childrenSpans { name response { headers } childrenSpans { response { headers } } } } } }"
+        seen = "response { headers }"
+        spans = f"{seen} childrenSpans {{ {seen} childrenSpans {{ {seen} }} }}"
+        query = f"query($id: String!) {{ run(runID: $id) {{ trace(preview: true) {{ {spans} }} }} }}"
         trace = (await rig.gql(query, id=run["run_id"]))["run"]["trace"]
         assert "pod-7" in str(trace), trace
 
