@@ -31,6 +31,8 @@ class EventMeta(TypedDict, total=False):
 
 def shared_sessions(events: list[Event]) -> dict[str, str]:
     """Return the sessions that all events of a run belong to: five of them, in the order of their keys."""
+    if all(event.meta is None for event in events):
+        return {}
     layers = [_own(event.meta) for event in events]
     first = layers[0] if layers else {}
     common = {key: value for key, value in first.items() if all(layer.get(key) == value for layer in layers)}

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "api": ("api", "api"),
     "apps": ("apps", "apps"),
     "audit": ("access", "audit"),
+    "check": ("check", "check"),
     "config": ("config", "config"),
     "db": ("db", "db"),
     "events": ("look", "events"),
