@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 import sys
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import click
 import msgspec
@@ -40,12 +40,15 @@ def check(app: str) -> None:
 
 def _functions(client: Inngest) -> list[Function[Any]]:
     """Return all functions of a client that have been created, in the order of their places."""
-    from holdfast.sdk.function import Function  # noqa: PLC0415 - as above
-
-    known = (each for each in gc.get_objects() if isinstance(each, Function))
-    every = cast("list[Function[Any]]", list(known))  # pyright: ignore[reportUnknownArgumentType]
+    every = [each for each in gc.get_objects() if _is_function(each)]
     mine = [each for each in every if each.id == f"{client.app_id}-{each.local_id}"]
     return sorted(mine, key=_place)
+
+
+def _is_function(value: object) -> TypeGuard[Function[Any]]:
+    from holdfast.sdk.function import Function  # noqa: PLC0415 - the SDK is not needed by other commands
+
+    return isinstance(value, Function)
 
 
 def _place(function: Function[Any]) -> tuple[str, int]:
