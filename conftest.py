@@ -21,6 +21,12 @@ ALLOWED = ("checkpointed runs have a tree of their own shape", "no file system c
 settings.register_profile("holdfast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("holdfast")
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the reading of the APIs be tested over PostgreSQL, too: `pytest tests/api/graphql --store postgresql`."""
+    parser.addoption("--store", choices=["sqlite", "postgresql"], default="sqlite", help="what APIs read in tests")
+
+
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 Skip = pytest.TestReport | pytest.CollectReport
 

@@ -17,7 +17,9 @@ from holdfast.server.api.graphql import GraphQLApi
 from holdfast.server.api.operators import devtools
 from holdfast.server.api.rest.v1 import cancellation_routes, function_routes, run_routes, why_routes
 from holdfast.server.api.sdk import run_state
+from holdfast.server.store.sql.history import SqlHistory
 from holdfast.server.store.sqlite.history import SqliteHistory
+from mirror import Mirror
 
 from .book import START, Library
 from .client import Client
@@ -79,8 +81,9 @@ def library(tmp_path: Path) -> Iterator[Library]:
 
 
 @pytest.fixture
-def api(library: Library) -> Iterator[Api]:
-    history = SqliteHistory(library.path)
+def api(library: Library, request: pytest.FixtureRequest) -> Iterator[Api]:
+    mirrored = request.config.getoption("--store") == "postgresql"
+    history = SqlHistory(Mirror(library.path)) if mirrored else SqliteHistory(library.path)
     backend = FakeBackend(history, START + 60_000)
     graphql = GraphQLApi(backend)
     modules = (run_state, run_routes, cancellation_routes, function_routes, why_routes, devtools)
