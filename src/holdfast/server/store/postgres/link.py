@@ -6,7 +6,7 @@ reads does so in a transaction, so that all its parts reach the same server proc
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
@@ -129,6 +129,11 @@ class Snapshot:
 
 
 def _given(names: Sequence[str], parameters: Parameters) -> Iterator[object]:
-    values = [parameters[name] for name in names] if isinstance(parameters, Mapping) else parameters
-    for value in values:
-        yield plain(value) if isinstance(value, str) else list(value) if isinstance(value, tuple) else value
+    values: Iterable[object] = (parameters[name] for name in names) if isinstance(parameters, Mapping) else parameters
+    return map(_value, values)
+
+
+def _value(value: object) -> object:
+    if isinstance(value, str):
+        return plain(value)
+    return list(cast("tuple[object, ...]", value)) if isinstance(value, tuple) else value
