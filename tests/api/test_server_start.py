@@ -120,7 +120,8 @@ def test_half_of_a_first_admin_is_refused(tmp_path: Path, half: tuple[str, ...])
 def test_an_option_that_means_nothing_here_is_told(mode: str, given: tuple[str, ...]) -> None:
     code, output = run_to_end(mode, *given)
     assert code == 2
-    assert output.endswith("Error: --redis-uri has no effect here: state is kept in SQLite, in --sqlite-dir\n")
+    why = "state is kept in SQLite, in --sqlite-dir, or in PostgreSQL (--postgres-uri)"
+    assert output.endswith(f"Error: --redis-uri has no effect here: {why}\n")
 
 
 def test_the_banner_names_one_address_for_all(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ import pytest
 
 from holdfast.protocol import limits
 from holdfast.protocol.limits import MAX_INLINE_STATE
-from holdfast.server.engine.advance import MAX_IDLE, MAX_REPEATED, REDRIVE_MS
+from holdfast.server.engine.advance import MAX_IDLE, MAX_REPEATED
+from holdfast.server.engine.ops import MAX_UNEXECUTED
 from holdfast.server.engine.settings import Settings
+from holdfast.server.engine.steps import REDRIVE_MS
 from holdfast.server.model.job import JobKind
 from holdfast.server.model.status import RunStatus, SpanStatus
 
@@ -373,6 +375,39 @@ def test_while_something_is_awaited_an_app_without_news_is_left_in_peace(world: 
     assert world.status(run) is RunStatus.RUNNING
     world.send("e")
     world.reply(returns())
+    assert world.status(run) is RunStatus.COMPLETED
+
+
+def test_an_app_that_plans_what_it_shall_execute_is_not_called_for_ever(world: World) -> None:
+    """As the Connect workers of Python's SDK 0.5.14 do, which don't look at the step of a call."""
+    run = world.start()
+    plans = ops(planned("a"), planned("b"))
+    world.reply(plans)
+    count = 0
+    while world.calls:
+        world.reply(plans, step=world.calls[0].job.name)
+        if not world.calls:
+            world.advance(REDRIVE_MS)
+        count += 1
+        assert count <= 4 * MAX_UNEXECUTED
+    assert world.status(run) is RunStatus.FAILED
+    assert "planned steps again each time" in world.output(run)["error"]["message"]
+    world.check_idle()
+
+
+def test_a_step_that_is_executed_after_all_goes_on(world: World) -> None:
+    run = world.start()
+    plans = ops(planned("a"), planned("b"))
+    world.reply(plans)
+    for _ in range(4):
+        world.reply(plans, step=world.calls[0].job.name)
+        if not world.calls:
+            world.advance(REDRIVE_MS)
+    world.restart()
+    world.advance(REDRIVE_MS)
+    while world.calls:
+        name = world.calls[0].job.name
+        world.reply(ops(ran(name)) if name else returns(), step=name)
     assert world.status(run) is RunStatus.COMPLETED
 
 

@@ -11,13 +11,21 @@ from holdfast.protocol.responses import Outcome
 from holdfast.server.engine import finish, ops
 from holdfast.server.engine.core import Core
 from holdfast.server.engine.run import Run
-from holdfast.server.engine.steps import Answer, FailEarly, OpError, discover, fail, no_progress, overflow, retry_due
+from holdfast.server.engine.steps import (
+    REDRIVE_MS,
+    Answer,
+    FailEarly,
+    OpError,
+    discover,
+    fail,
+    no_progress,
+    overflow,
+    retry_due,
+)
 from holdfast.server.model.job import Job, JobKind, Pause, PauseKind
 from holdfast.server.model.span import Call, Span
 from holdfast.server.model.status import RunStatus, SpanStatus
 
-#: An answer without any op is asked again, but not at full speed: the reference does it once a tick.
-REDRIVE_MS = 150
 #: How many answers in a row may bring no news: none at all, or steps again that have their results.
 MAX_IDLE = 100
 MAX_REPEATED = 3
@@ -55,6 +63,8 @@ def _report(answer: Answer, reported: list[Op]) -> None:
             )
         )
     if len(steps) > 1:
+        if answer.job.step and not answer.job.op:
+            answer.planned = frozenset(run.state.group or ())
         _enter_group(core, run, steps)
     answer.alone = len(reported) == 1
     if not answer.alone or reported[0].op in PLAN_LIKE or reported[0].op in LAZY or reported[0].op is Opcode.NONE:

@@ -21,7 +21,17 @@ from holdfast.server.engine import defers, finish, lifecycle
 from holdfast.server.engine.changes import Perform
 from holdfast.server.engine.core import Core
 from holdfast.server.engine.run import Run
-from holdfast.server.engine.steps import Answer, FailEarly, OpError, check_plans, discover, retry_due, state_overflow
+from holdfast.server.engine.steps import (
+    REDRIVE_MS,
+    Answer,
+    FailEarly,
+    OpError,
+    check_plans,
+    discover,
+    not_executed,
+    retry_due,
+    state_overflow,
+)
 from holdfast.server.expressions import ExpressionError, check_wait, interpolate
 from holdfast.server.model.event import Event
 from holdfast.server.model.job import JobKind, Pause, PauseKind
@@ -29,6 +39,9 @@ from holdfast.server.model.span import Span
 from holdfast.server.model.status import RunStatus, SpanStatus
 
 T = TypeVar("T")
+
+#: How often in a row calls that were to execute a step may be answered with plans instead.
+MAX_UNEXECUTED = 10
 
 
 def apply(answer: Answer, op: Op) -> None:
@@ -81,11 +94,15 @@ def _step_failed(answer: Answer, op: Op) -> None:
 def _step_planned(answer: Answer, op: Op) -> None:
     if _known(answer, op):
         return
-    core, run = answer.core, answer.run
+    core, run, asked = answer.core, answer.run, answer.job
+    unexecuted = asked.idle + 1 if op.id in answer.planned else 0
+    if unexecuted > MAX_UNEXECUTED:
+        raise FailEarly(not_executed(asked.name or asked.step))
     job = core.new_job(
-        run, JobKind.EDGE, f"-{op.id}-plan", step=op.id, outgoing=answer.job.outgoing, race=op.race, name=op.display,
-        step_queued_at=core.now,
+        run, JobKind.EDGE, f"-{op.id}-plan", due=core.now + REDRIVE_MS if unexecuted > 1 else 0, step=op.id,
+        outgoing=asked.outgoing, race=op.race, name=op.display, step_queued_at=core.now,
     )  # fmt: skip
+    job.idle = unexecuted
     core.push(run, job)
 
 

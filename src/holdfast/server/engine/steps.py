@@ -17,6 +17,9 @@ from holdfast.server.model.job import Job, JobKind, PauseKind
 from holdfast.server.model.span import NULL, Call, Span
 from holdfast.server.model.status import RunStatus, SpanStatus
 
+#: An answer without news is asked again, but not at full speed: the reference does it once a tick.
+REDRIVE_MS = 150
+
 
 class FailEarly(Exception):
     """The run fails at once, without a retry and uncaught by user code (`protocol/execution.md` §3.8)."""
@@ -34,8 +37,8 @@ class Answer:
     """An answer while its ops are applied, and what they ask for next."""
 
     __slots__ = (
-        "alone", "call", "completed", "core", "idle", "job", "kept", "kind", "outcome", "race", "repeated", "retry",
-        "run",
+        "alone", "call", "completed", "core", "idle", "job", "kept", "kind", "outcome", "planned", "race", "repeated",
+        "retry", "run",
     )  # fmt: skip
 
     def __init__(self, core: Core, run: Run, job: Job, outcome: Outcome, call: Call) -> None:
@@ -52,6 +55,7 @@ class Answer:
         self.kept = False  # the job lives on
         self.idle = False  # nothing was reported that leads on
         self.repeated = False  # a step was reported that had a result already
+        self.planned: frozenset[str] = frozenset()  # steps of the group, one of which this call was to execute
 
     def complete(self, op: Op, *, failed: bool = False) -> None:
         """A step ended in this answer: one discovery follows all that did."""
@@ -153,6 +157,16 @@ def no_progress(state_size: int, repeated: bool) -> bytes:
             f" The run's events and results are {state_size} bytes, more than {limits.MAX_INLINE_STATE} are not sent "
             "with a call (`use_api`): upgrade to an SDK that fetches them, or let steps return less."
         )
+    return server_error(name, message, f"{name}: {message}")
+
+
+def not_executed(step: str) -> bytes:
+    """Return the output of a run whose app plans steps each time that it is called to execute one."""
+    name = "NoProgressError"
+    message = (
+        f"The app was called to execute the step {step}, and planned steps again each time: its SDK does not look at "
+        "the step that a call names. Upgrade the SDK, or run these steps one after the other."
+    )
     return server_error(name, message, f"{name}: {message}")
 
 
