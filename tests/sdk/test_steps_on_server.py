@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import datetime as dt
 import decimal
+import gc
 import uuid
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -106,7 +107,9 @@ def _like(client: Client, checkpointing: bool) -> Client:
 
 
 @pytest.mark.parametrize("checkpointing", [True, False])
-def test_gather_and_task_groups_run_steps_in_parallel(client: Client, runner: Runner, checkpointing: bool) -> None:
+def test_gather_and_task_groups_run_steps_in_parallel(
+    client: Client, runner: Runner, checkpointing: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     client = _like(client, checkpointing)
     ran: list[str] = []
 
@@ -131,9 +134,13 @@ def test_gather_and_task_groups_run_steps_in_parallel(client: Client, runner: Ru
     ended = runner.run(client, f"{client.app_id}/go")
     assert ended["output"] == [1, 2, 33, 44, 5]
     assert sorted(ran) == ["s1", "s2", "s3", "s30", "s4", "s40", "s5"]
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
-def test_a_task_that_nobody_awaits_first_is_found_beside_the_step_that_is(client: Client, runner: Runner) -> None:
+def test_a_task_that_nobody_awaits_first_is_found_beside_the_step_that_is(
+    client: Client, runner: Runner, caplog: pytest.LogCaptureFixture
+) -> None:
     @client.create_function(fn_id="late", trigger=TriggerEvent(event=f"{client.app_id}/go"))
     async def late(ctx: Context) -> list[int]:
         task = asyncio.create_task(ctx.step.run("task", lambda: 1))
@@ -142,6 +149,8 @@ def test_a_task_that_nobody_awaits_first_is_found_beside_the_step_that_is(client
 
     runner.serve(client, late)
     assert runner.run(client, f"{client.app_id}/go")["output"] == [1, 2]
+    gc.collect()
+    assert "never retrieved" not in caplog.text, "a call that ended is nothing to warn of"
 
 
 @pytest.mark.parametrize("checkpointing", [True, False])

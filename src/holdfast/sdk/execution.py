@@ -118,6 +118,12 @@ class GroupScope:
         self.found: list[CallResult] = []
 
 
+def _take_note(task: asyncio.Task[Any]) -> None:
+    """Retrieve a task's exception, so that asyncio does not report it as lost."""
+    if not task.cancelled():
+        task.exception()
+
+
 def _current_task() -> asyncio.Task[Any] | None:
     try:
         return asyncio.current_task()
@@ -371,7 +377,9 @@ class Execution:
 
     def _end_with(self, result: CallResult) -> NoReturn:
         """End the call with one result. The main task unwinds at once; another one lets the request's task decide."""
-        if self._decided is not None and asyncio.current_task() is not self._main:
+        task = asyncio.current_task()
+        if self._decided is not None and task is not None and task is not self._main:
+            task.add_done_callback(_take_note)  # a task that nobody awaits any more is nothing to warn of
             self._resolve(CallResult(multi=[result]))
         raise Interrupt([result])
 
