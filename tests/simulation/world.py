@@ -259,10 +259,12 @@ class World:
         """Live until nothing is left to happen."""
         with stopwatch(Random(self.random.random())), capture_logs():
             self.loop.call_soon(self._begin)
-            self.loop.live()
-            checks.at_rest(self)
-            self._leave()
-            self.loop.close()
+            try:
+                self.loop.live()
+                checks.at_rest(self)
+            finally:
+                self._leave()
+                self.loop.close()
 
     def _begin(self) -> None:
         if self._workers:

@@ -63,7 +63,11 @@ class Bench:
         self.kind = kind
         self._folder = folder
         self._runner = asyncio.Runner()
-        self.store = self._open()
+        try:
+            self.store = self._open()
+        except BaseException:
+            self._runner.close()
+            raise
 
     def _open(self) -> Store:
         async def main() -> Store:
@@ -115,8 +119,10 @@ class Bench:
         return self
 
     def close(self) -> None:
-        self._close_store()
-        self._runner.close()
+        try:
+            self._close_store()
+        finally:
+            self._runner.close()
 
     def _close_store(self) -> None:
         self.wait(self.store.close)

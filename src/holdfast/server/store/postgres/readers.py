@@ -63,9 +63,11 @@ class PostgresReaders:
     def close(self) -> None:
         """End reading."""
         if not self._loop.is_closed():
-            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
+            try:
+                asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+            finally:
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._thread.join()
 
     async def _close(self) -> None:
         mine = asyncio.current_task()
