@@ -21,7 +21,7 @@ from .harness import KINDS, T0, Bench, begin, event, run
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     made = Bench(request.param, tmp_path)
     yield made
-    made.store.close()
+    made.close()
 
 
 def ended(id: str, status: RunStatus, started_at: int | None, **detail: str) -> Run:
