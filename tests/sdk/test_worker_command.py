@@ -67,7 +67,7 @@ def test_a_target_names_a_client_or_apps() -> None:
         ("nothing:client", "there is no module nothing"),
         ("worker_app:nothing", "worker_app has no 'nothing'"),
         ("worker_app:text", "is a str"),
-        ("worker_app:other", "has no functions of worker_app:other"),
+        ("worker_app:other", "has no functions of the client worker_app:other"),
     ],
 )
 def test_a_target_that_cannot_be_run_is_explained(target: str, text: str) -> None:

@@ -71,6 +71,7 @@ def test_what_a_running_server_forbids(folder: Path, tmp_path: Path) -> None:
         (("db", "restore", "/no/such/file"), "there is no file /no/such/file"),
         (("db", "check", "/etc/hostname"), "or is damaged: find a valid backup with `holdfast db check FILE`"),
         (("export", "runs", "--since", "soon"), "--since: 'soon' is neither a time"),
+        (("export", "runs", "--postgres-uri", "postgresql://x/y"), "ask a running server for /v1/export/runs"),
         (("export", "runs", "-o", "/no/such/folder/x"), "No such file or directory"),
     ],
 )

@@ -93,6 +93,7 @@ def test_tokens_and_keys(served: Served, tmp_path: Path) -> None:
     ("words", "why"),
     [
         (("users", "list"), "there is no database"),
+        (("users", "list", "--postgres-uri", "postgresql://x/y", "--port", "9"), "no server at http://localhost:9"),
         (("users", "list", "--url", "http://far.example", "--token", "x"), "keys are not sent over plain HTTP"),
         (("users", "list", "--url", "http://127.0.0.1:9"), "no server at http://127.0.0.1:9"),
     ],

@@ -49,7 +49,7 @@ def export() -> None:
     help="Only in this status (repeatable).",
 )
 @click.option("--with-steps", is_flag=True, help="Include the results of each run's steps.")
-@with_options("sqlite-dir", "port")
+@with_options("sqlite-dir", "port", "postgres-uri")
 def runs(settings: Settings, output: Path | None, statuses: tuple[str, ...], with_steps: bool, **when: Any) -> None:
     """Export runs, ordered by their scheduling time."""
     from holdfast.server.model.status import RunStatus  # noqa: PLC0415 - `--help` is quick without it
@@ -65,7 +65,7 @@ def runs(settings: Settings, output: Path | None, statuses: tuple[str, ...], wit
 @_shared
 @click.option("--name", "names", multiple=True, help="Only events of this name (repeatable).")
 @click.option("--internal", is_flag=True, help="Include the server's own events (inngest/…).")
-@with_options("sqlite-dir", "port")
+@with_options("sqlite-dir", "port", "postgres-uri")
 def events(settings: Settings, output: Path | None, names: tuple[str, ...], internal: bool, **when: Any) -> None:
     """Export events, ordered by their time of reception."""
     from holdfast.server.store.export import Wanted  # noqa: PLC0415 - `--help` is quick without it
@@ -94,6 +94,11 @@ def _write(settings: Settings, output: Path | None, what: Literal["runs", "event
     from holdfast.server.store.store import StoreError  # noqa: PLC0415 - as above
 
     config = settings.config()
+    if config.postgres_uri:
+        die(
+            "--postgres-uri is set, and this command reads files of SQLite: "
+            f"ask a running server for /v1/export/{what}, or unset it to read --sqlite-dir"
+        )
     path = config.directory / "main.db"
     warn_if_stale(config, path)
     try:

@@ -36,7 +36,9 @@ def reaching(function: Callable[..., Any]) -> Callable[..., Any]:
 
     called.__doc__, called.__name__ = function.__doc__, function.__name__
     called.__click_params__ = list(getattr(function, "__click_params__", ()))  # type: ignore[attr-defined]
-    wrapped = with_options("sqlite-dir", "port", "signing-key", "signing-key-fallback", "event-key")(called)
+    wrapped = with_options("sqlite-dir", "port", "signing-key", "signing-key-fallback", "event-key", "postgres-uri")(
+        called
+    )
     wrapped = click.option("--token", envvar=TOKEN_VARIABLES, default="", help="API token (or the signing key).")(
         wrapped
     )
@@ -95,13 +97,16 @@ class Reach:
             async with self._remote(self._url) as client:
                 yield client
             return
+        if self._config.postgres_uri:  # its server does it: that one keeps accounts in memory
+            async with self._local() as client:
+                yield client
+            return
         if not is_there(path):
             die(f"there is no database {path}: set its folder with --sqlite-dir, or a running server with --url")
         try:
             held = lock.hold(path)
         except lock.InUseError:
-            url, key = f"http://localhost:{self._config.port}", signing_key(self._config.directory)
-            async with self._remote(url, key) as client:
+            async with self._local() as client:
                 yield client
             return
         except StoreError as error:
@@ -113,6 +118,10 @@ class Reach:
             die(str(error))
         finally:
             held.close()
+
+    def _local(self) -> httpx.AsyncClient:
+        """The server of this machine."""
+        return self._remote(f"http://localhost:{self._config.port}", signing_key(self._config.directory))
 
     def _remote(self, url: str, local_key: str = "") -> httpx.AsyncClient:
         import httpx  # noqa: PLC0415 - as above

@@ -60,9 +60,10 @@ def apps_of(target: str) -> Apps:
     """Return what a target names. Ends the process with code 2 if that can't be run."""
     module_name, _, attribute = target.partition(":")
     module = _import(module_name)
-    found = getattr(module, attribute or "client", None)
+    attribute = attribute or "client"
+    target, found = f"{module_name}:{attribute}", getattr(module, attribute, None)
     if found is None:
-        die(f"{module_name} has no {attribute or 'client'!r}: name its client as MODULE:CLIENT", USAGE)
+        die(f"{module_name} has no {attribute!r}: name its client as MODULE:CLIENT", USAGE)
     if isinstance(found, list):
         return cast("Apps", found)
     return [(_client(found, target), _functions(module, found, target))]
@@ -89,7 +90,7 @@ def _client(found: object, target: str) -> Inngest:
 def _functions(module: ModuleType, client: Inngest, target: str) -> list[Function[Any]]:
     functions = [each for each in _members(module) if each.id == f"{client.app_id}-{each.local_id}"]
     if not functions:
-        die(f"{module.__name__} has no functions of {target}: define or import them there", USAGE)
+        die(f"the module {module.__name__} has no functions of the client {target}: define or import them there", USAGE)
     return functions
 
 
