@@ -118,7 +118,7 @@ class GroupScope:
         self.found: list[CallResult] = []
 
 
-def _take_note(task: asyncio.Task[Any]) -> None:
+def _retrieve(task: asyncio.Task[Any]) -> None:
     """Retrieve a task's exception, so that asyncio does not report it as lost."""
     if not task.cancelled():
         task.exception()
@@ -379,7 +379,7 @@ class Execution:
         """End the call with one result. The main task unwinds at once; another one lets the request's task decide."""
         task = asyncio.current_task()
         if self._decided is not None and task is not None and task is not self._main:
-            task.add_done_callback(_take_note)  # a task that nobody awaits any more is nothing to warn of
+            task.add_done_callback(_retrieve)  # a task that nobody awaits any more is nothing to warn of
             self._resolve(CallResult(multi=[result]))
         raise Interrupt([result])
 
