@@ -268,3 +268,20 @@ def test_a_reply_to_a_call_of_before_a_reload_is_taken(play: Play) -> None:
         assert (await rig.ended(event))["output"] == "late but good"
 
     play(scene)
+
+
+def test_a_reply_that_comes_together_with_the_close_of_its_worker_counts(play: Play) -> None:
+    """Workers in Node reply and close without a pause: both are in one segment."""
+
+    async def scene(rig: Rig) -> None:
+        worker = await rig.worker(App("shop", "order"))
+        event = await rig.send("order")
+        request = await worker.request()
+        payload = reply_to(request, "bye").SerializeToString()
+        protocol = worker.socket.protocol
+        protocol.send_binary(pb.Frame(kind=pb.WORKER_REPLY, payload=payload).SerializeToString())
+        protocol.send_close(1000, "")
+        worker.socket.transport.write(b"".join(protocol.data_to_send()))
+        assert (await rig.ended(event))["output"] == "bye"
+
+    play(scene)

@@ -300,8 +300,8 @@ class Socket(asyncio.Protocol):
                     self._on_message(whole)
 
     def _on_message(self, data: bytes) -> None:
-        if self._ws.state is not State.OPEN:
-            return
+        if self._ws.state is not State.OPEN and (self.worker is None or not self._ws.close_rcvd_then_sent):
+            return  # the gateway has closed; what comes before a close of the worker counts, as a last reply may
         try:
             frame = pb.Frame.FromString(data)
         except DecodeError:
