@@ -377,7 +377,7 @@ class Execution:
 
     def _end_with(self, result: CallResult) -> NoReturn:
         """End the call with one result. The main task unwinds at once; another one lets the request's task decide."""
-        task = asyncio.current_task()
+        task = _current_task()
         if self._decided is not None and task is not None and task is not self._main:
             task.add_done_callback(_retrieve)  # a task that nobody awaits any more is nothing to warn of
             self._resolve(CallResult(multi=[result]))
